@@ -1,0 +1,176 @@
+//! A failed call: which, on what, and whether it may be tried again.
+
+use std::error::Error as StdError;
+
+use ami_share_domain::ids::KeyArn;
+use ami_share_domain::key_policy::BadPolicy;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+
+/// What kind of failure a call met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Too many calls; later it works.
+    Throttled,
+    /// The network or the service; later it works.
+    Transient,
+    /// IAM, or a resource's policy, does not allow it.
+    Denied,
+    /// The thing does not exist (any more).
+    Missing,
+    /// An item of the request is one that AWS does not accept: an unknown principal, a closed account.
+    Rejected,
+    /// A condition on a write did not hold.
+    Condition,
+    /// Anything else.
+    Other,
+}
+
+impl Fault {
+    /// Whether the same call may succeed later.
+    pub fn may_be_tried_again(self) -> bool {
+        match self {
+            Self::Throttled | Self::Transient => true,
+            Self::Denied | Self::Missing | Self::Rejected | Self::Condition | Self::Other => false,
+        }
+    }
+
+    /// By the error codes that the services document. Sources:
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>,
+    /// <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>,
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+    fn from_code(code: &str) -> Self {
+        match code {
+            "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "TooManyRequestsException"
+            | "ProvisionedThroughputExceededException"
+            | "RequestThrottled"
+            | "SlowDown"
+            | "EC2ThrottledException" => Self::Throttled,
+            "InternalError"
+            | "InternalFailure"
+            | "InternalServerError"
+            | "InternalException"
+            | "ServiceException"
+            | "ServiceUnavailable"
+            | "Unavailable"
+            | "KMSInternalException"
+            | "DependencyTimeoutException"
+            | "ConcurrentModificationException"
+            | "TransactionConflictException"
+            | "TransactionInProgressException" => Self::Transient,
+            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthorizationError" => {
+                Self::Denied
+            }
+            "InvalidAMIID.NotFound"
+            | "InvalidAMIID.Unavailable"
+            | "InvalidSnapshot.NotFound"
+            | "NotFoundException"
+            | "ResourceNotFoundException"
+            | "NotFound"
+            | "AWSOrganizationsNotInUseException" => Self::Missing,
+            "MalformedPolicyDocumentException"
+            | "InvalidAMIAttributeItemValue"
+            | "InvalidParameterValue"
+            | "InvalidUserID.Malformed"
+            | "InvalidUserId.Malformed"
+            | "InvalidUserID.NotFound" => Self::Rejected,
+            "ConditionalCheckFailedException" | "TransactionCanceledException" => Self::Condition,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A call to AWS that failed, or an answer that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// The call failed.
+    #[error("{call} of {subject} failed: {message}")]
+    Call {
+        /// The call as IAM names it: `kms:PutKeyPolicy`.
+        call: &'static str,
+        /// What it was about.
+        subject: String,
+        /// What kind of failure it was.
+        fault: Fault,
+        /// What AWS said.
+        message: String,
+        /// The SDK's own error.
+        #[source]
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The answer lacks or garbles something.
+    #[error("{call} of {subject} answered {what}")]
+    Answer {
+        /// The call as IAM names it.
+        call: &'static str,
+        /// What it was about.
+        subject: String,
+        /// What is wrong with the answer.
+        what: String,
+    },
+    /// Another writer has the resource.
+    #[error("another writer has {0}; it is this one's turn later")]
+    Busy(String),
+}
+
+impl AwsError {
+    /// What kind of failure it was.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Call { fault, .. } => *fault,
+            Self::Answer { .. } => Fault::Other,
+            Self::Busy(_) => Fault::Transient,
+        }
+    }
+}
+
+/// Names the call and its subject when a call fails.
+pub trait Explain<T> {
+    /// `call` as IAM names it (`kms:PutKeyPolicy`), `subject` as people name it (an id, an ARN).
+    ///
+    /// # Errors
+    /// The failure, classified.
+    fn explain(self, call: &'static str, subject: &(impl ToString + ?Sized)) -> Result<T, AwsError>;
+}
+
+impl<T, E, R> Explain<T> for Result<T, SdkError<E, R>>
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn explain(self, call: &'static str, subject: &(impl ToString + ?Sized)) -> Result<T, AwsError> {
+        self.map_err(|error| {
+            let fault = match &error {
+                SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+                    Fault::Transient
+                }
+                SdkError::ServiceError(_) => error.code().map_or(Fault::Other, Fault::from_code),
+                // Not even sent: trying again changes nothing. (The enum may grow.)
+                SdkError::ConstructionFailure(_) | _ => Fault::Other,
+            };
+            let message = match (error.code(), error.message()) {
+                (Some(code), Some(message)) => format!("{message} ({code})"),
+                (Some(code), None) => code.to_owned(),
+                (None, _) => error.to_string(),
+            };
+            AwsError::Call { call, subject: subject.to_string(), fault, message, source: Box::new(error) }
+        })
+    }
+}
+
+/// A key policy that cannot be read, and is therefore left alone.
+pub fn unreadable_policy(key: &KeyArn, bad: &BadPolicy) -> AwsError {
+    lacks("kms:GetKeyPolicy", key, bad.to_string())
+}
+
+/// An answer that lacks what AWS documents it to have.
+pub(crate) fn lacks(
+    call: &'static str,
+    subject: &(impl ToString + ?Sized),
+    what: impl Into<String>,
+) -> AwsError {
+    AwsError::Answer { call, subject: subject.to_string(), what: what.into() }
+}

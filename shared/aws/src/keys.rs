@@ -1,0 +1,115 @@
+//! Reads KMS keys, and puts the policies of those that carry our tag.
+
+use ami_share_domain::ids::{AccountId, KeyArn};
+use ami_share_domain::key_guard::ObservedKey;
+use ami_share_domain::share_tags::MANAGED;
+use aws_sdk_kms::Client;
+use aws_sdk_kms::types::{KeyManagerType, KeyState};
+
+use crate::error::{AwsError, Explain, Fault, lacks};
+
+/// The one policy that a key has. Source: <https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html>
+const POLICY_NAME: &str = "default";
+
+/// Reads keys and their policies.
+#[derive(Debug, Clone)]
+pub struct KeyReader {
+    client: Client,
+}
+
+impl KeyReader {
+    /// A reader.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// What decides whether an image on this key can be shared. A key of another account than
+    /// `hub` is not asked about: it is refused by its ARN alone.
+    ///
+    /// # Errors
+    /// When `kms:DescribeKey` or `kms:ListResourceTags` fails.
+    pub async fn observe(&self, key: &KeyArn, hub: &AccountId) -> Result<ObservedKey, AwsError> {
+        const CALL: &str = "kms:DescribeKey";
+        let mut observed =
+            ObservedKey { arn: key.clone(), is_aws_managed: false, is_enabled: true, is_managed: false };
+        if key.account().as_ref() != Some(hub) {
+            return Ok(observed);
+        }
+        let answer = self.client.describe_key().key_id(key.as_str()).send().await.explain(CALL, key)?;
+        let metadata = answer.key_metadata().ok_or_else(|| lacks(CALL, key, "no metadata"))?;
+        observed.is_aws_managed = metadata.key_manager() == Some(&KeyManagerType::Aws);
+        observed.is_enabled = metadata.key_state() == Some(&KeyState::Enabled);
+        if !observed.is_aws_managed && observed.is_enabled {
+            observed.is_managed = self.is_managed(key).await?;
+        }
+        Ok(observed)
+    }
+
+    /// Whether the key carries `ami-share:managed = true`: only then may its policy be put.
+    ///
+    /// # Errors
+    /// When `kms:ListResourceTags` fails.
+    pub async fn is_managed(&self, key: &KeyArn) -> Result<bool, AwsError> {
+        let mut pages = self.client.list_resource_tags().key_id(key.as_str()).into_paginator().items().send();
+        while let Some(tag) = pages.next().await {
+            let tag = tag.explain("kms:ListResourceTags", key)?;
+            if tag.tag_key() == MANAGED {
+                return Ok(tag.tag_value() == "true");
+            }
+        }
+        Ok(false)
+    }
+
+    /// The key's policy, as it was written.
+    ///
+    /// # Errors
+    /// When `kms:GetKeyPolicy` fails.
+    pub async fn policy(&self, key: &KeyArn) -> Result<String, AwsError> {
+        const CALL: &str = "kms:GetKeyPolicy";
+        let answer = self
+            .client
+            .get_key_policy()
+            .key_id(key.as_str())
+            .policy_name(POLICY_NAME)
+            .send()
+            .await
+            .explain(CALL, key)?;
+        answer.policy().map(str::to_owned).ok_or_else(|| lacks(CALL, key, "no policy"))
+    }
+}
+
+/// What KMS said to a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It is the key's policy now.
+    Accepted,
+    /// It names a principal that does not exist, or is malformed otherwise; the old policy stands.
+    Rejected(String),
+}
+
+/// Puts key policies. It never asks KMS to skip its lock-out check.
+#[derive(Debug, Clone)]
+pub struct KeyWriter {
+    client: Client,
+}
+
+impl KeyWriter {
+    /// A writer.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Puts `document` as the key's policy.
+    ///
+    /// # Errors
+    /// When `kms:PutKeyPolicy` fails for another reason than the document.
+    pub async fn put(&self, key: &KeyArn, document: &str) -> Result<Put, AwsError> {
+        let request =
+            self.client.put_key_policy().key_id(key.as_str()).policy_name(POLICY_NAME).policy(document);
+        match request.send().await.explain("kms:PutKeyPolicy", key) {
+            Ok(_) => Ok(Put::Accepted),
+            Err(error) if error.fault() == Fault::Rejected => Ok(Put::Rejected(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+}

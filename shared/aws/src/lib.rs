@@ -1,0 +1,17 @@
+//! The only place that calls AWS. Reading and writing are separate types, so that a dry run never builds a writer.
+//!
+//! Nothing is decided here: what to read comes from the caller, what to write comes from a plan of
+//! `ami-share-domain`. Every call names itself and its subject in its error ([`error::AwsError`]).
+
+pub mod clients;
+pub mod error;
+pub mod identity;
+pub mod images;
+pub mod keys;
+pub mod ledger;
+pub mod notices;
+pub mod organization;
+pub mod permissions;
+pub mod turns;
+
+mod rows;

@@ -1,0 +1,228 @@
+//! Reads the organization: as much of it as the selectors need, and kept for a while by a warm function.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ami_share_domain::ids::{AccountId, OuId, RootId};
+use ami_share_domain::organization::{Account, Organization, Parent, Scope, Unit};
+use aws_sdk_organizations::Client;
+use aws_sdk_organizations::types::{Account as AwsAccount, AccountState, AccountStatus};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Mutex;
+
+use crate::error::{AwsError, Explain, Fault, lacks};
+
+/// Calls at the same time. AWS Organizations allows a few a second; the SDK waits where it says so.
+const CONCURRENT_READS: usize = 4;
+
+#[derive(Debug, Clone)]
+struct Kept {
+    read_at: Instant,
+    scope: Scope,
+    organization: Arc<Organization>,
+}
+
+/// Reads the organization.
+#[derive(Debug)]
+pub struct OrganizationReader {
+    client: Client,
+    keep_for: Duration,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// What was read, and whether from memory.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// The organization; `None` when the account is in none.
+    pub organization: Option<Arc<Organization>>,
+    /// Whether it may be out of date. Look again before refusing what it does not know.
+    pub is_kept: bool,
+}
+
+impl OrganizationReader {
+    /// A reader that may answer from what it read within `keep_for`.
+    pub fn new(client: Client, keep_for: Duration) -> Self {
+        Self { client, keep_for, kept: Mutex::new(None) }
+    }
+
+    /// The organization, at least to the depth of `scope`. That there is none is never kept:
+    /// one may be made at any moment.
+    ///
+    /// # Errors
+    /// When a call to AWS Organizations fails.
+    pub async fn read(&self, scope: Scope) -> Result<Reading, AwsError> {
+        let kept = self.kept.lock().await.clone();
+        if let Some(kept) = kept.filter(|kept| kept.scope >= scope && kept.read_at.elapsed() < self.keep_for)
+        {
+            return Ok(Reading { organization: Some(kept.organization), is_kept: true });
+        }
+        self.read_again(scope).await
+    }
+
+    /// The organization as it is now.
+    ///
+    /// # Errors
+    /// When a call to AWS Organizations fails.
+    pub async fn read_again(&self, scope: Scope) -> Result<Reading, AwsError> {
+        let organization = self.fetch(scope).await?.map(Arc::new);
+        let kept =
+            organization.clone().map(|organization| Kept { read_at: Instant::now(), scope, organization });
+        *self.kept.lock().await = kept;
+        Ok(Reading { organization, is_kept: false })
+    }
+
+    async fn fetch(&self, scope: Scope) -> Result<Option<Organization>, AwsError> {
+        const CALL: &str = "organizations:DescribeOrganization";
+        let answer = match self.client.describe_organization().send().await.explain(CALL, "this account") {
+            Err(error) if error.fault() == Fault::Missing => return Ok(None),
+            answer => answer?,
+        };
+        let found = answer.organization().ok_or_else(|| lacks(CALL, "this account", "no organization"))?;
+        let id =
+            found.id().and_then(|id| id.parse().ok()).ok_or_else(|| lacks(CALL, "this account", "no id"))?;
+        let arn = found
+            .arn()
+            .and_then(|arn| arn.parse().ok())
+            .ok_or_else(|| lacks(CALL, "this account", "no ARN"))?;
+        let mut organization = Organization {
+            id,
+            arn,
+            roots: BTreeSet::new(),
+            units: BTreeMap::new(),
+            accounts: BTreeMap::new(),
+        };
+        if scope == Scope::Accounts {
+            organization.accounts = self.accounts().await?;
+            return Ok(Some(organization));
+        }
+        self.fetch_tree(&mut organization).await?;
+        if scope == Scope::Tags {
+            self.fetch_tags(&mut organization).await?;
+        }
+        Ok(Some(organization))
+    }
+
+    async fn accounts(&self) -> Result<BTreeMap<AccountId, Account>, AwsError> {
+        let mut pages = self.client.list_accounts().into_paginator().send();
+        let mut accounts = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.explain("organizations:ListAccounts", "the organization")?;
+            accounts.extend(page.accounts().iter().filter_map(|account| read_account(account, None)));
+        }
+        Ok(accounts)
+    }
+
+    /// Level by level: all parents of one level are asked about at the same time.
+    async fn fetch_tree(&self, organization: &mut Organization) -> Result<(), AwsError> {
+        let mut pages = self.client.list_roots().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.explain("organizations:ListRoots", "the organization")?;
+            organization
+                .roots
+                .extend(page.roots().iter().filter_map(|root| root.id()?.parse::<RootId>().ok()));
+        }
+        let mut level: Vec<Parent> = organization.roots.iter().cloned().map(Parent::Root).collect();
+        while !level.is_empty() {
+            let children: Vec<Children> = stream::iter(level)
+                .map(|parent| self.children(parent))
+                .buffer_unordered(CONCURRENT_READS)
+                .try_collect()
+                .await?;
+            level = Vec::new();
+            for Children { units, accounts } in children {
+                level.extend(units.keys().cloned().map(Parent::Ou));
+                organization.units.extend(units);
+                organization.accounts.extend(accounts);
+            }
+        }
+        Ok(())
+    }
+
+    async fn children(&self, parent: Parent) -> Result<Children, AwsError> {
+        let id = match &parent {
+            Parent::Root(id) => id.as_str(),
+            Parent::Ou(id) => id.as_str(),
+        };
+        let (units, accounts) =
+            futures::future::try_join(self.units_in(id, &parent), self.accounts_in(id, &parent)).await?;
+        Ok(Children { units, accounts })
+    }
+
+    async fn units_in(&self, id: &str, parent: &Parent) -> Result<BTreeMap<OuId, Unit>, AwsError> {
+        const CALL: &str = "organizations:ListOrganizationalUnitsForParent";
+        let mut pages =
+            self.client.list_organizational_units_for_parent().parent_id(id).into_paginator().send();
+        let mut units = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            for unit in page.explain(CALL, id)?.organizational_units() {
+                match (unit.id().and_then(|id| id.parse().ok()), unit.arn().and_then(|arn| arn.parse().ok()))
+                {
+                    (Some(id), Some(arn)) => {
+                        units.insert(id, Unit { arn, parent: parent.clone(), tags: BTreeMap::new() })
+                    }
+                    _ => return Err(lacks(CALL, id, "an OU without id or ARN")),
+                };
+            }
+        }
+        Ok(units)
+    }
+
+    async fn accounts_in(&self, id: &str, parent: &Parent) -> Result<BTreeMap<AccountId, Account>, AwsError> {
+        let mut pages = self.client.list_accounts_for_parent().parent_id(id).into_paginator().send();
+        let mut accounts = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.explain("organizations:ListAccountsForParent", id)?;
+            accounts.extend(page.accounts().iter().filter_map(|account| read_account(account, Some(parent))));
+        }
+        Ok(accounts)
+    }
+
+    async fn fetch_tags(&self, organization: &mut Organization) -> Result<(), AwsError> {
+        let units = organization.units.keys().map(|id| id.to_string());
+        let active = organization.accounts.iter().filter(|(_, account)| account.active);
+        let ids: Vec<String> = units.chain(active.map(|(id, _)| id.to_string())).collect();
+        let mut tags: BTreeMap<String, BTreeMap<String, String>> = stream::iter(ids)
+            .map(|id| async move { Ok::<_, AwsError>((id.clone(), self.tags(&id).await?)) })
+            .buffer_unordered(CONCURRENT_READS)
+            .try_collect()
+            .await?;
+        for (id, unit) in &mut organization.units {
+            unit.tags = tags.remove(id.as_str()).unwrap_or_default();
+        }
+        for (id, account) in &mut organization.accounts {
+            account.tags = tags.remove(id.as_str()).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn tags(&self, id: &str) -> Result<BTreeMap<String, String>, AwsError> {
+        let mut pages = self.client.list_tags_for_resource().resource_id(id).into_paginator().items().send();
+        let mut tags = BTreeMap::new();
+        while let Some(tag) = pages.next().await {
+            let tag = tag.explain("organizations:ListTagsForResource", id)?;
+            tags.insert(tag.key().to_owned(), tag.value().to_owned());
+        }
+        Ok(tags)
+    }
+}
+
+struct Children {
+    units: BTreeMap<OuId, Unit>,
+    accounts: BTreeMap<AccountId, Account>,
+}
+
+fn read_account(account: &AwsAccount, parent: Option<&Parent>) -> Option<(AccountId, Account)> {
+    let id = account.id()?.parse().ok()?;
+    Some((id, Account { parent: parent.cloned(), active: is_active(account), tags: BTreeMap::new() }))
+}
+
+/// `State` replaces `Status`, which AWS retires; older answers have only the latter. Source:
+/// <https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html>
+#[allow(deprecated, reason = "Status is what Regions and simulations without State still answer")]
+fn is_active(account: &AwsAccount) -> bool {
+    match account.state() {
+        Some(state) => *state == AccountState::Active,
+        None => account.status() == Some(&AccountStatus::Active),
+    }
+}

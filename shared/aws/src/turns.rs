@@ -1,0 +1,122 @@
+//! Turn-taking: one writer for each key and each image, by a conditional write in the ledger's table.
+//!
+//! KMS and EC2 have no conditional writes of their own. A turn ends by itself after [`TURN`], so that a
+//! killed writer holds nobody up for long; who still writes renews it first.
+
+use std::time::Duration;
+
+use ami_share_domain::ids::{ImageId, KeyArn};
+use aws_sdk_dynamodb::Client;
+use jiff::Timestamp;
+
+use crate::error::{AwsError, Explain, Fault};
+use crate::rows::{RowKey, TURN as TURN_ROW, image_partition, key_partition, number, text};
+
+/// How long a turn lasts. Longer than any one call with its retries (see the clients' time-outs).
+const TURN: Duration = Duration::from_secs(30);
+/// How often the turn is asked for before the workflow is told to come again.
+const ATTEMPTS: u32 = 12;
+/// How long between two askings.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Hands out turns.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    client: Client,
+    table: String,
+}
+
+/// The right to write one key or one image until it is released or runs out.
+#[derive(Debug)]
+pub struct Turn {
+    client: Client,
+    table: String,
+    row: RowKey,
+    holder: String,
+}
+
+impl Turns {
+    /// Turns kept in the ledger's table.
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Waits a few seconds for the turn of a key. `holder` is unique to this invocation.
+    ///
+    /// # Errors
+    /// [`AwsError::Busy`] when another writer keeps it; the workflow tries again later.
+    pub async fn of_key(&self, key: &KeyArn, holder: &str) -> Result<Turn, AwsError> {
+        self.take(key_partition(key), holder).await
+    }
+
+    /// Waits a few seconds for the turn of an image. `holder` is unique to this invocation.
+    ///
+    /// # Errors
+    /// [`AwsError::Busy`] when another writer keeps it; the workflow tries again later.
+    pub async fn of_image(&self, image: &ImageId, holder: &str) -> Result<Turn, AwsError> {
+        self.take(image_partition(image), holder).await
+    }
+
+    async fn take(&self, pk: String, holder: &str) -> Result<Turn, AwsError> {
+        let row = RowKey { pk, sk: TURN_ROW.to_owned() };
+        let turn =
+            Turn { client: self.client.clone(), table: self.table.clone(), row, holder: holder.to_owned() };
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            if turn.hold().await? {
+                return Ok(turn);
+            }
+        }
+        Err(AwsError::Busy(turn.row.pk))
+    }
+}
+
+impl Turn {
+    /// Lengthens the turn before a write.
+    ///
+    /// # Errors
+    /// [`AwsError::Busy`] when it ran out and another writer has it: then this one must not write any more.
+    pub async fn renew(&self) -> Result<(), AwsError> {
+        if self.hold().await? { Ok(()) } else { Err(AwsError::Busy(self.row.pk.clone())) }
+    }
+
+    /// Whether the turn is ours now, for [`TURN`] from now on.
+    async fn hold(&self) -> Result<bool, AwsError> {
+        let now = Timestamp::now().as_millisecond();
+        let ends = now + i64::try_from(TURN.as_millis()).unwrap_or(i64::MAX);
+        let mut item = self.row.item();
+        item.insert("holder".to_owned(), text(&self.holder));
+        item.insert("ends".to_owned(), number(ends));
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR ends < :now OR holder = :me")
+            .expression_attribute_values(":now", number(now))
+            .expression_attribute_values(":me", text(&self.holder));
+        match request.send().await.explain("dynamodb:PutItem", &self.row.pk) {
+            Ok(_) => Ok(true),
+            Err(error) if error.fault() == Fault::Condition => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the turn back. When that fails it runs out by itself, so nothing is lost but time.
+    pub async fn release(self) {
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(self.row.item()))
+            .condition_expression("holder = :me")
+            .expression_attribute_values(":me", text(&self.holder));
+        if let Err(error) = request.send().await.explain("dynamodb:DeleteItem", &self.row.pk)
+            && error.fault() != Fault::Condition
+        {
+            tracing::warn!(%error, "the turn was not released; it runs out by itself");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the stack's parameters allow beyond the hub's own organization, and how much.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{AccountId, BadId, OrganizationArn, OrganizationId};
+
+/// Launch permissions that AWS lets one image have unless the quota was raised. Source:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html>
+pub const DEFAULT_TARGET_LIMIT: usize = 1_000;
+
+/// The limits that a share must keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guards {
+    /// Accounts outside the organization that may receive images.
+    pub external_accounts: BTreeSet<AccountId>,
+    /// Other organizations that may receive images.
+    pub external_organizations: BTreeMap<OrganizationId, OrganizationArn>,
+    /// Whether a share that leaves the organization needs an end.
+    pub external_needs_until: bool,
+    /// Launch permissions that one image may have.
+    pub target_limit: usize,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            external_accounts: BTreeSet::new(),
+            external_organizations: BTreeMap::new(),
+            external_needs_until: true,
+            target_limit: DEFAULT_TARGET_LIMIT,
+        }
+    }
+}
+
+/// Reads a comma-separated list of account ids, as the stack's parameter has it.
+///
+/// # Errors
+/// [`BadId`] naming the first word that is no account id.
+pub fn parse_accounts(list: &str) -> Result<BTreeSet<AccountId>, BadId> {
+    words(list).map(str::parse).collect()
+}
+
+/// Reads a comma-separated list of organization ARNs, as the stack's parameter has it.
+///
+/// # Errors
+/// [`BadId`] naming the first word that is no organization ARN.
+pub fn parse_organizations(list: &str) -> Result<BTreeMap<OrganizationId, OrganizationArn>, BadId> {
+    words(list)
+        .map(|word| {
+            let arn: OrganizationArn = word.parse()?;
+            let id = arn
+                .id()
+                .ok_or(BadId { text: word.to_owned(), expected: "an organization ARN with an id (o-…)" })?;
+            Ok((id, arn))
+        })
+        .collect()
+}
+
+fn words(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty())
+}

@@ -1,0 +1,160 @@
+//! A key policy as a document that other people wrote: what is not ours stays as it is, to the letter.
+//!
+//! Foreign text is kept as raw JSON, never as a typed policy: a type would drop fields that it does not
+//! know, and merge what it thinks the same. Only white space between tokens is dropped, since it counts
+//! towards the size.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::key_statements::SID_PREFIX;
+
+/// The largest key policy, in bytes. Source:
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html>
+pub const SIZE_LIMIT: usize = 32_768;
+
+/// A document that is no key policy.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPolicy {
+    /// It is not JSON.
+    #[error("the key policy is not a JSON object")]
+    NotJson(#[from] serde_json::Error),
+    /// It does not have exactly one `Statement`.
+    #[error("the key policy has {0} `Statement` members instead of one")]
+    Statements(usize),
+}
+
+/// A key policy, parted into foreign statements and ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPolicy {
+    /// The members of the document in order; that of `Statement` is empty.
+    members: Vec<(String, String)>,
+    /// The statements that are not ours, as they were written.
+    foreign: Vec<String>,
+    /// The statements whose Sid starts with `AmiShare`.
+    ours: Vec<Value>,
+}
+
+impl KeyPolicy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// [`BadPolicy`] when the text is no JSON object with one `Statement`.
+    pub fn parse(text: &str) -> Result<Self, BadPolicy> {
+        let Members(members) = serde_json::from_str(text)?;
+        let (statements, rest): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| name == "Statement");
+        let [(_, statement)] = statements.as_slice() else {
+            return Err(BadPolicy::Statements(statements.len()));
+        };
+        debug_assert_eq!(rest.len() + 1, members.len());
+        let mut foreign = Vec::new();
+        let mut ours = Vec::new();
+        for raw in statement_list(statement)? {
+            let value: Value = serde_json::from_str(raw.get())?;
+            if is_ours(&value) {
+                ours.push(value);
+            } else {
+                foreign.push(without_space(raw.get()));
+            }
+        }
+        let members = members.iter().map(|(name, raw)| (name.clone(), member_text(name, raw))).collect();
+        Ok(Self { members, foreign, ours })
+    }
+
+    /// Our statements.
+    pub fn ours(&self) -> &[Value] {
+        &self.ours
+    }
+
+    /// The statements of other people, as JSON text.
+    pub fn foreign(&self) -> &[String] {
+        &self.foreign
+    }
+
+    /// The document with `ours` in place of our statements: behind the foreign ones, which keep value and order.
+    pub fn with(&self, ours: &[Value]) -> String {
+        let statements: Vec<String> =
+            self.foreign.iter().cloned().chain(ours.iter().map(Value::to_string)).collect();
+        let members: Vec<String> = self
+            .members
+            .iter()
+            .map(|(name, text)| {
+                let name = Value::from(name.as_str());
+                if name == "Statement" {
+                    format!("{name}:[{}]", statements.join(","))
+                } else {
+                    format!("{name}:{text}")
+                }
+            })
+            .collect();
+        format!("{{{}}}", members.join(","))
+    }
+}
+
+fn member_text(name: &str, raw: &RawValue) -> String {
+    if name == "Statement" { String::new() } else { without_space(raw.get()) }
+}
+
+/// A single statement may stand without its list.
+fn statement_list(raw: &RawValue) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+    if raw.get().trim_start().starts_with('[') {
+        serde_json::from_str(raw.get())
+    } else {
+        Ok(vec![raw.to_owned()])
+    }
+}
+
+fn is_ours(statement: &Value) -> bool {
+    statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with(SID_PREFIX))
+}
+
+/// Drops the white space between tokens; what stands in strings stays.
+fn without_space(json: &str) -> String {
+    let mut kept = String::with_capacity(json.len());
+    let mut in_string = false;
+    let mut is_escaped = false;
+    for c in json.chars() {
+        if in_string || !c.is_ascii_whitespace() {
+            kept.push(c);
+        }
+        if is_escaped {
+            is_escaped = false;
+        } else if in_string && c == '\\' {
+            is_escaped = true;
+        } else if c == '"' {
+            in_string = !in_string;
+        }
+    }
+    kept
+}
+
+/// A JSON object in its own order, a repeated name kept.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}

@@ -1,0 +1,26 @@
+//! What ami-share decides, as pure code: no AWS SDK, no tokio, no clock, no environment.
+//!
+//! Data flows one way through these modules:
+//! an AWS event becomes a [`look`], the image's [`share_tags`] and the [`organization`] become
+//! [`targets`], those and the image's keys become a [`share`], and a share becomes plans
+//! ([`key_plan`], [`image_plan`]), a [`status`] and [`notice`]s.
+//! The [`ledger`] is the memory between two looks.
+
+pub mod guards;
+pub mod ids;
+pub mod image_plan;
+pub mod isolation;
+pub mod key_guard;
+pub mod key_plan;
+pub mod key_policy;
+pub mod key_statements;
+pub mod ledger;
+pub mod look;
+pub mod notice;
+pub mod organization;
+pub mod refusal;
+pub mod selector;
+pub mod share;
+pub mod share_tags;
+pub mod status;
+pub mod targets;

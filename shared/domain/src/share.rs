@@ -1,0 +1,304 @@
+//! The documents that the workflow's steps hand to each other.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{
+    AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, SnapshotId,
+};
+use crate::key_statements::KeyPrincipal;
+use crate::look::Asked;
+use crate::refusal::{Refusal, RefusalCode};
+
+/// An image as notices and launch permissions need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its id.
+    pub id: ImageId,
+    /// Its name; empty when it has none.
+    pub name: String,
+    /// The Region that it lives in.
+    pub region: String,
+    /// The account that owns it.
+    pub owner: AccountId,
+    /// The value of `ami-share:status` when it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<String>,
+}
+
+/// What a launch permission names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaunchPermission {
+    /// One account.
+    Account(AccountId),
+    /// An OU, by ARN: AWS takes no id here.
+    Ou(OuArn),
+    /// An organization, by ARN.
+    Organization(OrganizationArn),
+}
+
+/// An account, OU or organization that an image is shared with, with all that later steps need of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// One account.
+    Account {
+        /// Its id.
+        id: AccountId,
+        /// The `tag:` selectors that led here; empty when the tag names the account itself.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        through: Vec<String>,
+    },
+    /// An OU and everything under it.
+    Ou {
+        /// Its id.
+        id: OuId,
+        /// Its ARN.
+        arn: OuArn,
+        /// Its path from the organization, for key policies.
+        path: OrgPath,
+        /// The usable accounts in it, the hub left out.
+        accounts: Vec<AccountId>,
+        /// The `tag:` selectors that led here.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        through: Vec<String>,
+    },
+    /// A whole organization.
+    Organization {
+        /// Its id.
+        id: OrganizationId,
+        /// Its ARN.
+        arn: OrganizationArn,
+        /// Its usable accounts, the hub left out; empty for an organization that is not ours.
+        accounts: Vec<AccountId>,
+    },
+}
+
+impl Target {
+    /// The id, as tags, the ledger and notices name the target.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Account { id, .. } => id.as_str(),
+            Self::Ou { id, .. } => id.as_str(),
+            Self::Organization { id, .. } => id.as_str(),
+        }
+    }
+
+    /// What the image's launch permission names.
+    pub fn launch_permission(&self) -> LaunchPermission {
+        match self {
+            Self::Account { id, .. } => LaunchPermission::Account(id.clone()),
+            Self::Ou { arn, .. } => LaunchPermission::Ou(arn.clone()),
+            Self::Organization { arn, .. } => LaunchPermission::Organization(arn.clone()),
+        }
+    }
+
+    /// What a key policy admits.
+    pub fn key_principal(&self) -> KeyPrincipal {
+        match self {
+            Self::Account { id, .. } => KeyPrincipal::Account(id.clone()),
+            Self::Ou { path, .. } => KeyPrincipal::Path(path.clone()),
+            Self::Organization { id, .. } => KeyPrincipal::Organization(id.clone()),
+        }
+    }
+
+    /// The accounts behind the target, for notices and snapshots.
+    pub fn accounts(&self) -> &[AccountId] {
+        match self {
+            Self::Account { id, .. } => std::slice::from_ref(id),
+            Self::Ou { accounts, .. } | Self::Organization { accounts, .. } => accounts,
+        }
+    }
+
+    /// The `tag:` selectors that led here.
+    pub fn through(&self) -> &[String] {
+        match self {
+            Self::Account { through, .. } | Self::Ou { through, .. } => through,
+            Self::Organization { .. } => &[],
+        }
+    }
+}
+
+/// What is wanted of one image: the output of `resolve-share`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The image.
+    pub image: Image,
+    /// The number of this intent in the ledger; a later one has a higher number and wins.
+    pub intent: u64,
+    /// Who gets the image; none covers another.
+    pub targets: Vec<Target>,
+    /// The words that get nothing.
+    pub refused: Vec<Refusal>,
+    /// The customer managed keys of its snapshots.
+    pub keys: Vec<KeyArn>,
+    /// Its snapshots, when targets may copy it; empty otherwise.
+    pub snapshots: Vec<SnapshotId>,
+    /// When access ends.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+    /// Who asked, and when.
+    pub asked: Asked,
+    /// Whether every step stops before it writes.
+    pub dry_run: bool,
+}
+
+impl Share {
+    /// What targets may do with the image, as notices say it.
+    pub fn permits(&self) -> Vec<&'static str> {
+        if self.snapshots.is_empty() { vec!["launch"] } else { vec!["launch", "copy"] }
+    }
+
+    /// The part that makes one intent differ from another; who asked, and what the
+    /// status tag said, do not.
+    pub fn wish(&self) -> String {
+        let Self {
+            image: Image { id, name, region, owner, status: _ },
+            intent: _,
+            targets,
+            refused,
+            keys,
+            snapshots,
+            until,
+            asked: _,
+            dry_run: _,
+        } = self;
+        serde_json::json!([id, name, region, owner, targets, refused, keys, snapshots, until]).to_string()
+    }
+}
+
+/// The output of `resolve-share`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Resolved {
+    /// The tags ask for something.
+    Share {
+        /// What they ask for.
+        share: Box<Share>,
+    },
+    /// There is nothing to do.
+    Nothing {
+        /// Why: the image is pending, gone, or asks for nothing.
+        reason: String,
+    },
+}
+
+/// The input of `extend-key-policy`: one key of one share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRequest {
+    /// The key.
+    pub key: KeyArn,
+    /// The image whose look this is.
+    pub image_id: ImageId,
+    /// The share's targets; only a dry run reads them, all else comes from the ledger.
+    #[serde(default)]
+    pub targets: Vec<Target>,
+    /// Whether to stop before anything is written.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The output of `extend-key-policy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOutcome {
+    /// The key.
+    pub key: KeyArn,
+    /// Who was admitted just now (in a dry run: who would be).
+    pub added: Vec<KeyPrincipal>,
+    /// Who could not be admitted, and why.
+    pub left_out: Vec<LeftOut>,
+    /// Why the key was not touched at all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refused: Option<Refusal>,
+    /// The policy's size in bytes, of 32,768.
+    pub bytes: usize,
+}
+
+/// A principal that a key policy does not admit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The principal.
+    pub principal: KeyPrincipal,
+    /// The kind of refusal.
+    pub code: RefusalCode,
+    /// The sentence with the remedy.
+    pub reason: String,
+}
+
+/// The input of `share-image`: the share, with what came of its keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRequest {
+    /// What is wanted.
+    pub share: Share,
+    /// One outcome for each of the share's keys.
+    #[serde(default)]
+    pub keys: Vec<KeyOutcome>,
+}
+
+impl ImageRequest {
+    /// Parts the targets into those that every key admits and the refusals of the others:
+    /// launch permission on an image that one cannot decrypt is of no use, and shows its name.
+    pub fn admitted(&self) -> (Vec<&Target>, Vec<Refusal>) {
+        let mut admitted = Vec::new();
+        let mut refused = Vec::new();
+        for target in &self.share.targets {
+            match self.key_refusal(target) {
+                Some(refusal) => refused.push(refusal),
+                None => admitted.push(target),
+            }
+        }
+        (admitted, refused)
+    }
+
+    fn key_refusal(&self, target: &Target) -> Option<Refusal> {
+        let principal = target.key_principal();
+        self.keys.iter().find_map(|key| {
+            if let Some(refusal) = &key.refused {
+                return Some(Refusal::new(target.name(), refusal.code, refusal.reason.clone()));
+            }
+            let left_out = key.left_out.iter().find(|left_out| left_out.principal == principal)?;
+            Some(Refusal::new(target.name(), left_out.code, left_out.reason.clone()))
+        })
+    }
+}
+
+/// The output of `share-image`, and the input of `notify-targets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// What was wanted.
+    pub share: Share,
+    /// The names of the targets that have access now.
+    pub shared: Vec<String>,
+    /// All words and targets that have none.
+    pub refused: Vec<Refusal>,
+    /// Whether a later intent took over; then nothing was done, and nothing is told.
+    pub superseded: bool,
+    /// In a dry run: the steps that were not taken, as people read them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub plan: Vec<String>,
+}
+
+/// The output of `notify-targets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whether every word went through.
+    pub outcome: Outcome,
+    /// The value of `ami-share:status`.
+    pub status: String,
+    /// How many accounts were told just now.
+    pub told: usize,
+    /// In a dry run: the notices that were not sent.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub plan: Vec<String>,
+}
+
+/// How an execution ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every word got its access, or a later intent took over.
+    Complete,
+    /// Something was refused.
+    Incomplete,
+}

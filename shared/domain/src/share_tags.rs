@@ -1,0 +1,263 @@
+//! The tags of an image as the interface: which words, until when, with copying or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::refusal::{Refusal, RefusalCode};
+use crate::selector::Selector;
+
+/// The tag that names who gets the image; `ami-share:with:2` to `:9` continue it.
+pub const WITH: &str = "ami-share:with";
+/// The tag that says when access ends.
+pub const UNTIL: &str = "ami-share:until";
+/// The tag that opens the snapshots too.
+pub const COPY: &str = "ami-share:copy";
+/// The tag that asks for copies in other Regions.
+pub const REGIONS: &str = "ami-share:regions";
+/// The tag that we write.
+pub const STATUS: &str = "ami-share:status";
+/// The tag that a KMS key must carry, with the value `true`, before we write its policy.
+pub const MANAGED: &str = "ami-share:managed";
+/// What all of our tags start with.
+pub const PREFIX: &str = "ami-share:";
+
+/// Characters (not bytes) in a tag's value. Source:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
+pub const VALUE_LIMIT: usize = 256;
+/// `ami-share:with` and its continuations.
+const WITH_TAGS: usize = 9;
+
+/// When access ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// No `ami-share:until`: access stays until the tag goes.
+    Open,
+    /// At this moment.
+    At(Timestamp),
+    /// The tag is there and cannot be read; a refusal says so. Nothing is shared.
+    Unreadable,
+}
+
+/// What an image's tags ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareTags {
+    /// The words that were understood; a repeated word counts once.
+    pub selectors: BTreeSet<Selector>,
+    /// When access ends.
+    pub until: Until,
+    /// Whether targets may copy the image.
+    pub copy: bool,
+    /// The words that were not understood.
+    pub refused: Vec<Refusal>,
+}
+
+/// More words than nine tags of 256 characters hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{word}` does not fit: ami-share:with to ami-share:with:9 are full; name an OU or a tag: selector instead"
+)]
+pub struct NoRoom {
+    /// The first word that found no place.
+    pub word: String,
+}
+
+impl ShareTags {
+    /// Reads an image's tags; a word that is not understood is refused and the others go ahead.
+    pub fn read(tags: &BTreeMap<String, String>) -> Self {
+        let mut read =
+            Self { selectors: BTreeSet::new(), until: Until::Open, copy: false, refused: Vec::new() };
+        for (tag, value) in tags.iter().filter(|(tag, _)| tag.starts_with(PREFIX)) {
+            match tag.as_str() {
+                UNTIL => read.read_until(value),
+                COPY => read.read_copy(value),
+                STATUS => {}
+                REGIONS => read.refused.push(Refusal::new(
+                    value,
+                    RefusalCode::UnknownTag,
+                    "`ami-share:regions` is not supported yet; copy the image and tag the copy",
+                )),
+                tag if is_with(tag) => read.read_words(value),
+                tag => read.refused.push(unknown_tag(tag)),
+            }
+        }
+        read
+    }
+
+    /// Whether anything is asked for, however wrongly.
+    pub fn asks_for_nothing(&self) -> bool {
+        self.selectors.is_empty() && self.refused.is_empty()
+    }
+
+    fn read_words(&mut self, value: &str) {
+        for word in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
+            match word.parse() {
+                Ok(selector) => {
+                    self.selectors.insert(selector);
+                }
+                Err(refusal) if self.refused.contains(&refusal) => {}
+                Err(refusal) => self.refused.push(refusal),
+            }
+        }
+    }
+
+    fn read_until(&mut self, value: &str) {
+        self.until = match parse_until(value.trim()) {
+            Some(moment) => Until::At(moment),
+            None => {
+                self.refused.push(Refusal::new(
+                    value,
+                    RefusalCode::UnreadableUntil,
+                    format!("`{value}` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing is shared until it is"),
+                ));
+                Until::Unreadable
+            }
+        };
+    }
+
+    fn read_copy(&mut self, value: &str) {
+        self.copy = value.trim() == "allowed";
+        if !self.copy {
+            self.refused.push(Refusal::new(
+                value,
+                RefusalCode::UnknownTag,
+                format!("`{value}` in ami-share:copy is not understood; write `allowed` or remove the tag"),
+            ));
+        }
+    }
+
+    /// Renders the understood part as tags; reading those gives the same again.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when the words need more than nine tags.
+    pub fn write(&self) -> Result<BTreeMap<String, String>, NoRoom> {
+        let mut tags = BTreeMap::new();
+        let mut values: Vec<String> = Vec::new();
+        for word in self.selectors.iter().map(Selector::to_string) {
+            place(&mut values, word)?;
+        }
+        for (position, value) in values.into_iter().enumerate() {
+            let tag = if position == 0 { WITH.to_owned() } else { format!("{WITH}:{}", position + 1) };
+            tags.insert(tag, value);
+        }
+        if let Until::At(moment) = self.until {
+            tags.insert(UNTIL.to_owned(), moment.to_string());
+        }
+        if self.copy {
+            tags.insert(COPY.to_owned(), "allowed".to_owned());
+        }
+        Ok(tags)
+    }
+}
+
+fn place(values: &mut Vec<String>, word: String) -> Result<(), NoRoom> {
+    let length = word.chars().count();
+    if let Some(last) = values.last_mut()
+        && last.chars().count() + 1 + length <= VALUE_LIMIT
+    {
+        last.push(' ');
+        last.push_str(&word);
+        return Ok(());
+    }
+    if values.len() == WITH_TAGS || length > VALUE_LIMIT {
+        return Err(NoRoom { word });
+    }
+    values.push(word);
+    Ok(())
+}
+
+fn is_with(tag: &str) -> bool {
+    match tag.strip_prefix(WITH) {
+        Some("") => true,
+        Some(rest) => matches!(rest.as_bytes(), [b':', b'2'..=b'9']),
+        None => false,
+    }
+}
+
+fn unknown_tag(tag: &str) -> Refusal {
+    Refusal::new(
+        tag,
+        RefusalCode::UnknownTag,
+        format!("`{tag}` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions"),
+    )
+}
+
+/// A bare date means the last second of that day in UTC.
+fn parse_until(value: &str) -> Option<Timestamp> {
+    if let Ok(moment) = value.parse::<Timestamp>() {
+        return Some(moment);
+    }
+    // A date alone, not a time without its zone, whose meaning would be a guess.
+    let date = Date::strptime("%Y-%m-%d", value).ok()?;
+    let end = date.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).ok()?;
+    Some(end.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tags: &[(&str, &str)]) -> ShareTags {
+        ShareTags::read(&tags.iter().map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn words_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() {
+        let tags = read(&[
+            ("ami-share:with", "222222222222, ou-ab12-cdef3456,org"),
+            ("ami-share:with:2", "r-ab12  tag:Env=prod"),
+            ("ami-share:with:9", "o-a1b2c3d4e5 222222222222"),
+            ("Name", "golden"),
+        ]);
+        let words: Vec<String> = tags.selectors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            ["222222222222", "ou-ab12-cdef3456", "r-ab12", "org", "o-a1b2c3d4e5", "tag:Env=prod"]
+        );
+        assert_eq!(tags.refused, []);
+    }
+
+    #[test]
+    fn a_word_that_is_not_understood_is_refused_and_the_others_go_ahead() {
+        let tags = read(&[("ami-share:with", "12345 222222222222 all ou-x tag:=x")]);
+        assert_eq!(tags.selectors.len(), 1);
+        let codes: Vec<_> =
+            tags.refused.iter().map(|refusal| (refusal.word.as_str(), refusal.code)).collect();
+        assert_eq!(
+            codes,
+            [
+                ("12345", RefusalCode::MalformedWord),
+                ("all", RefusalCode::Public),
+                ("ou-x", RefusalCode::MalformedWord),
+                ("tag:=x", RefusalCode::MalformedWord),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bare_date_means_the_end_of_that_day() {
+        let end = |value| match read(&[("ami-share:until", value)]).until {
+            Until::At(moment) => moment.to_string(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(end("2026-12-31"), "2026-12-31T23:59:59Z");
+        assert_eq!(end("2026-12-31T18:00:00+02:00"), "2026-12-31T16:00:00Z");
+        for unreadable in ["31.12.2026", "tomorrow", "", "2026-13-01", "2026-12-31T18:00"] {
+            assert_eq!(end(unreadable), "Unreadable", "{unreadable}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_tag_of_ours_is_reported() {
+        let tags = read(&[
+            ("ami-share:untill", "2026-12-31"),
+            ("ami-share:with:10", "org"),
+            ("ami-share:copy", "yes"),
+        ]);
+        assert_eq!(tags.refused.len(), 3);
+        assert!(!tags.copy);
+        assert!(tags.selectors.is_empty());
+    }
+}

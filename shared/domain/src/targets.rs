@@ -1,0 +1,277 @@
+//! From words to targets: who gets the image, who is refused and why, with overlaps folded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::guards::Guards;
+use crate::ids::{AccountId, OrganizationArn, OrganizationId, OuId};
+use crate::organization::Organization;
+use crate::refusal::{Refusal, RefusalCode};
+use crate::selector::Selector;
+use crate::share::Target;
+use crate::share_tags::{ShareTags, Until, WITH};
+
+/// What the tags come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Targets {
+    /// Who gets the image, in a fixed order; none covers another.
+    pub targets: Vec<Target>,
+    /// The words that get nothing.
+    pub refused: Vec<Refusal>,
+}
+
+/// All that the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The hub's organization; `None` when it is in none.
+    pub organization: Option<&'a Organization>,
+    /// What the stack allows beyond it.
+    pub guards: &'a Guards,
+    /// The account that owns the images; it needs no share of its own.
+    pub hub: &'a AccountId,
+    /// The moment of the decision.
+    pub now: Timestamp,
+}
+
+/// Decides who gets the image. The order of the words does not matter.
+pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
+    let mut refused = tags.refused.clone();
+    if let Some(refusal) = out_of_time(tags, context.now) {
+        refused.extend(refusal);
+        return Targets { targets: Vec::new(), refused };
+    }
+    let mut wanted = Wanted { context, has_end: tags.until != Until::Open, found: Found::default(), refused };
+    for selector in &tags.selectors {
+        wanted.select(selector);
+    }
+    let Wanted { found, mut refused, .. } = wanted;
+    let targets = found.fold(context);
+    if targets.len() > context.guards.target_limit {
+        refused.push(too_many(targets.len(), context.guards.target_limit));
+        return Targets { targets: Vec::new(), refused };
+    }
+    Targets { targets, refused }
+}
+
+/// `Some` when the share is over before it began, with the refusal that is still to be told.
+fn out_of_time(tags: &ShareTags, now: Timestamp) -> Option<Option<Refusal>> {
+    match tags.until {
+        Until::Open => None,
+        // The refusal is among the tags' own already.
+        Until::Unreadable => Some(None),
+        Until::At(end) if end > now => None,
+        Until::At(end) => Some(Some(Refusal::new(
+            end.to_string(),
+            RefusalCode::Expired,
+            format!("ami-share:until was {end}, which is in the past; set a later date to share again"),
+        ))),
+    }
+}
+
+fn too_many(count: usize, limit: usize) -> Refusal {
+    Refusal::new(
+        WITH,
+        RefusalCode::TooManyTargets,
+        format!(
+            "{count} targets are more than the {limit} launch permissions that one image may have; name OUs or `org` instead of their accounts"
+        ),
+    )
+}
+
+/// What the words picked, before overlaps are folded; each with the `tag:` words that led to it.
+#[derive(Default)]
+struct Found {
+    accounts: BTreeMap<AccountId, BTreeSet<String>>,
+    units: BTreeMap<OuId, BTreeSet<String>>,
+    organizations: BTreeMap<OrganizationId, OrganizationArn>,
+}
+
+struct Wanted<'a> {
+    context: &'a Context<'a>,
+    has_end: bool,
+    found: Found,
+    refused: Vec<Refusal>,
+}
+
+impl Wanted<'_> {
+    fn select(&mut self, selector: &Selector) {
+        match selector {
+            Selector::Account(id) => self.account(id),
+            Selector::Ou(id) => self.unit(id),
+            Selector::Root(id) => match self.context.organization {
+                Some(own) if own.roots.contains(id) => self.own_organization(own),
+                _ => self.refuse_unknown(id.as_str(), "root"),
+            },
+            Selector::OwnOrganization => match self.context.organization {
+                Some(own) => self.own_organization(own),
+                None => self.refuse(
+                    selector,
+                    RefusalCode::Unknown,
+                    "`org` names nothing: this account is in no organization".to_owned(),
+                ),
+            },
+            Selector::Organization(id) => self.organization(id),
+            Selector::Tagged { key, value } => self.tagged(selector, key, value),
+        }
+    }
+
+    fn account(&mut self, id: &AccountId) {
+        let member = self.context.organization.and_then(|own| own.accounts.get(id));
+        match member {
+            Some(account) if account.active => self.take_account(id, None),
+            Some(_) => self.refuse(id, RefusalCode::ClosedAccount, format!("account {id} is closed or suspended; remove it from the tag")),
+            None if id == self.context.hub => self.take_account(id, None),
+            None if !self.context.guards.external_accounts.contains(id) => self.refuse(
+                id,
+                RefusalCode::Stranger,
+                format!("{id} is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it"),
+            ),
+            None => {
+                if self.external_may_have_it(id) {
+                    self.take_account(id, None);
+                }
+            }
+        }
+    }
+
+    fn organization(&mut self, id: &OrganizationId) {
+        if let Some(own) = self.context.organization.filter(|own| own.id == *id) {
+            return self.own_organization(own);
+        }
+        match self.context.guards.external_organizations.get(id) {
+            None => self.refuse(
+                id,
+                RefusalCode::Stranger,
+                format!("{id} is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it"),
+            ),
+            Some(arn) => {
+                if self.external_may_have_it(id) {
+                    self.found.organizations.insert(id.clone(), arn.clone());
+                }
+            }
+        }
+    }
+
+    fn unit(&mut self, id: &OuId) {
+        match self.context.organization {
+            Some(own) if own.path(id).is_some() => {
+                self.found.units.entry(id.clone()).or_default();
+            }
+            _ => self.refuse_unknown(id.as_str(), "OU"),
+        }
+    }
+
+    fn own_organization(&mut self, own: &Organization) {
+        self.found.organizations.insert(own.id.clone(), own.arn.clone());
+    }
+
+    fn tagged(&mut self, selector: &Selector, key: &str, value: &str) {
+        let carries = |tags: &BTreeMap<String, String>| tags.get(key).is_some_and(|has| has == value);
+        let mut matched = false;
+        let word = selector.to_string();
+        if let Some(own) = self.context.organization {
+            for (id, _) in own.accounts.iter().filter(|(_, account)| account.active && carries(&account.tags))
+            {
+                matched = true;
+                self.take_account(id, Some(&word));
+            }
+            for (id, _) in own.units.iter().filter(|(id, unit)| carries(&unit.tags) && own.path(id).is_some())
+            {
+                matched = true;
+                self.found.units.entry(id.clone()).or_default().insert(word.clone());
+            }
+        }
+        if !matched {
+            self.refuse(selector, RefusalCode::NoMatch, format!("`{word}` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"));
+        }
+    }
+
+    fn take_account(&mut self, id: &AccountId, through: Option<&str>) {
+        let words = self.found.accounts.entry(id.clone()).or_default();
+        words.extend(through.map(str::to_owned));
+    }
+
+    fn external_may_have_it(&mut self, word: &(impl ToString + ?Sized)) -> bool {
+        let may = self.has_end || !self.context.guards.external_needs_until;
+        if !may {
+            let word = word.to_string();
+            self.refuse(
+                &word,
+                RefusalCode::NeedsUntil,
+                format!(
+                    "{word} is outside this organization, so the share must end; add the tag ami-share:until"
+                ),
+            );
+        }
+        may
+    }
+
+    fn refuse_unknown(&mut self, word: &str, what: &str) {
+        self.refuse(
+            word,
+            RefusalCode::Unknown,
+            format!("{word} is no {what} of this organization; name one of its own"),
+        );
+    }
+
+    fn refuse(&mut self, word: &(impl ToString + ?Sized), code: RefusalCode, reason: String) {
+        self.refused.push(Refusal::new(word.to_string(), code, reason));
+    }
+}
+
+impl Found {
+    /// Drops whatever a larger target covers, and the hub itself.
+    fn fold(self, context: &Context<'_>) -> Vec<Target> {
+        let Self { accounts, units, organizations } = self;
+        let own = context.organization;
+        let whole = own.filter(|own| organizations.contains_key(&own.id));
+        let mut targets: Vec<Target> = organizations
+            .into_iter()
+            .map(|(id, arn)| {
+                let accounts = match own {
+                    Some(own) if own.id == id => without_hub(own.all_active_accounts(), context.hub),
+                    _ => Vec::new(),
+                };
+                Target::Organization { id, arn, accounts }
+            })
+            .collect();
+        if let (Some(own), None) = (own, whole) {
+            let outermost = units.iter().filter(|(id, _)| {
+                let parent = own.units.get(*id).map(|unit| &unit.parent);
+                !units
+                    .keys()
+                    .any(|other| other != *id && parent.is_some_and(|parent| own.lies_in(parent, other)))
+            });
+            targets.extend(outermost.filter_map(|(id, through)| unit_target(own, id, through, context.hub)));
+        }
+        let is_covered = |id: &AccountId| {
+            id == context.hub
+                || own.and_then(|own| Some((own, own.accounts.get(id)?))).is_some_and(|(own, account)| {
+                    whole.is_some()
+                        || units.keys().any(|unit| {
+                            account.parent.as_ref().is_some_and(|parent| own.lies_in(parent, unit))
+                        })
+                })
+        };
+        let alone = accounts.into_iter().filter(|(id, _)| !is_covered(id));
+        targets.extend(
+            alone.map(|(id, through)| Target::Account { id, through: through.into_iter().collect() }),
+        );
+        targets
+    }
+}
+
+fn unit_target(own: &Organization, id: &OuId, through: &BTreeSet<String>, hub: &AccountId) -> Option<Target> {
+    Some(Target::Ou {
+        id: id.clone(),
+        arn: own.units.get(id)?.arn.clone(),
+        path: own.path(id)?,
+        accounts: without_hub(own.active_accounts_in(id), hub),
+        through: through.iter().cloned().collect(),
+    })
+}
+
+fn without_hub(accounts: BTreeSet<AccountId>, hub: &AccountId) -> Vec<AccountId> {
+    accounts.into_iter().filter(|id| id != hub).collect()
+}

@@ -1,0 +1,51 @@
+//! Why a request was not served: one place that decides what the workflow is told, with the whole chain of causes.
+
+use std::error::Error as StdError;
+
+use ami_share_aws::error::AwsError;
+use lambda_runtime::Diagnostic;
+
+/// A request that was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// AWS failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The request is not what this function takes.
+    #[error("the request cannot be read: {0}")]
+    BadRequest(String),
+    /// The function was deployed wrongly.
+    #[error("{0}")]
+    Environment(String),
+    /// What was just written is not what is read back.
+    #[error("{0}")]
+    NotSettled(String),
+}
+
+impl Failure {
+    /// The error type by which the workflow's `Retry` knows what to do: `Busy` and `Retry` come again.
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::Aws(AwsError::Busy(_)) | Self::NotSettled(_) => "Busy",
+            Self::Aws(error) if error.fault().may_be_tried_again() => "Retry",
+            Self::Aws(_) => "AwsFailed",
+            Self::BadRequest(_) => "BadRequest",
+            Self::Environment(_) => "BadEnvironment",
+        }
+    }
+}
+
+impl From<Failure> for Diagnostic {
+    fn from(failure: Failure) -> Self {
+        let mut message = failure.to_string();
+        let mut cause = failure.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = error.source();
+        }
+        Diagnostic { error_type: failure.error_type().to_owned(), error_message: message }
+    }
+}
