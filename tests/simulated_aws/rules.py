@@ -1,0 +1,51 @@
+"""The rules of EC2, EBS, KMS and Organizations that this simulated AWS adds to moto, installed in one go."""
+
+from functools import cache
+
+from simulated_aws import (
+    accounts,
+    deleted_principals,
+    descriptions,
+    ebs_encryption,
+    ec2_tags,
+    image_states,
+    images,
+    keys,
+    kms_calls,
+    launch_permissions,
+    launches,
+    organizations,
+    request_limits,
+    snapshot_permissions,
+    snapshots,
+    speed,
+)
+
+IN_ORDER = (
+    accounts,
+    keys,
+    kms_calls,
+    deleted_principals,
+    ec2_tags,
+    ebs_encryption,
+    snapshots,
+    snapshot_permissions,
+    image_states,
+    images,
+    launch_permissions,
+    descriptions,
+    launches,
+    organizations,
+    request_limits,
+    speed,
+)
+
+
+@cache
+def install_all() -> None:
+    """Install every rule, once however often it is called: what wraps one of moto's functions must not wrap itself.
+
+    `accounts` comes first: it says which account is the hub before moto's services load.
+    """
+    for rule in IN_ORDER:
+        rule.install()

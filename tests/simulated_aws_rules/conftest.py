@@ -1,0 +1,54 @@
+"""Starts moto with this project's rules in the test's own process, and makes clients for any account.
+
+The whole stack (delivery of events, functions, workflow) is not started: these tests are about AWS's rules alone.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+os.environ["SIMULATED_AWS_IMAGE_DELAY"] = "0.3"
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from simulated_aws import emission, rules  # noqa: E402
+
+rules.install_all()
+
+import pytest  # noqa: E402
+from moto.core.base_backend import BackendDict  # noqa: E402
+from moto.server import ThreadedMotoServer  # noqa: E402
+from running import simulation  # noqa: E402, F401
+from world import World  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """The address of a moto server that runs in this process."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """The events that AWS's services emit during the test, in place of their delivery."""
+    emitted = []
+    lock = threading.Lock()
+
+    def record(account_id, region, source, detail_type, resources, detail):
+        with lock:
+            emitted.append({"account": account_id, "region": region, "source": source, "detail-type": detail_type,
+                            "resources": resources, "detail": detail})  # fmt: skip
+
+    monkeypatch.setattr(emission, "emit", record)
+    return emitted
+
+
+@pytest.fixture
+def aws(endpoint, events):
+    """An empty simulated AWS: clients for the hub and for other accounts, and makers of the things that tests need."""
+    BackendDict.reset()
+    return World(endpoint)

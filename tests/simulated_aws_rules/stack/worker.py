@@ -1,0 +1,55 @@
+"""Stands for a function's binary: a Runtime API client that does what `detail.do` of its event says.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import json
+import os
+import time
+import urllib.request
+
+API = f"{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
+attempts: dict[str, int] = {}
+
+
+def post(path, body):
+    urllib.request.urlopen(urllib.request.Request(f"{API}/{path}", data=json.dumps(body).encode())).close()
+
+
+def error(kind):
+    return {"errorType": kind, "errorMessage": f"this is {kind}"}
+
+
+def serve(event, headers):
+    """The answer, and whether it is an error."""
+    detail = event.get("detail", {})
+    match detail.get("do"):
+        case "environment":
+            return dict(os.environ), False
+        case "headers":
+            return dict(headers), False
+        case "sleep":
+            time.sleep(detail["seconds"])
+            return {"pid": os.getpid()}, False
+        case "fail":
+            return error(detail["error"]), True
+        case "fail_at_first":
+            marker = detail["marker"]
+            with open(marker, "a", encoding="utf-8") as file:
+                file.write(f"{time.time()}\n")
+            with open(marker, encoding="utf-8") as file:
+                count = len(file.readlines())
+            return (event, False) if count > detail["times"] else (error(detail["error"]), True)
+        case "exit":
+            os._exit(3)
+    return event, False
+
+
+if os.environ["GREETING"] == "broken":
+    post("init/error", error("Init.Broken"))
+    raise SystemExit(1)
+while True:
+    with urllib.request.urlopen(f"{API}/invocation/next") as response:
+        request_id = response.headers["Lambda-Runtime-Aws-Request-Id"]
+        answer, failed = serve(json.load(response), response.headers)
+    post(f"invocation/{request_id}/{'error' if failed else 'response'}", answer)

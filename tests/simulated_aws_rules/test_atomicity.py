@@ -1,0 +1,50 @@
+"""Calls of one service that arrive at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from botocore.exceptions import ClientError
+from running import unique
+
+
+def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate"""
+    dynamodb, table = simulation.client("dynamodb"), unique("turns")
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+
+    def take_turn(number):
+        try:
+            item = {"pk": {"S": "key"}, "owner": {"N": str(number)}}
+            dynamodb.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(take_turn, range(64))) == 1
+
+
+def test_launch_permissions_that_are_added_at_once_are_all_there(simulation):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyImageAttribute.html"""
+    ec2 = simulation.client("ec2")
+    volume = ec2.create_volume(Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    name = unique("image")
+    image = ec2.register_image(Name=name, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])["ImageId"]
+    accounts = [f"{number:012}" for number in range(555500000000, 555500000012)]
+    for account_id in accounts:
+        simulation.client("sts", account_id).get_caller_identity()
+
+    def add(account_id):
+        ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account_id}]})
+
+    with ThreadPoolExecutor(12) as threads:
+        list(threads.map(add, accounts))
+    permissions = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
+    assert sorted(permission["UserId"] for permission in permissions) == accounts

@@ -1,0 +1,176 @@
+"""Step Functions: the interpreter, its Lambda tasks, and the events of executions."""
+
+import json
+import time
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+from running import eventually
+
+
+def start(simulation, detail):
+    """Starts an execution; returns its ARN."""
+    client, workflow = simulation.client("stepfunctions"), simulation.outputs["WorkflowArn"]
+    return client.start_execution(stateMachineArn=workflow, input=json.dumps({"detail": detail}))["executionArn"]
+
+
+def end(simulation, arn):
+    """The execution, when it has ended."""
+    client = simulation.client("stepfunctions")
+
+    def look():
+        execution = client.describe_execution(executionArn=arn)
+        return execution if execution["status"] != "RUNNING" else None
+
+    return eventually(look, 30)
+
+
+def moments(marker):
+    return [float(line) for line in marker.read_text().splitlines()]
+
+
+def test_tasks_choices_and_a_map_run_and_the_context_object_is_known(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
+    https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html"""
+    execution = end(simulation, start(simulation, {"items": [{"n": 1}, {"n": 2}]}))
+    assert execution["status"] == "SUCCEEDED"
+    name = execution["name"]
+    results = json.loads(execution["output"])["results"]
+    assert results == [{"answer": {"detail": {"n": n}, "execution": name}} for n in (1, 2)]
+
+
+def test_a_functions_own_error_type_is_retried_after_the_declared_pauses(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error"""
+    marker = simulation.folder / uuid.uuid4().hex
+    detail = {"do": "fail_at_first", "times": 2, "error": "Busy", "marker": str(marker)}
+    assert end(simulation, start(simulation, detail))["status"] == "SUCCEEDED"
+    first, second, third = moments(marker)
+    # MaxDelaySeconds is 1: without it the second pause would last two seconds.
+    assert 1 <= second - first < 1.8
+    assert 1 <= third - second < 1.8
+
+
+def test_attempts_are_limited_and_then_the_execution_fails_with_the_functions_error(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error"""
+    marker = simulation.folder / uuid.uuid4().hex
+    detail = {"do": "fail_at_first", "times": 9, "error": "Busy", "marker": str(marker)}
+    execution = end(simulation, start(simulation, detail))
+    assert (execution["status"], execution["error"]) == ("FAILED", "Busy")
+    assert json.loads(execution["cause"])["errorMessage"] == "this is Busy"
+    assert len(moments(marker)) == 3
+
+
+def test_jitter_shortens_a_pause(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error"""
+    marker = simulation.folder / uuid.uuid4().hex
+    detail = {"do": "fail_at_first", "times": 1, "error": "Jittery", "marker": str(marker)}
+    assert end(simulation, start(simulation, detail))["status"] == "SUCCEEDED"
+    first, second = moments(marker)
+    assert second - first < 1.8
+
+
+def test_each_iteration_of_a_map_has_attempts_of_its_own(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html"""
+    markers = [simulation.folder / uuid.uuid4().hex for _ in range(4)]
+    items = [{"do": "fail_at_first", "times": 1, "error": "Busy", "marker": str(marker)} for marker in markers]
+    assert end(simulation, start(simulation, {"items": items}))["status"] == "SUCCEEDED"
+    assert [len(moments(marker)) for marker in markers] == [2, 2, 2, 2]
+
+
+def test_an_error_that_is_caught_leads_on_and_fail_names_error_and_cause_from_paths(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-fail.html"""
+    execution = end(simulation, start(simulation, {"do": "fail", "error": "Caught"}))
+    assert (execution["status"], execution["error"]) == ("FAILED", "Caught")
+    assert json.loads(execution["cause"]) == {"errorType": "Caught", "errorMessage": "this is Caught"}
+
+
+def test_executions_are_listed_described_and_have_a_history(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html"""
+    arn, client = start(simulation, {}), simulation.client("stepfunctions")
+    execution = end(simulation, arn)
+    workflow = simulation.outputs["WorkflowArn"]
+    listed = client.list_executions(stateMachineArn=workflow, statusFilter="SUCCEEDED")["executions"]
+    assert arn in [one["executionArn"] for one in listed]
+    assert execution["stopDate"] >= execution["startDate"]
+    kinds = [event["type"] for event in client.get_execution_history(executionArn=arn)["events"]]
+    assert kinds[0] == "ExecutionStarted"
+    assert "TaskSucceeded" in kinds
+    assert kinds[-1] == "ExecutionSucceeded"
+
+
+def test_twelve_executions_run_at_once(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an account may have a million open."""
+    began = time.monotonic()
+    arns = [start(simulation, {"do": "sleep", "seconds": 1}) for _ in range(12)]
+    assert {end(simulation, arn)["status"] for arn in arns} == {"SUCCEEDED"}
+    # Ten processes serve one function: two rounds of a second, and not twelve.
+    assert time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize(("detail", "status"), [({}, "SUCCEEDED"), ({"do": "fail", "error": "Caught"}, "FAILED")])
+def test_the_start_and_the_end_of_an_execution_are_told(simulation, detail, status):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html"""
+    queue = simulation.queue()
+    pattern = {"source": ["aws.states"], "detail": {"stateMachineArn": [simulation.outputs["WorkflowArn"]]}}
+    simulation.rule(pattern, {"Arn": queue.arn})
+    arn = start(simulation, detail)
+
+    started, ended = queue.next(), queue.next()
+
+    assert started["detail-type"] == "Step Functions Execution Status Change"
+    assert started["resources"] == [arn]
+    assert started["detail"]["status"] == "RUNNING"
+    assert started["detail"]["stopDate"] is None
+    assert json.loads(started["detail"]["input"]) == {"detail": detail}
+    assert started["detail"]["inputDetails"] == {"included": True}
+    assert ended["detail"]["status"] == status
+    assert ended["detail"]["stopDate"] >= ended["detail"]["startDate"]
+    if status == "SUCCEEDED":
+        assert json.loads(ended["detail"]["output"]) == {"detail": {}}
+        assert ended["detail"]["outputDetails"] == {"included": True}
+    else:
+        assert ended["detail"]["error"] == "Caught"
+        assert ended["detail"]["output"] is None
+
+
+def test_an_execution_that_is_stopped_is_aborted_with_the_reason(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html"""
+    queue, client = simulation.queue(), simulation.client("stepfunctions")
+    simulation.rule({"source": ["aws.states"], "detail": {"status": ["ABORTED"]}}, {"Arn": queue.arn})
+    arn = start(simulation, {"do": "sleep", "seconds": 1})
+    client.stop_execution(executionArn=arn, error="Enough", cause="somebody said so")
+    execution = end(simulation, arn)
+    assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "somebody said so")
+    assert queue.next()["detail"]["error"] == "Enough"
+
+
+def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
+    marker, client = simulation.folder / uuid.uuid4().hex, simulation.client("stepfunctions")
+    # The first state succeeds; the Map fails twice, is redriven, and then succeeds.
+    item = {"do": "fail_at_first", "times": 2, "error": "Busy", "marker": str(marker)}
+    arn = start(simulation, {"items": [item]})
+    failed = end(simulation, arn)
+    assert (failed["status"], failed["redriveStatus"], failed["redriveCount"]) == ("FAILED", "REDRIVABLE", 0)
+
+    client.redrive_execution(executionArn=arn)
+
+    redriven = end(simulation, arn)
+    assert (redriven["status"], redriven["redriveCount"]) == ("SUCCEEDED", 1)
+    assert "error" not in redriven
+    assert json.loads(redriven["output"])["results"][0]["answer"]["execution"] == failed["name"]
+    events = client.get_execution_history(executionArn=arn)["events"]
+    kinds = [event["type"] for event in events]
+    after = kinds[kinds.index("ExecutionRedriven") + 1 :]
+    assert after[0] == "MapStateEntered"
+    assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+
+
+def test_an_execution_that_has_not_failed_cannot_be_redriven(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html#API_RedriveExecution_Errors"""
+    arn, client = start(simulation, {}), simulation.client("stepfunctions")
+    end(simulation, arn)
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
+        client.redrive_execution(executionArn=arn)

@@ -1,0 +1,86 @@
+//! `cargo local`: the simulated AWS with the stack deployed, until Ctrl-C or SIGTERM.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ami_share_tests::progress::say;
+use ami_share_tests::stack::{Options, Stack};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Starts the simulated AWS with ami-share deployed in the hub account, and stays up until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(name = "cargo local")]
+struct Arguments {
+    /// The port of the simulated AWS on 127.0.0.1.
+    #[arg(long, default_value_t = 5555)]
+    port: u16,
+    /// How often the scheduled review runs (like 10s). Accepted now; the review itself is still to come.
+    #[arg(long, value_name = "DURATION")]
+    review_every: Option<String>,
+    /// A parameter of template.yaml, like AllowedExternalAccounts=999999999999. May be repeated.
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match serve(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo local: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<()> {
+    if arguments.review_every.is_some() {
+        say("--review-every is accepted; there is no scheduled review yet");
+    }
+    // Asked for before the start: a signal during the deployment must not leave anything behind either.
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    let options = Options { port: Some(arguments.port), parameters: arguments.parameters };
+    let start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
+    let mut stack = tokio::select! {
+        started = start => started.context("starting")??,
+        _ = terminate.recv() => std::process::exit(0),
+        _ = interrupt.recv() => std::process::exit(0),
+    };
+    announce(&stack)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                if let Some(status) = stack.ended()? {
+                    bail!("the simulated AWS ended by itself ({status}); its logs are in {}", stack.logs().display());
+                }
+            }
+        }
+    }
+    say("stopping");
+    stack.stop()
+}
+
+fn announce(stack: &Stack) -> Result<()> {
+    let endpoint = stack.endpoint();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready: AWS_ENDPOINT_URL={endpoint}")?;
+    writeln!(out)?;
+    writeln!(out, "This is a simulated AWS. In another terminal, as the hub account 111122223333:")?;
+    writeln!(out, "  export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1")?;
+    writeln!(out, "  export AWS_ACCESS_KEY_ID=testing AWS_SECRET_ACCESS_KEY=testing")?;
+    writeln!(out, "  aws organizations create-organization --feature-set ALL")?;
+    writeln!(out, "  aws ec2 create-tags --resources ami-… --tags 'Key=ami-share:with,Value=222222222222'")?;
+    writeln!(
+        out,
+        "As another account: aws sts assume-role --role-arn arn:aws:iam::222222222222:role/test --role-session-name me"
+    )?;
+    writeln!(out, "Logs of the functions: {}", stack.logs().display())?;
+    writeln!(out, "Ctrl-C ends it.")?;
+    out.flush().context("writing")
+}

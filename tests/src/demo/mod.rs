@@ -1,0 +1,6 @@
+//! The story that `cargo demo` tells.
+
+pub mod proof;
+pub mod story;
+
+mod picture;

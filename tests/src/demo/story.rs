@@ -1,0 +1,172 @@
+//! An organization, an encrypted image, one tag; then who can launch it, and who cannot.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::picture::{print_policy_diff, print_rows, print_steps};
+use super::proof::Proofs;
+use crate::launch::{Launch, launch};
+use crate::world::Account;
+
+/// Who takes part.
+struct Cast {
+    workloads: String,
+    b: Account,
+    b_notices: String,
+    in_ou: Account,
+    c: Account,
+}
+
+/// A golden image on a key of its own.
+struct Golden {
+    image: String,
+    key: String,
+    policy_before: String,
+}
+
+/// Tells the story in the hub account `hub`, and checks every claim.
+pub async fn tell(hub: &Account, proofs: &mut Proofs) -> Result<()> {
+    let cast = make_organization(hub).await?;
+    let golden = make_image(hub).await?;
+    tag(hub, &cast, &golden, proofs).await?;
+    prove_access(&cast, &golden, proofs).await?;
+    prove_key_policy(hub, &cast, &golden, proofs).await?;
+    show_ledger(hub, &cast, &golden, proofs).await?;
+    prove_notice(&cast, &golden, proofs).await
+}
+
+async fn make_organization(hub: &Account) -> Result<Cast> {
+    println!("\n2. An organization with two OUs and three accounts");
+    let organization = hub.create_organization().await?;
+    let root = hub.root().await?;
+    let workloads = hub.create_ou(&root, "workloads").await?;
+    let sandbox = hub.create_ou(&root, "sandbox").await?;
+    let b = hub.create_account("team-b", &sandbox).await?;
+    let in_ou = hub.create_account("team-w", &workloads).await?;
+    let c = hub.create_account("team-c", &sandbox).await?;
+    println!("   {organization}");
+    println!("   ├─ workloads {workloads}: account W {in_ou}");
+    println!("   └─ sandbox   {sandbox}: accounts B {b} and C {c}");
+    let b = hub.assume(&b).await?;
+    let b_notices = b.listen().await.context("giving B a bus for notices")?;
+    println!("   B has an event bus `ami-share` for notices; the others have none.");
+    Ok(Cast { workloads, b, b_notices, in_ou: hub.assume(&in_ou).await?, c: hub.assume(&c).await? })
+}
+
+async fn make_image(hub: &Account) -> Result<Golden> {
+    println!("\n3. A golden image, encrypted with a customer managed key");
+    let key = hub.create_key().await?;
+    let policy_before = hub.key_policy(&key).await?;
+    let image = hub.image("golden-al2023-2026-11", &[&key]).await?;
+    println!("   image {image}");
+    println!("   key   {key} (tagged ami-share:managed = true)");
+    Ok(Golden { image, key, policy_before })
+}
+
+async fn tag(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+    println!("\n4. The tag");
+    let words = format!("{} {}", cast.b.id, cast.workloads);
+    println!("   aws ec2 create-tags --resources {} --tags 'Key=ami-share:with,Value={words}'", golden.image);
+    let before = hub.executions().await?;
+    let started = Instant::now();
+    hub.tag(&golden.image, &[("ami-share:with", &words)]).await?;
+    let status = hub.status(&golden.image, |_| true).await?;
+    println!(
+        "   ami-share:status = \"{status}\" after {:.1} s. What happened:",
+        started.elapsed().as_secs_f32()
+    );
+    let execution = hub
+        .until("the workflow has ended", async || {
+            let executions = hub.executions().await?;
+            Ok(executions.into_iter().find(|(arn, status)| !before.contains_key(arn) && status != "RUNNING"))
+        })
+        .await?;
+    print_steps(hub, &execution.0).await?;
+    proofs.claim("the workflow succeeded", execution.1 == "SUCCEEDED");
+    proofs.claim("the status tag says what was shared", status == "shared with 1 account, 1 OU");
+    Ok(())
+}
+
+async fn prove_access(cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+    println!("\n5. Who can launch it");
+    for (who, account) in [("B", &cast.b), ("W (through its OU)", &cast.in_ou)] {
+        proofs.claim(format!("{who} sees the image"), account.sees(&golden.image).await);
+        let outcome = launch(account, &golden.image).await?;
+        proofs.claim(format!("{who} launches it: {outcome:?}"), matches!(outcome, Launch::Started(_)));
+    }
+    proofs.claim("C does not see the image", !cast.c.sees(&golden.image).await);
+    let outcome = launch(&cast.c, &golden.image).await?;
+    proofs.claim(format!("C cannot launch it: {outcome:?}"), matches!(outcome, Launch::Failed(_)));
+    Ok(())
+}
+
+async fn prove_key_policy(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+    println!("\n6. The key policy, before and after");
+    let after = hub.key_policy(&golden.key).await?;
+    print_policy_diff(&golden.policy_before, &after)?;
+    let foreign = |policy: &str| -> Result<Vec<Value>> {
+        let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
+        let statements = policy.get("Statement").and_then(Value::as_array).cloned().unwrap_or_default();
+        let is_ours = |statement: &Value| {
+            statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
+        };
+        Ok(statements.into_iter().filter(|statement| !is_ours(statement)).collect())
+    };
+    proofs.claim(
+        "the statements of other people are untouched",
+        foreign(&golden.policy_before)? == foreign(&after)?,
+    );
+    proofs.claim("B is admitted by its account, the OU by its whole path, C not at all", {
+        after.contains(&format!("{}:root", cast.b.id))
+            && after.contains(&format!("{}/*", cast.workloads))
+            && !after.contains(&cast.c.id)
+    });
+    Ok(())
+}
+
+async fn show_ledger(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+    println!("\n7. The ledger");
+    let image_rows = hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
+    let key_rows = hub.ledger(&format!("KEY#{}", golden.key)).await?;
+    print_rows(&image_rows);
+    print_rows(&key_rows);
+    let is_shared = |target: &str| {
+        image_rows
+            .get(&format!("SHARE#{target}"))
+            .is_some_and(|row| row.get("outcome").is_some_and(|outcome| outcome == "shared"))
+    };
+    proofs.claim(
+        "it has one live share for B and one for the OU",
+        is_shared(&cast.b.id) && is_shared(&cast.workloads),
+    );
+    Ok(())
+}
+
+async fn prove_notice(cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+    println!("\n8. The notice that B received");
+    let mut notices = Vec::new();
+    cast.b
+        .until("B has its notice", async || {
+            notices.extend(cast.b.take(&cast.b_notices).await?);
+            Ok((!notices.is_empty()).then_some(()))
+        })
+        .await?;
+    for notice in &notices {
+        println!("{}", indented(&format!("{:#}", notice.get("detail").unwrap_or(&Value::Null))));
+    }
+    let is_right = |notice: &Value| {
+        notice.pointer("/detail-type").and_then(Value::as_str) == Some("AMI Shared")
+            && notice.pointer("/detail/image_id").and_then(Value::as_str) == Some(&golden.image)
+    };
+    proofs.claim(
+        "it is one `AMI Shared` for this image",
+        matches!(notices.as_slice(), [only] if is_right(only)),
+    );
+    Ok(())
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("     {line}")).collect::<Vec<_>>().join("\n")
+}

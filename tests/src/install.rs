@@ -1,0 +1,63 @@
+//! Installs what the simulated AWS needs, pinned, into a virtual environment under `target/`, once.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::progress::say;
+use crate::workspace;
+
+/// The Python of the virtual environment, which is made first if it is not there. Another process that
+/// installs at the same time is waited for.
+pub fn python() -> Result<PathBuf> {
+    let requirements = workspace::file("tests/simulated_aws/requirements.txt");
+    let pins = fs::read_to_string(&requirements).context("reading the pinned requirements")?;
+    let folder = workspace::target().join("simulated-aws");
+    fs::create_dir_all(&folder).context("making target/simulated-aws")?;
+    let environment = folder.join(format!("venv-{}", short_hash(&pins)));
+    let python = environment.join("bin/python");
+    let finished = environment.join("installed");
+    let lock = File::create(folder.join("install.lock")).context("making the installer's lock")?;
+    lock.lock().context("waiting for another installation")?;
+    if !finished.exists() {
+        install(&environment, &python, &requirements)?;
+        File::create(&finished).context("marking the installation as finished")?;
+    }
+    Ok(python)
+}
+
+fn install(environment: &Path, python: &Path, requirements: &Path) -> Result<()> {
+    say("installing the simulated AWS under target/ (first run only, about a minute)");
+    let started = Instant::now();
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment), "python3 -m venv")?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(python).args(pip).arg(requirements), "pip install")?;
+    say(format!("installed in {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+fn run(command: &mut Command, name: &str) -> Result<()> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("{name}: Python 3.11 with venv is needed"))?;
+    if !output.status.success() {
+        bail!(
+            "{name} failed:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// Changed pins get an environment of their own.
+fn short_hash(pins: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    pins.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() & 0xffff_ffff)
+}

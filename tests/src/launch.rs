@@ -1,0 +1,57 @@
+//! The proof that counts: an account launches the image, or it does not.
+
+use anyhow::{Context, Result};
+use aws_sdk_ec2::error::ProvideErrorMetadata;
+
+use crate::world::Account;
+
+/// What came of a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Launch {
+    /// The instance came up.
+    Started(String),
+    /// EC2 refused, or the instance ended at once; and why.
+    Failed(String),
+}
+
+/// Launches `image` as `account`.
+pub async fn launch(account: &Account, image: &str) -> Result<Launch> {
+    let request = account
+        .ec2
+        .run_instances()
+        .image_id(image)
+        .instance_type("t3.micro".into())
+        .min_count(1)
+        .max_count(1);
+    let answer = match request.send().await {
+        Err(error) => {
+            return Ok(Launch::Failed(format!(
+                "{}: {}",
+                error.code().unwrap_or_default(),
+                error.message().unwrap_or_default()
+            )));
+        }
+        Ok(answer) => answer,
+    };
+    let instance = answer
+        .instances()
+        .first()
+        .and_then(|instance| instance.instance_id())
+        .context("no instance")?
+        .to_owned();
+    // An instance whose key cannot be used is taken in, and ends with Client.InternalError. Source:
+    // https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
+    let described =
+        account.ec2.describe_instances().instance_ids(&instance).send().await.context("DescribeInstances")?;
+    let found = described
+        .reservations()
+        .first()
+        .and_then(|reservation| reservation.instances().first())
+        .context("no instance")?;
+    match found.state_reason().and_then(|reason| reason.code()) {
+        Some(code) if code.starts_with("Client.") && code != "Client.UserInitiatedShutdown" => {
+            Ok(Launch::Failed(code.to_owned()))
+        }
+        _ => Ok(Launch::Started(instance)),
+    }
+}

@@ -1,0 +1,13 @@
+//! The simulated AWS with the stack deployed in it, for `cargo local`, `cargo demo` and the whole-flow tests.
+//!
+//! [`install`] brings the Python side, [`functions`] the functions' binaries, [`stack`] starts and stops both,
+//! [`world`] acts on it as a client would. Nothing here knows what ami-share decides.
+
+pub mod demo;
+pub mod functions;
+pub mod install;
+pub mod launch;
+pub mod progress;
+pub mod stack;
+pub mod workspace;
+pub mod world;

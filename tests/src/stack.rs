@@ -1,0 +1,123 @@
+//! Starts the simulated AWS with the stack deployed in it, and stops it without leaving a process behind.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{functions, install, workspace};
+
+/// How to start it.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The port of the simulated AWS; any free one when `None`.
+    pub port: Option<u16>,
+    /// Parameters of the stack, as `Name=Value`.
+    pub parameters: Vec<String>,
+}
+
+/// A simulated AWS with the stack deployed in the hub account.
+#[derive(Debug)]
+pub struct Stack {
+    endpoint: String,
+    child: Child,
+    /// The simulated AWS ends when this is closed: even a killed parent leaves nothing behind.
+    stdin: Option<ChildStdin>,
+    logs: PathBuf,
+}
+
+impl Stack {
+    /// Installs and builds what is missing, starts, deploys, and waits until everything answers.
+    /// Each line of progress goes to `progress`.
+    pub fn start(options: &Options, mut progress: impl FnMut(&str)) -> Result<Self> {
+        let python = install::python()?;
+        functions::build()?;
+        let port = match options.port {
+            Some(port) => port,
+            None => free_port()?,
+        };
+        let logs = workspace::target().join(format!("simulated-aws/logs-{port}"));
+        let mut command = Command::new(python);
+        command.args(["-m", "simulated_aws", "--port", &port.to_string()]);
+        command.arg("--template").arg(workspace::file("template.yaml"));
+        command.arg("--functions").arg(workspace::binaries());
+        command.arg("--logs").arg(&logs);
+        for parameter in &options.parameters {
+            command.args(["--parameter", parameter]);
+        }
+        command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("starting the simulated AWS")?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().context("the simulated AWS has no output")?;
+        let mut stack = Self { endpoint: String::new(), child, stdin, logs };
+        let mut last_lines = VecDeque::new();
+        let mut lines = BufReader::new(stdout).lines();
+        for line in lines.by_ref() {
+            let line = line.context("reading the simulated AWS's progress")?;
+            if let Some(endpoint) = line.strip_prefix("ready: AWS_ENDPOINT_URL=") {
+                stack.endpoint = endpoint.trim().to_owned();
+                // Its further output, if any, must not fill the pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Ok(stack);
+            }
+            progress(&line);
+            last_lines.push_back(line);
+        }
+        bail!("the simulated AWS ended before it was ready:\n{}", last_lines.make_contiguous().join("\n"));
+    }
+
+    /// The endpoint of every AWS API.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Where the logs of the simulated AWS and of the functions are.
+    pub fn logs(&self) -> &PathBuf {
+        &self.logs
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("asking whether the simulated AWS still runs")
+    }
+
+    /// Stops it, and waits until it is gone.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        drop(self.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.ended()?.is_none() {
+            if Instant::now() > deadline {
+                self.child.kill().context("killing the simulated AWS")?;
+            }
+            pause(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("the simulated AWS was not stopped: {error:#}");
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "waits for a process, outside any async code")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
+    Ok(listener.local_addr().context("looking for a free port")?.port())
+}

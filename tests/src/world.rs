@@ -1,0 +1,114 @@
+//! Acts on the simulated AWS as its users would: the hub's platform team, and the people of other accounts.
+
+mod images;
+mod keys;
+mod notices;
+mod organization;
+mod stack;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_ec2::config::Credentials;
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag};
+use aws_sdk_eventbridge::types::Target as RuleTarget;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
+
+/// The hub account of the simulated AWS.
+pub const HUB: &str = "111122223333";
+/// The Region that the stack is deployed in.
+pub const REGION: &str = "us-east-1";
+/// The name of the members' buses, as template.yaml has it by default.
+pub const MEMBER_BUS: &str = "ami-share";
+/// The stack's name, and the start of its resources' names.
+pub const STACK: &str = "ami-share";
+/// How long anything may take that should happen within seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One account, with a client for each service.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// EC2 in it.
+    pub ec2: aws_sdk_ec2::Client,
+    /// KMS in it.
+    pub kms: aws_sdk_kms::Client,
+    /// AWS Organizations, seen from it.
+    pub organizations: aws_sdk_organizations::Client,
+    /// EventBridge in it.
+    pub events: aws_sdk_eventbridge::Client,
+    /// SQS in it.
+    pub sqs: aws_sdk_sqs::Client,
+    /// SNS in it.
+    pub sns: aws_sdk_sns::Client,
+    /// DynamoDB in it.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Step Functions in it.
+    pub sfn: aws_sdk_sfn::Client,
+    config: SdkConfig,
+}
+
+impl Account {
+    /// The hub, by its own credentials.
+    pub async fn hub(endpoint: &str) -> Self {
+        Self::with(HUB, endpoint, Credentials::new("testing", "testing", None, None, "hub")).await
+    }
+
+    /// Another account, by `sts:AssumeRole`.
+    pub async fn assume(&self, id: &str) -> Result<Self> {
+        let sts = aws_sdk_sts::Client::new(&self.config);
+        let role = format!("arn:aws:iam::{id}:role/test");
+        let answer = sts
+            .assume_role()
+            .role_arn(role)
+            .role_session_name("test")
+            .send()
+            .await
+            .context("sts:AssumeRole")?;
+        let given = answer.credentials().context("sts:AssumeRole gave no credentials")?;
+        let token = Some(given.session_token().to_owned());
+        let credentials =
+            Credentials::new(given.access_key_id(), given.secret_access_key(), token, None, "member");
+        let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
+        Ok(Self::with(id, endpoint, credentials).await)
+    }
+
+    async fn with(id: &str, endpoint: &str, credentials: Credentials) -> Self {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::new(REGION))
+            .credentials_provider(credentials)
+            .load()
+            .await;
+        Self {
+            id: id.to_owned(),
+            ec2: aws_sdk_ec2::Client::new(&config),
+            kms: aws_sdk_kms::Client::new(&config),
+            organizations: aws_sdk_organizations::Client::new(&config),
+            events: aws_sdk_eventbridge::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            sns: aws_sdk_sns::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
+            sfn: aws_sdk_sfn::Client::new(&config),
+            config,
+        }
+    }
+
+    /// Waits until `look` finds something; answers it. Says `what` when it never does.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = look().await? {
+                return Ok(found);
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

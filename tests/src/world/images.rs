@@ -1,0 +1,137 @@
+//! Images and snapshots: made, tagged, and looked at.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag};
+
+use super::{Account, REGION};
+
+impl Account {
+    /// A snapshot of a fresh volume; encrypted with `key` if there is one.
+    pub async fn snapshot(&self, key: Option<&str>) -> Result<String> {
+        let volume = self.ec2.create_volume().availability_zone(format!("{REGION}a")).size(8);
+        let volume = volume.encrypted(key.is_some()).set_kms_key_id(key.map(str::to_owned));
+        let volume = volume.send().await.context("CreateVolume")?;
+        let volume = volume.volume_id().context("no volume id")?;
+        let snapshot = self.ec2.create_snapshot().volume_id(volume).send().await.context("CreateSnapshot")?;
+        Ok(snapshot.snapshot_id().context("no snapshot id")?.to_owned())
+    }
+
+    /// An available image of one volume for each of `keys`; unencrypted when there is none.
+    pub async fn image(&self, name: &str, keys: &[&str]) -> Result<String> {
+        let keys: Vec<Option<&str>> =
+            if keys.is_empty() { vec![None] } else { keys.iter().copied().map(Some).collect() };
+        let mut devices = Vec::new();
+        for (position, key) in keys.into_iter().enumerate() {
+            let device = if position == 0 {
+                "/dev/xvda".to_owned()
+            } else {
+                format!("/dev/sd{}", char::from(b'f' + position as u8))
+            };
+            let ebs = EbsBlockDevice::builder().snapshot_id(self.snapshot(key).await?).build();
+            devices.push(BlockDeviceMapping::builder().device_name(device).ebs(ebs).build());
+        }
+        let request =
+            self.ec2.register_image().name(name).root_device_name("/dev/xvda").architecture("x86_64".into());
+        let answer = request
+            .virtualization_type("hvm")
+            .set_block_device_mappings(Some(devices))
+            .send()
+            .await
+            .context("RegisterImage")?;
+        let image = answer.image_id().context("no image id")?.to_owned();
+        self.until("the image is available", async || {
+            Ok((self.image_state(&image).await? == "available").then_some(()))
+        })
+        .await?;
+        Ok(image)
+    }
+
+    /// The state of an image that this account sees.
+    pub async fn image_state(&self, image: &str) -> Result<String> {
+        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
+        let found = answer.images().first().context("no such image")?;
+        Ok(found.state().map(|state| state.as_str().to_owned()).unwrap_or_default())
+    }
+
+    /// Whether this account sees an image.
+    pub async fn sees(&self, image: &str) -> bool {
+        self.image_state(image).await.is_ok()
+    }
+
+    /// The snapshots of an image.
+    pub async fn snapshots_of(&self, image: &str) -> Result<Vec<String>> {
+        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
+        let devices = answer.images().first().context("no such image")?.block_device_mappings();
+        Ok(devices.iter().filter_map(|device| device.ebs()?.snapshot_id().map(str::to_owned)).collect())
+    }
+
+    /// Tags an image.
+    pub async fn tag(&self, image: &str, tags: &[(&str, &str)]) -> Result<()> {
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+        self.ec2.create_tags().resources(image).set_tags(Some(tags)).send().await.context("CreateTags")?;
+        Ok(())
+    }
+
+    /// The tags of an image.
+    pub async fn tags(&self, image: &str) -> Result<BTreeMap<String, String>> {
+        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
+        let tags = answer.images().first().context("no such image")?.tags();
+        let pairs = tags.iter().map(|tag| {
+            (tag.key().unwrap_or_default().to_owned(), tag.value().unwrap_or_default().to_owned())
+        });
+        Ok(pairs.collect())
+    }
+
+    /// Waits until `ami-share:status` is there and `accept`s it; answers it.
+    pub async fn status(&self, image: &str, accept: impl Fn(&str) -> bool) -> Result<String> {
+        let mut last = None;
+        let found = self
+            .until("the status tag says what is expected", async || {
+                last = self.tags(image).await?.remove("ami-share:status");
+                Ok(last.clone().filter(|status| accept(status)))
+            })
+            .await;
+        found.with_context(|| format!("the status of {image} is {last:?}"))
+    }
+
+    /// The launch permissions of an image: account ids, groups and ARNs, sorted.
+    pub async fn launch_permissions(&self, image: &str) -> Result<Vec<String>> {
+        let request =
+            self.ec2.describe_image_attribute().image_id(image).attribute("launchPermission".into());
+        let answer = request.send().await.context("DescribeImageAttribute")?;
+        let mut entries: Vec<String> = answer
+            .launch_permissions()
+            .iter()
+            .filter_map(|entry| {
+                let group = entry.group().map(|group| group.as_str());
+                let named = entry
+                    .user_id()
+                    .or(entry.organizational_unit_arn())
+                    .or(entry.organization_arn())
+                    .or(group);
+                named.map(str::to_owned)
+            })
+            .collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// The accounts that may copy a snapshot, sorted.
+    pub async fn snapshot_permissions(&self, snapshot: &str) -> Result<Vec<String>> {
+        let request = self
+            .ec2
+            .describe_snapshot_attribute()
+            .snapshot_id(snapshot)
+            .attribute("createVolumePermission".into());
+        let answer = request.send().await.context("DescribeSnapshotAttribute")?;
+        let mut accounts: Vec<String> = answer
+            .create_volume_permissions()
+            .iter()
+            .filter_map(|entry| entry.user_id().map(str::to_owned))
+            .collect();
+        accounts.sort();
+        Ok(accounts)
+    }
+}

@@ -1,0 +1,48 @@
+//! Keys, and their policies as other people write them.
+
+use anyhow::{Context, Result};
+
+use super::Account;
+
+impl Account {
+    /// Makes a key that ami-share may write (it carries the tag); answers its ARN.
+    pub async fn create_key(&self) -> Result<String> {
+        let key = self.create_untagged_key().await?;
+        let tag =
+            aws_sdk_kms::types::Tag::builder().tag_key("ami-share:managed").tag_value("true").build()?;
+        self.kms.tag_resource().key_id(&key).tags(tag).send().await.context("kms:TagResource")?;
+        Ok(key)
+    }
+
+    /// Makes a key without the tag; answers its ARN.
+    pub async fn create_untagged_key(&self) -> Result<String> {
+        let answer = self.kms.create_key().description("golden images").send().await.context("CreateKey")?;
+        Ok(answer.key_metadata().and_then(|key| key.arn()).context("no key ARN")?.to_owned())
+    }
+
+    /// The text of a key's policy.
+    pub async fn key_policy(&self, key: &str) -> Result<String> {
+        let answer = self
+            .kms
+            .get_key_policy()
+            .key_id(key)
+            .policy_name("default")
+            .send()
+            .await
+            .context("GetKeyPolicy")?;
+        Ok(answer.policy().context("no policy")?.to_owned())
+    }
+
+    /// Puts a key's policy, as other people do.
+    pub async fn put_key_policy(&self, key: &str, policy: &str) -> Result<()> {
+        self.kms
+            .put_key_policy()
+            .key_id(key)
+            .policy_name("default")
+            .policy(policy)
+            .send()
+            .await
+            .context("PutKeyPolicy")?;
+        Ok(())
+    }
+}

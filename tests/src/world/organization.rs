@@ -1,0 +1,54 @@
+//! What the management account does with its organization.
+
+use anyhow::{Context, Result};
+
+use super::Account;
+
+impl Account {
+    /// Makes an organization with this account as its management account; answers its id.
+    pub async fn create_organization(&self) -> Result<String> {
+        let answer = self.organizations.create_organization().send().await.context("CreateOrganization")?;
+        Ok(answer.organization().and_then(|made| made.id()).context("no organization id")?.to_owned())
+    }
+
+    /// The root of the organization.
+    pub async fn root(&self) -> Result<String> {
+        let answer = self.organizations.list_roots().send().await.context("ListRoots")?;
+        Ok(answer.roots().first().and_then(|root| root.id()).context("no root")?.to_owned())
+    }
+
+    /// Makes an OU; answers its id.
+    pub async fn create_ou(&self, parent: &str, name: &str) -> Result<String> {
+        let request = self.organizations.create_organizational_unit().parent_id(parent).name(name);
+        let answer = request.send().await.context("CreateOrganizationalUnit")?;
+        Ok(answer.organizational_unit().and_then(|unit| unit.id()).context("no OU id")?.to_owned())
+    }
+
+    /// Makes an account of the organization, under `parent`; answers its id.
+    pub async fn create_account(&self, name: &str, parent: &str) -> Result<String> {
+        let request =
+            self.organizations.create_account().account_name(name).email(format!("{name}@example.com"));
+        let answer = request.send().await.context("CreateAccount")?;
+        let status = answer.create_account_status().context("no status")?;
+        let account = status.account_id().context("no account id")?.to_owned();
+        let root = self.root().await?;
+        if parent != root {
+            self.move_account(&account, &root, parent).await?;
+        }
+        Ok(account)
+    }
+
+    /// Moves an account of the organization.
+    pub async fn move_account(&self, account: &str, from: &str, to: &str) -> Result<()> {
+        let request = self.organizations.move_account().account_id(account);
+        request.source_parent_id(from).destination_parent_id(to).send().await.context("MoveAccount")?;
+        Ok(())
+    }
+
+    /// Tags an account or OU of the organization.
+    pub async fn tag_in_organization(&self, id: &str, key: &str, value: &str) -> Result<()> {
+        let tag = aws_sdk_organizations::types::Tag::builder().key(key).value(value).build()?;
+        self.organizations.tag_resource().resource_id(id).tags(tag).send().await.context("TagResource")?;
+        Ok(())
+    }
+}
