@@ -1,4 +1,4 @@
-"""`python -m simulated_aws`: starts the simulated AWS, deploys the stack, says when it is ready, and stays until told to stop.
+"""`python -m simulated_aws`: starts the simulated AWS, deploys the stack, and stays until it is told to stop.
 
 It stops on SIGTERM, on SIGINT and at the end of its standard input, so that it never outlives whoever started it.
 """
@@ -16,48 +16,37 @@ HUB_REGION = "us-east-1"
 
 
 def main() -> int:
+    """Exit status: 0 when told to stop, 1 if the stack cannot be deployed, 2 if the port is taken."""
     arguments = _arguments()
     _set_environment(arguments.port)
     _set_up_logging(arguments.logs)
     stop = _Stop()
 
-    # Everything below imports moto, which reads its environment when it is imported.
-    from simulated_aws import server
+    # These import moto, which reads the environment when it is imported.
+    from simulated_aws import deploy, server
 
     try:
         simulation = server.start(arguments.port, arguments.logs)
     except OSError as error:
-        print(f"simulated AWS: port {arguments.port} cannot be used: {error.strerror}", flush=True)
+        _say(f"simulated AWS: port {arguments.port} cannot be used: {error.strerror}")
         return 2
-    print(f"simulated AWS: listening on {simulation.endpoint_url}", flush=True)
     try:
+        _say(f"simulated AWS: listening on {simulation.endpoint_url}")
         if arguments.template is not None:
-            _deploy(simulation, arguments)
-        print(f"ready: AWS_ENDPOINT_URL={simulation.endpoint_url}", flush=True)
+            parameters = dict(parameter.split("=", 1) for parameter in arguments.parameter)
+            deploy.deploy(simulation, arguments.template, arguments.functions, parameters, lambda line: _say(f"stack: {line}"))
+        _say(f"ready: AWS_ENDPOINT_URL={simulation.endpoint_url}")
         stop.wait()
         return 0
-    except _DeploymentFailed as error:
-        print(f"simulated AWS: {error}", flush=True)
+    except deploy.DeployError as error:
+        _say(f"simulated AWS: {error}")
         return 1
     finally:
         simulation.stop()
 
 
-class _DeploymentFailed(Exception):
-    pass
-
-
-def _deploy(simulation: "server.Simulation", arguments: argparse.Namespace) -> None:  # type: ignore[name-defined] # noqa: F821
-    from simulated_aws import deploy
-
-    parameters = dict(parameter.split("=", 1) for parameter in arguments.parameter)
-    try:
-        deploy.deploy(
-            simulation.runtime, arguments.template, arguments.functions, parameters, simulation.endpoint_url,
-            lambda line: print(f"stack: {line}", flush=True),
-        )
-    except deploy.DeployError as error:
-        raise _DeploymentFailed(str(error)) from error
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -70,10 +59,14 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.template is not None and arguments.functions is None:
         parser.error("--template needs --functions")
+    if not all("=" in parameter for parameter in arguments.parameter):
+        parser.error("--parameter is written NAME=VALUE")
     return arguments
 
 
 def _set_environment(port: int) -> None:
+    """For moto, and for our own calls to it, which must not depend on anybody's profile or proxy."""
+    os.environ.pop("AWS_PROFILE", None)
     os.environ |= {
         "MOTO_ACCOUNT_ID": HUB_ACCOUNT,
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
@@ -81,6 +74,9 @@ def _set_environment(port: int) -> None:
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": HUB_REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": "127.0.0.1",
     }
 
 

@@ -19,7 +19,8 @@ from moto.organizations.responses import OrganizationsResponse
 _SERVICES: list[type[BaseResponse]] = [DynamoHandler, EC2Response, KmsResponse, OrganizationsResponse]
 
 
-def _one_at_a_time(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def one_at_a_time(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The method, in which only one thread is at any time."""
     lock = threading.RLock()
 
     def call(response: BaseResponse) -> Any:
@@ -32,4 +33,4 @@ def _one_at_a_time(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def install() -> None:
     """Puts the lock of each service around its calls."""
     for service in _SERVICES:
-        service.call_action = _one_at_a_time(service.call_action)
+        service.call_action = one_at_a_time(service.call_action)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from simulated_aws import parameters as stack_parameters
 from simulated_aws import stack_resources, template
-from simulated_aws.lambda_runtime import LambdaRuntime
+from simulated_aws.server import Simulation
 
 STACK_NAME = "ami-share"
 
@@ -23,8 +23,7 @@ class DeployError(Exception):
 
 
 def deploy(
-    runtime: LambdaRuntime, path: Path, functions: Path, given: dict[str, str], endpoint_url: str,
-    tell: Callable[[str], None],
+    simulation: Simulation, path: Path, functions: Path, given: dict[str, str], tell: Callable[[str], None]
 ) -> None:
     """Creates the stack in the account and Region of the caller's credentials, and returns when it can be used."""
     try:
@@ -39,9 +38,8 @@ def deploy(
     _check_binaries(binaries)
     _set_code(expanded, binaries)
     tell(f"creating {len(expanded['Resources'])} resources")
-    resources = _create(expanded, values, endpoint_url)
-    for resource in resources:
-        _connect(runtime, resource, binaries, endpoint_url)
+    for resource in _create(expanded, values, simulation.endpoint_url):
+        _connect(simulation, resource, binaries)
         tell(f"created {_words(resource['ResourceType'])} {_name(resource)}")
 
 
@@ -75,13 +73,13 @@ def _create(expanded: template.Template, values: dict[str, str], endpoint_url: s
     return resources
 
 
-def _connect(runtime: LambdaRuntime, resource: dict[str, Any], binaries: dict[str, Path], endpoint_url: str) -> None:
+def _connect(simulation: Simulation, resource: dict[str, Any], binaries: dict[str, Path]) -> None:
     """Tells the runtime which binary is the code of the function that has just been created."""
     binary = binaries.get(resource["LogicalResourceId"])
     if binary is not None:
-        client = boto3.client("lambda", endpoint_url=endpoint_url)
+        client = boto3.client("lambda", endpoint_url=simulation.endpoint_url)
         function = client.get_function(FunctionName=resource["PhysicalResourceId"])
-        runtime.register(function["Configuration"]["FunctionArn"], binary)
+        simulation.runtime.register(function["Configuration"]["FunctionArn"], binary)
 
 
 def _words(resource_type: str) -> str:

@@ -35,8 +35,8 @@ def lint(path: Path) -> int:
         file = Path(folder) / f"{path.stem}.expanded.json"
         file.write_text(json.dumps(expanded, indent=2))
         found = subprocess.run(
-            [Path(sys.executable).parent / "cfn-lint", "--template", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, check=False,
+            [Path(sys.executable).parent / "cfn-lint", "--template", str(file)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
     print(found.stdout.replace(str(file), f"{path} (expanded)"), end="")
     if found.returncode == 0:

@@ -50,4 +50,5 @@ def _check_number(name: str, declaration: dict[str, Any], value: str) -> None:
 
 
 def _refusal(name: str, declaration: dict[str, Any], value: str, wanted: str) -> ParameterError:
-    return ParameterError(f"the parameter `{name}` is `{value}`, and must be {declaration.get('ConstraintDescription', wanted)}")
+    rule = declaration.get("ConstraintDescription", wanted)
+    return ParameterError(f"the parameter `{name}` is `{value}`, and must be {rule}")

@@ -73,7 +73,7 @@ def install(runtime: LambdaRuntime) -> None:
     lambda_runtime.install(runtime)
     tag_events.install()
     api_events.install()
-    #atomicity.install()
+    atomicity.install()
     emission.install()
 
 

@@ -19,6 +19,7 @@ from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
@@ -134,6 +135,16 @@ def _naming(start_execution: Any) -> Any:
     return call
 
 
+def _unless_stopped(set_error: Any) -> Any:
+    """A stop in the midst of a state makes moto's interpreter stumble; it has been stopped nevertheless, and not failed."""
+
+    def call(self: Environment, error: Any) -> None:
+        if not isinstance(self.program_state(), ProgramStopped):
+            set_error(self, error)
+
+    return call
+
+
 def _stop_execution(self: StepFunctionResponse) -> ActionResult:
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html: moto drops error and cause."""
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
@@ -148,5 +159,6 @@ def install() -> None:
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     lambda_eval_utils._invoke_lambda_function = _invoke_function
     StepFunctionsParserBackend.start_execution = _naming(StepFunctionsParserBackend.start_execution)
+    Environment.set_error = _unless_stopped(Environment.set_error)
     StepFunctionResponse.stop_execution = _stop_execution
     _install_status_changes()

@@ -1,9 +1,28 @@
 """Calls of one service that arrive at once."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from botocore.exceptions import ClientError
 from running import unique
+from simulated_aws import atomicity
+
+
+def test_two_calls_of_one_service_never_overlap():
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate"""
+    inside, most = 0, 0
+
+    def call(_response):
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.01)
+        inside -= 1
+
+    one_at_a_time = atomicity.one_at_a_time(call)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(one_at_a_time, range(16)))
+    assert most == 1
 
 
 def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
