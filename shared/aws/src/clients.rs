@@ -41,6 +41,11 @@ impl Clients {
         Self { config }
     }
 
+    /// Clients of any configuration; how tests reach a server of their own.
+    pub fn of(config: SdkConfig) -> Self {
+        Self { config }
+    }
+
     /// The Region that the function runs in; empty when nobody says so.
     pub fn region(&self) -> String {
         self.config.region().map(ToString::to_string).unwrap_or_default()
