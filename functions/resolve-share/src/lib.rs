@@ -48,14 +48,14 @@ impl Function for ResolveShare {
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         let table = environment.text("LEDGER_TABLE")?;
-        let keep_for =
+        let keep_at_most =
             environment.parsed("ORGANIZATION_CACHE_SECONDS", |text| text.parse().map(Duration::from_secs))?;
         let role = environment.text_or_empty("ORGANIZATION_ROLE_ARN");
         let organization_clients = clients.acting_as(role).await.unwrap_or_else(|| clients.clone());
         Ok(Self {
             images: clients.image_reader(),
             keys: clients.key_reader(),
-            organization: organization_clients.organization_reader(keep_for),
+            organization: organization_clients.organization_reader(keep_at_most),
             ledger: clients.ledger_reader(&table),
             clients: clients.clone(),
             table,

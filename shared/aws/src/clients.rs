@@ -19,6 +19,8 @@ use crate::turns::Turns;
 
 /// Tries for one call, the first included. Longer waits are the workflow's.
 const ATTEMPTS: u32 = 6;
+/// The same for calls that AWS takes only a few of each second.
+const PACED_ATTEMPTS: u32 = 10;
 /// One call with all its tries; shorter than a turn lasts.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -95,9 +97,13 @@ impl Clients {
         KeyWriter::new(self.kms())
     }
 
-    /// Reads the organization, and keeps it for a while.
-    pub fn organization_reader(&self, keep_for: Duration) -> OrganizationReader {
-        OrganizationReader::new(aws_sdk_organizations::Client::new(&self.config), keep_for)
+    /// Reads the organization, and keeps it for a while. AWS Organizations takes so few calls a second that
+    /// the SDK must find the pace by itself.
+    pub fn organization_reader(&self, keep_at_most: Duration) -> OrganizationReader {
+        let tries = self.config.retry_config().map_or(1, |retries| retries.max_attempts());
+        let paced = RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 });
+        let config = aws_sdk_organizations::config::Builder::from(&self.config).retry_config(paced).build();
+        OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), keep_at_most)
     }
 
     /// Asks who this function runs as.

@@ -15,10 +15,13 @@ use crate::error::{AwsError, Explain, Fault, lacks};
 
 /// Calls at the same time. AWS Organizations allows a few a second; the SDK waits where it says so.
 const CONCURRENT_READS: usize = 4;
+/// How many times as long as reading took, what was read is kept: a small organization is read again at
+/// almost every look and is never out of date; a large one does not cost its minutes each time.
+const KEPT_FOR_TIMES: u32 = 5;
 
 #[derive(Debug, Clone)]
 struct Kept {
-    read_at: Instant,
+    until: Instant,
     scope: Scope,
     organization: Arc<Organization>,
 }
@@ -27,7 +30,8 @@ struct Kept {
 #[derive(Debug)]
 pub struct OrganizationReader {
     client: Client,
-    keep_for: Duration,
+    keep_at_most: Duration,
+    kept_for_times: u32,
     kept: Mutex<Option<Kept>>,
 }
 
@@ -41,9 +45,14 @@ pub struct Reading {
 }
 
 impl OrganizationReader {
-    /// A reader that may answer from what it read within `keep_for`.
-    pub fn new(client: Client, keep_for: Duration) -> Self {
-        Self { client, keep_for, kept: Mutex::new(None) }
+    /// A reader that may answer from what it read a while ago, but not longer than `keep_at_most`.
+    pub fn new(client: Client, keep_at_most: Duration) -> Self {
+        Self { client, keep_at_most, kept_for_times: KEPT_FOR_TIMES, kept: Mutex::new(None) }
+    }
+
+    /// The same, keeping what was read for another multiple of the time that reading took.
+    pub fn kept_for_times(self, kept_for_times: u32) -> Self {
+        Self { kept_for_times, ..self }
     }
 
     /// The organization, at least to the depth of `scope`. That there is none is never kept:
@@ -53,8 +62,7 @@ impl OrganizationReader {
     /// When a call to AWS Organizations fails.
     pub async fn read(&self, scope: Scope) -> Result<Reading, AwsError> {
         let kept = self.kept.lock().await.clone();
-        if let Some(kept) = kept.filter(|kept| kept.scope >= scope && kept.read_at.elapsed() < self.keep_for)
-        {
+        if let Some(kept) = kept.filter(|kept| kept.scope >= scope && Instant::now() < kept.until) {
             return Ok(Reading { organization: Some(kept.organization), is_kept: true });
         }
         self.read_again(scope).await
@@ -65,9 +73,11 @@ impl OrganizationReader {
     /// # Errors
     /// When a call to AWS Organizations fails.
     pub async fn read_again(&self, scope: Scope) -> Result<Reading, AwsError> {
+        let started = Instant::now();
         let organization = self.fetch(scope).await?.map(Arc::new);
-        let kept =
-            organization.clone().map(|organization| Kept { read_at: Instant::now(), scope, organization });
+        let until =
+            Instant::now() + self.keep_at_most.min(started.elapsed().saturating_mul(self.kept_for_times));
+        let kept = organization.clone().map(|organization| Kept { until, scope, organization });
         *self.kept.lock().await = kept;
         Ok(Reading { organization, is_kept: false })
     }

@@ -111,7 +111,7 @@ async fn an_empty_page_does_not_end_the_list_of_accounts() {
         {"Id":"333333333333","State":"CLOSED","Status":"SUSPENDED"},
         {"Id":"444455556666","Status":"SUSPENDED"}]}"#;
     let (clients, requests) = replay(vec![json(200, organization), json(200, empty), json(200, last)]).await;
-    let reader = clients.organization_reader(Duration::from_secs(60));
+    let reader = clients.organization_reader(Duration::from_secs(60)).kept_for_times(u32::MAX);
     let read = reader.read(Scope::Accounts).await.unwrap().organization.unwrap();
     let active: Vec<bool> = read.accounts.values().map(|account| account.active).collect();
     assert_eq!(active, [true, false, false]);
