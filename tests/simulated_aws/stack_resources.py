@@ -11,6 +11,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import Stack
 from moto.core.common_models import CloudFormationModel
 from moto.events.models import EventBus, events_backends
+from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions import models as stepfunctions_models
@@ -119,6 +120,22 @@ class EventBusPolicy(_Addition):
             condition = properties["Condition"]
             statement["Condition"] = {condition["Type"]: {condition["Key"]: condition["Value"]}}
         bus.add_policy({"Statement": [statement | {"Sid": properties["StatementId"]}]})
+
+
+class MetricFilter(_Addition):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-metricfilter.html"""
+
+    TYPE = "AWS::Logs::MetricFilter"
+
+    @classmethod
+    def create(cls, properties: Properties, account_id: str, region: str) -> None:
+        transformations = [
+            {name[0].lower() + name[1:]: str(value) for name, value in transformation.items()}
+            for transformation in properties["MetricTransformations"]
+        ]
+        logs_backends[account_id][region].put_metric_filter(
+            properties["FilterName"], properties["FilterPattern"], properties["LogGroupName"], transformations
+        )
 
 
 def _substituting(create: Any) -> Any:

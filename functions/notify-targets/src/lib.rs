@@ -10,7 +10,7 @@ use ami_share_aws::notices::{Addresses, NoticeSender};
 use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::ids::{AccountId, ImageId};
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notice::{self, Notice, TellPlan};
+use ami_share_domain::notice::{self, Notice, NoticeKind, TellPlan};
 use ami_share_domain::share::{Given, Outcome, Target, Told};
 use ami_share_domain::status::Summary;
 use ami_share_lambda::{Clients, Environment, Failure, Function};
@@ -106,7 +106,9 @@ impl NotifyTargets {
         if is_new {
             self.write_status(&image.id, &status).await?;
         }
-        tracing::info!(image = %image.id, members = plan.members.len(), news = plan.hub.len(), status, "told");
+        let count = |kind| plan.hub.iter().filter(|(notice, _, _)| notice.kind == kind).count();
+        // template.yaml makes metrics of `given` and `refused`.
+        tracing::info!(image = %image.id, members = plan.members.len(), given = count(NoticeKind::Shared), refused = count(NoticeKind::Refused), status, "told");
         Ok(told(given, status, plan.members.len()))
     }
 

@@ -14,7 +14,7 @@ pub struct KeyPlan {
     pub added: Vec<KeyPrincipal>,
     /// Whom it should admit, had it room: the newest comers, so that nobody loses what they have.
     pub no_room: Vec<KeyPrincipal>,
-    /// The policy to put; `None` when the live one is right already.
+    /// The policy to put; `None` when the live one is right already, or cannot be mended within the limit.
     pub document: Option<String>,
     /// The size of the policy that results, in bytes.
     pub bytes: usize,
@@ -28,12 +28,15 @@ pub fn extend(policy: &KeyPolicy, wanted: &BTreeSet<KeyPrincipal>, partition: &s
     let missing: Vec<KeyPrincipal> = wanted.difference(&live.principals).cloned().collect();
     let fitting = fitting(policy, &live.principals, &missing, partition);
     let (added, no_room) = missing.split_at(fitting);
-    let document = policy.with(&statements(&live.principals, added, partition));
+    let is_right = added.is_empty() && live.is_exact;
+    // Mending our own statements may take more room than there is; then they stay as they are.
+    let document = Some(policy.with(&statements(&live.principals, added, partition)))
+        .filter(|document| !is_right && document.len() <= SIZE_LIMIT);
     KeyPlan {
-        bytes: document.len(),
+        bytes: document.as_ref().map_or_else(|| policy.with(policy.ours()).len(), String::len),
         added: added.to_vec(),
         no_room: no_room.to_vec(),
-        document: (!added.is_empty() || !live.is_exact).then_some(document),
+        document,
     }
 }
 

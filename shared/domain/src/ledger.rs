@@ -109,9 +109,9 @@ impl ShareRow {
         }
     }
 
-    /// Whether the target may have access.
+    /// Whether the target may have access: a refusal does not take back what was given before it.
     pub fn is_live(&self) -> bool {
-        self.outcome != ShareOutcome::Refused
+        self.outcome != ShareOutcome::Refused || self.is_ours
     }
 }
 
@@ -177,18 +177,23 @@ impl ImageLedger {
             .refused
             .iter()
             .map(|refusal| refused_row(share, refusal, self.shares.get(&refusal.word), now));
-        let rows: Vec<ShareRow> = shared.chain(refused).collect();
-        let named: BTreeSet<&str> = rows.iter().map(|row| row.target.as_str()).collect();
-        let gone = self.shares.values().filter(|row| !row.is_live() && !named.contains(row.target.as_str()));
+        // A word may be refused twice, or be the id of a target elsewhere; it has one row all the same.
+        let mut named = BTreeSet::new();
+        let rows: Vec<ShareRow> =
+            shared.chain(refused).filter(|row| named.insert(row.target.clone())).collect();
+        let gone = self.shares.values().filter(|row| !row.is_live() && !named.contains(&row.target));
         let gone = gone.map(|row| row.target.clone()).collect();
         let changed = rows.into_iter().filter(|row| self.shares.get(&row.target) != Some(row)).collect();
         (changed, gone)
     }
 
-    /// Targets that still have access by our hand although nobody asks for it any more.
+    /// Targets that still have access by our hand although nobody asks for it any more, or it is refused by now.
     pub fn left_over(&self, share: &Share) -> Vec<&str> {
-        let is_wanted = |name: &str| share.targets.iter().any(|target| target.name() == name);
-        let live = self.shares.values().filter(|row| row.is_live() && !is_wanted(&row.target));
+        let is_wanted = |row: &ShareRow| {
+            row.outcome != ShareOutcome::Refused
+                && share.targets.iter().any(|target| target.name() == row.target)
+        };
+        let live = self.shares.values().filter(|row| row.is_live() && !is_wanted(row));
         live.map(|row| row.target.as_str()).collect()
     }
 }
@@ -201,7 +206,7 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
         outcome: ShareOutcome::Shared,
         reason: None,
         code: None,
-        is_ours: last.is_some_and(|last| last.is_live() && last.is_ours),
+        is_ours: last.is_some_and(|last| last.is_ours),
         keys: share.keys.clone(),
         through: target.through().to_vec(),
         since: standing.map_or(now, |standing| standing.since),
@@ -212,7 +217,12 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
     }
 }
 
+/// The row of a word that gets nothing now; access that it was given before stays ours to take back.
 fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: Timestamp) -> ShareRow {
+    // What AWS has just rejected was about to be given, and never was.
+    let never_was =
+        |last: &ShareRow| last.outcome == ShareOutcome::Giving && refusal.code == RefusalCode::RejectedByAws;
+    let ours = last.filter(|last| last.is_ours && !never_was(last));
     let standing = last.filter(|last| {
         last.outcome == ShareOutcome::Refused && last.reason.as_ref() == Some(&refusal.reason)
     });
@@ -221,9 +231,9 @@ fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: T
         outcome: ShareOutcome::Refused,
         reason: Some(refusal.reason.clone()),
         code: Some(refusal.code),
-        is_ours: false,
-        keys: Vec::new(),
-        through: Vec::new(),
+        is_ours: ours.is_some(),
+        keys: ours.map(|ours| ours.keys.clone()).unwrap_or_default(),
+        through: ours.map(|ours| ours.through.clone()).unwrap_or_default(),
         since: standing.map_or(now, |standing| standing.since),
         until: share.until,
         asked_by: standing.map_or_else(|| share.asked.by.clone(), |standing| standing.asked_by.clone()),

@@ -33,7 +33,7 @@ impl NoticeKind {
 }
 
 /// The `detail` of every event of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeDetail {
     /// The image.
     pub image_id: String,
@@ -152,14 +152,7 @@ fn about(share: &Share, target: &str) -> NoticeDetail {
         region: image.region.clone(),
         owner: Some(image.owner.clone()),
         target: Some(target.to_owned()),
-        account: None,
-        keys: Vec::new(),
-        until: None,
-        permits: Vec::new(),
-        how_to_launch: None,
-        code: None,
-        reason: None,
-        execution: None,
+        ..NoticeDetail::default()
     }
 }
 
@@ -169,18 +162,10 @@ pub fn failed(image_id: &str, region: &str, execution: &str, cause: &str) -> Not
         kind: NoticeKind::Failed,
         detail: NoticeDetail {
             image_id: image_id.to_owned(),
-            image_name: String::new(),
             region: region.to_owned(),
-            owner: None,
-            target: None,
-            account: None,
-            keys: Vec::new(),
-            until: None,
-            permits: Vec::new(),
-            how_to_launch: None,
-            code: None,
             reason: Some(cause.to_owned()),
             execution: Some(execution.to_owned()),
+            ..NoticeDetail::default()
         },
     }
 }

@@ -1,0 +1,111 @@
+//! The events that say *look at this image*, and all that does not.
+
+use ami_share_domain::look::Look;
+use ami_share_testkit::ids::now;
+use ami_share_testkit::json::values;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const IMAGE: &str = "ami-0abcdef1234567890";
+
+fn look(event: &Value) -> Option<Look> {
+    Look::from_event(event, now()).ok()
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html>
+fn state_change() -> Value {
+    json!({
+        "id": "e-1", "detail-type": "EC2 AMI State Change", "source": "aws.ec2",
+        "time": "2026-05-01T00:00:00Z",
+        "resources": [format!("arn:aws:ec2:eu-west-1::image/{IMAGE}")],
+        "detail": { "RequestId": "r-1", "ImageId": IMAGE, "State": "available", "ErrorMessage": "" },
+    })
+}
+
+/// <https://docs.aws.amazon.com/tag-editor/latest/userguide/monitor-tag-changes.html>
+fn tag_change() -> Value {
+    json!({
+        "id": "e-2", "detail-type": "Tag Change on Resource", "source": "aws.tag",
+        "time": "2026-05-01T00:00:00Z",
+        "resources": [format!("arn:aws:ec2:eu-west-1:111122223333:image/{IMAGE}")],
+        "detail": {
+            "changed-tag-keys": ["ami-share:with"], "service": "ec2", "resource-type": "image", "version": 1,
+            "tags": { "ami-share:with": "222222222222" },
+        },
+    })
+}
+
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html>
+fn api_call(name: &str) -> Value {
+    json!({
+        "id": "e-3", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2",
+        "time": "2026-05-01T00:00:00Z",
+        "detail": {
+            "eventSource": "ec2.amazonaws.com", "eventName": name,
+            "userIdentity": { "type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/bake/run" },
+            "responseElements": { "imageId": IMAGE },
+        },
+    })
+}
+
+#[test]
+fn every_event_that_the_rules_let_through_names_its_image_and_its_time() {
+    for event in [
+        state_change(),
+        tag_change(),
+        api_call("CreateImage"),
+        api_call("CopyImage"),
+        api_call("RegisterImage"),
+    ] {
+        let look = look(&event).unwrap();
+        assert_eq!(look.image.as_str(), IMAGE, "{event}");
+        assert_eq!(look.asked.event, event["id"]);
+        assert_eq!(look.asked.at.to_string(), "2026-05-01T00:00:00Z");
+        assert!(!look.dry_run);
+    }
+}
+
+#[test]
+fn only_cloudtrail_says_who_asked() {
+    assert_eq!(look(&state_change()).unwrap().asked.by, None);
+    assert_eq!(look(&tag_change()).unwrap().asked.by, None);
+    let by = look(&api_call("CopyImage")).unwrap().asked.by;
+    assert_eq!(by.as_deref(), Some("arn:aws:sts::111122223333:assumed-role/bake/run"));
+}
+
+#[test]
+fn a_bare_image_id_is_enough_and_may_ask_for_a_dry_run() {
+    let look = look(&json!({ "image_id": IMAGE, "dry_run": true })).unwrap();
+    assert_eq!((look.image.as_str(), look.dry_run), (IMAGE, true));
+    assert_eq!((look.asked.event.as_str(), look.asked.at), ("", now()));
+}
+
+#[test]
+fn an_event_without_an_image_where_its_kind_has_it_is_refused() {
+    let mut failed_call = api_call("CreateImage");
+    failed_call["detail"]["responseElements"] = Value::Null;
+    let mut other_resource = tag_change();
+    other_resource["resources"] = json!(["arn:aws:ec2:eu-west-1:111122223333:instance/i-0abcdef1234567890"]);
+    let mut malformed = state_change();
+    malformed["detail"]["ImageId"] = json!("ami-");
+    let mut wrong_place = state_change();
+    wrong_place["detail"] = json!({ "imageId": IMAGE });
+    for event in [failed_call, other_resource, malformed, wrong_place, json!({}), json!(null), json!([IMAGE])]
+    {
+        let error = Look::from_event(&event, now()).unwrap_err();
+        assert!(error.to_string().starts_with("the event names no image: expected"), "{event}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_json_never_panics_and_names_no_image(json in values()) {
+        let event: Value = serde_json::from_str(&json.compact()).unwrap();
+        prop_assert!(look(&event).is_none());
+        for pointer in ["detail", "resources", "time", "id"] {
+            let mut damaged = state_change();
+            damaged[pointer] = event.clone();
+            let _ = look(&damaged);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Key policies that other people wrote, what AWS makes of our statements when it stores them, and what
+//! people do to them by hand.
+
+use ami_share_domain::key_policy::SIZE_LIMIT;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::ids::{HUB, matching};
+use crate::json::{Json, strings, values};
+
+/// All of a key policy that is not ours.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// The members of the document before `Statement`; names carry their quotes.
+    pub before: Vec<(String, Json)>,
+    /// The statements.
+    pub statements: Vec<Json>,
+    /// The members behind `Statement`.
+    pub after: Vec<(String, Json)>,
+    /// The white space between tokens.
+    pub spaces: Vec<u8>,
+}
+
+impl Foreign {
+    /// The policy as it was typed, with `ours` strewn among the foreign statements.
+    pub fn live(&self, ours: &[Value]) -> String {
+        let mut statements = self.statements.clone();
+        for (position, statement) in ours.iter().enumerate() {
+            let place = (position * 2) % (statements.len() + 1);
+            statements.insert(place, Json::token(statement.to_string()));
+        }
+        let statement = match <[Json; 1]>::try_from(statements) {
+            // A statement alone may stand without its list.
+            Ok([only]) if self.spaces.len() % 2 == 1 && matches!(only, Json::Object(_)) => only,
+            Ok([only]) => Json::List(vec![only]),
+            Err(statements) => Json::List(statements),
+        };
+        self.document(statement).spaced(&self.spaces)
+    }
+
+    /// The policy as it must be written: everything foreign as it was, then `ours`.
+    pub fn written(&self, ours: &[Value]) -> String {
+        let ours = ours.iter().map(|statement| Json::token(statement.to_string()));
+        self.document(Json::List(self.statements.iter().cloned().chain(ours).collect())).compact()
+    }
+
+    fn document(&self, statement: Json) -> Json {
+        let statement = ("\"Statement\"".to_owned(), statement);
+        Json::Object(
+            self.before.iter().cloned().chain([statement]).chain(self.after.iter().cloned()).collect(),
+        )
+    }
+}
+
+/// The statement that AWS puts into every new key's policy.
+pub fn root_statement() -> Value {
+    json!({
+        "Sid": "Enable IAM User Permissions",
+        "Effect": "Allow",
+        "Principal": { "AWS": format!("arn:aws:iam::{HUB}:root") },
+        "Action": "kms:*",
+        "Resource": "*",
+    })
+}
+
+/// The policy of a new key.
+pub fn default_policy() -> Foreign {
+    let version = ("\"Version\"".to_owned(), Json::token("\"2012-10-17\""));
+    let statements = vec![Json::token(root_statement().to_string())];
+    Foreign { before: vec![version], statements, after: Vec::new(), spaces: Vec::new() }
+}
+
+/// The policy of a new key, with a foreign statement so long that `room` bytes are left of the limit.
+pub fn crowded_policy(room: usize) -> Foreign {
+    let mut policy = default_policy();
+    let filled = |length: usize| {
+        Json::Object(vec![("\"Note\"".to_owned(), Json::token(format!("\"{}\"", "x".repeat(length))))])
+    };
+    policy.statements.push(filled(0));
+    let length = SIZE_LIMIT - room - policy.written(&[]).len();
+    policy.statements[1] = filled(length);
+    policy
+}
+
+/// Any foreign part of a policy: shapes that AWS documents, and shapes that nobody has seen yet.
+pub fn foreign() -> impl Strategy<Value = Foreign> {
+    let member = || prop::collection::vec((names(), values()), 0..3);
+    let spaces = prop::collection::vec(any::<u8>(), 0..6);
+    (member(), prop::collection::vec(statements(), 0..4), member(), spaces)
+        .prop_map(|(before, statements, after, spaces)| Foreign { before, statements, after, spaces })
+}
+
+fn names() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("\"Version\"".to_owned()),
+        Just("\"Id\"".to_owned()),
+        matching("\"[a-zA-Zäß日 .:-]{0,8}\"")
+    ]
+    .prop_filter("the one member that is made elsewhere", |name| name != "\"Statement\"")
+}
+
+/// Any statement that is not ours.
+fn statements() -> impl Strategy<Value = Json> {
+    let sids =
+        ["\"amishareUse\"", "\"NotAmiShare\"", "\" AmiShare\"", "\"AmiShar\\u0045\"", "7", "\"\"", "null"];
+    let sid = prop::sample::select(sids.to_vec()).prop_map(Json::token);
+    let principals = [
+        r#"{"AWS":"arn:aws:iam::111122223333:root"}"#,
+        r#"{"AWS":["AROAEXAMPLE","*"],"Service":"ec2.amazonaws.com"}"#,
+        r#""*""#,
+    ];
+    let principal = prop::sample::select(principals.to_vec()).prop_map(Json::token);
+    let named = |name: &'static str, value: BoxedStrategy<Json>| {
+        prop::option::of(value.prop_map(move |value| (format!("\"{name}\""), value)))
+    };
+    let documented = (
+        named("Sid", sid.boxed()),
+        named("Principal", principal.clone().boxed()),
+        named("NotPrincipal", principal.boxed()),
+        named("Condition", values().boxed()),
+    );
+    let unheard_of = prop::collection::vec((strings(), values()), 0..3);
+    let object = (documented, unheard_of).prop_map(|((sid, principal, not_principal, condition), rest)| {
+        Json::Object([principal, sid, not_principal, condition].into_iter().flatten().chain(rest).collect())
+    });
+    prop_oneof![9 => object, 1 => values()]
+}
+
+/// Our statements as AWS may give them back: a list of one as the item alone; lists, members and statements
+/// in another order.
+pub fn as_stored(statements: &[Value], turn: usize) -> Vec<Value> {
+    turned(statements.iter().map(|statement| stored(statement, turn)).collect(), turn)
+}
+
+fn stored(value: &Value, turn: usize) -> Value {
+    match value {
+        Value::Array(items) if items.len() == 1 => stored(&items[0], turn),
+        Value::Array(items) => Value::Array(turned(items.clone(), turn)),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| (name.clone(), stored(value, turn)));
+            Value::Object(turned(members.collect(), turn).into_iter().collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn turned<T>(mut items: Vec<T>, turn: usize) -> Vec<T> {
+    if !items.is_empty() {
+        let middle = turn % items.len();
+        items.rotate_left(middle);
+    }
+    if turn % 2 == 1 {
+        items.reverse();
+    }
+    items
+}
+
+/// What people do to a statement of ours by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tampering {
+    /// One more action.
+    ExtraAction,
+    /// Everybody, without a condition.
+    Everybody,
+    /// Its condition is gone, or was never there.
+    NoCondition,
+    /// One more principal, of a form that we never write.
+    ExtraPrincipal,
+    /// One more condition, which we would not keep.
+    ExtraCondition,
+    /// A denial under our Sid.
+    Denial,
+}
+
+impl Tampering {
+    /// Does it to a statement.
+    pub fn to(self, statement: &Value) -> Value {
+        let mut statement = statement.clone();
+        match self {
+            Self::ExtraAction => statement["Action"] = json!(["kms:Decrypt", "kms:PutKeyPolicy"]),
+            Self::Everybody => {
+                statement["Principal"] = json!("*");
+                without(&mut statement, "Condition");
+            }
+            Self::NoCondition => {
+                statement["Principal"] = json!({ "AWS": "*" });
+                without(&mut statement, "Condition");
+            }
+            Self::ExtraPrincipal => {
+                statement["Principal"] = json!({ "AWS": ["*", "arn:aws:iam::999999999999:user/eve"] })
+            }
+            Self::ExtraCondition => {
+                statement["Condition"] = json!({ "Null": { "aws:TokenIssueTime": "true" } })
+            }
+            Self::Denial => statement["Effect"] = json!("Deny"),
+        }
+        statement
+    }
+}
+
+fn without(statement: &mut Value, member: &str) {
+    statement.as_object_mut().unwrap().shift_remove(member);
+}
+
+/// Any tampering.
+pub fn tamperings() -> impl Strategy<Value = Tampering> {
+    use Tampering::{Denial, Everybody, ExtraAction, ExtraCondition, ExtraPrincipal, NoCondition};
+    prop::sample::select(vec![ExtraAction, Everybody, NoCondition, ExtraPrincipal, ExtraCondition, Denial])
+}

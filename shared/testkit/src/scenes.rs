@@ -1,0 +1,118 @@
+//! A scene: all that the decision about one image's targets rests on, from the words of the tag to the guards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ami_share_domain::guards::Guards;
+use ami_share_domain::ids::{AccountId, OrganizationId};
+use ami_share_domain::organization::Organization;
+use ami_share_domain::selector::Selector;
+use ami_share_domain::share_tags::{ShareTags, UNTIL, WITH};
+use ami_share_domain::targets::{Context, Targets, resolve};
+use proptest::prelude::*;
+
+use crate::ids::{OTHER_ORGANIZATION, OWN_ORGANIZATION, account, hub, id, now, organization_arn, ou};
+use crate::organizations::{TAGS, organizations};
+use crate::selectors::malformed_words;
+
+/// What an image's tags say, and the world in which they say it.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The words of `ami-share:with`, malformed ones among them.
+    pub words: Vec<String>,
+    /// The value of `ami-share:until`.
+    pub until: Option<String>,
+    /// The hub's organization.
+    pub organization: Option<Organization>,
+    /// The stack's parameters.
+    pub guards: Guards,
+    /// The account that owns the image.
+    pub hub: AccountId,
+}
+
+impl Scene {
+    /// The image's tags as they are read.
+    pub fn tags(&self) -> ShareTags {
+        let until = self.until.iter().map(|until| (UNTIL.to_owned(), until.clone()));
+        ShareTags::read(&until.chain([(WITH.to_owned(), self.words.join(" "))]).collect())
+    }
+
+    /// Who gets the image.
+    pub fn resolve(&self) -> Targets {
+        let Self { words: _, until: _, organization, guards, hub } = self;
+        resolve(&self.tags(), &Context { organization: organization.as_ref(), guards, hub, now: now() })
+    }
+}
+
+/// A selector of something that may be in the scene's organization, beside it, or nowhere.
+fn selectors() -> impl Strategy<Value = Selector> {
+    let organization = |text| Just(Selector::Organization(id(text)));
+    prop_oneof![
+        5 => (1..=14_usize).prop_map(|number| Selector::Account(account(number))),
+        1 => Just(Selector::Account(hub())),
+        4 => (1..=9_usize).prop_map(|number| Selector::Ou(ou(number))),
+        1 => prop_oneof![Just("r-ab12"), Just("r-zz99")].prop_map(|root| Selector::Root(id(root))),
+        1 => Just(Selector::OwnOrganization),
+        1 => organization(OWN_ORGANIZATION),
+        1 => organization(OTHER_ORGANIZATION),
+        3 => prop::sample::select(TAGS.to_vec())
+            .prop_map(|(key, value)| Selector::Tagged { key: key.to_owned(), value: value.to_owned() }),
+    ]
+}
+
+fn words() -> impl Strategy<Value = Vec<String>> {
+    let word =
+        prop_oneof![8 => selectors().prop_map(|selector| selector.to_string()), 1 => malformed_words()];
+    prop::collection::vec(word, 0..8)
+}
+
+/// Guards that allow some of the accounts `9..=14` and perhaps the other organization.
+fn guards() -> impl Strategy<Value = Guards> {
+    let accounts = prop::collection::btree_set((9..=14_usize).prop_map(account), 0..4);
+    let limit = prop_oneof![4 => Just(1_000_usize), 1 => 0..4_usize];
+    (accounts, any::<bool>(), any::<bool>(), limit).prop_map(
+        |(external_accounts, allows_other, external_needs_until, target_limit)| {
+            let other: OrganizationId = id(OTHER_ORGANIZATION);
+            let arn = organization_arn(&other);
+            let external_organizations =
+                if allows_other { BTreeMap::from([(other, arn)]) } else { BTreeMap::new() };
+            Guards { external_accounts, external_organizations, external_needs_until, target_limit }
+        },
+    )
+}
+
+fn untils() -> impl Strategy<Value = Option<String>> {
+    let until = |text: &str| Just(Some(text.to_owned()));
+    prop_oneof![
+        4 => Just(None),
+        4 => until("2026-12-31"),
+        1 => until("2026-06-01T12:00:00Z"),
+        1 => until("2020-01-01"),
+        1 => until("next week"),
+    ]
+}
+
+/// Any scene; the hub may be in no organization at all.
+pub fn scenes() -> impl Strategy<Value = Scene> {
+    let organization = prop::option::weighted(0.9, organizations());
+    (words(), untils(), organization, guards()).prop_map(|(words, until, organization, guards)| Scene {
+        words,
+        until,
+        organization,
+        guards,
+        hub: hub(),
+    })
+}
+
+/// Any scene, with its words in another order and some of them twice.
+pub fn reordered_scenes() -> impl Strategy<Value = (Scene, Scene)> {
+    scenes().prop_flat_map(|scene| {
+        let twice: Vec<String> = scene.words.iter().chain(scene.words.first()).cloned().collect();
+        (Just(scene), Just(twice).prop_shuffle())
+            .prop_map(|(scene, words)| (scene.clone(), Scene { words, ..scene }))
+    })
+}
+
+/// Every account that any of the targets reaches.
+pub fn reached(targets: &Targets) -> BTreeSet<AccountId> {
+    targets.targets.iter().flat_map(|target| target.accounts()).cloned().collect()
+}

@@ -1,0 +1,86 @@
+//! Images, targets and shares in one line each, and strategies for lists of targets.
+
+use ami_share_domain::ids::AccountId;
+use ami_share_domain::look::Asked;
+use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::share::{Given, Image, Share, Target};
+use proptest::prelude::*;
+
+use crate::ids::{
+    account, hub, image_id, key, matching, now, organization_arn, ou, ou_arn, own_organization, top_path,
+};
+
+/// An image of the hub.
+pub fn image() -> Image {
+    Image {
+        id: image_id(1),
+        name: "golden".to_owned(),
+        region: "eu-west-1".to_owned(),
+        owner: hub(),
+        status: None,
+    }
+}
+
+/// An account as a target.
+pub fn account_target(id: AccountId) -> Target {
+    Target::Account { id, through: Vec::new() }
+}
+
+/// OU number `number` with these accounts as a target.
+pub fn ou_target(number: usize, accounts: Vec<AccountId>) -> Target {
+    let id = ou(number);
+    Target::Ou { arn: ou_arn(&id), path: top_path(&id), id, accounts, through: Vec::new() }
+}
+
+/// The hub's organization with these accounts as a target.
+pub fn organization_target(accounts: Vec<AccountId>) -> Target {
+    Target::Organization { id: own_organization(), arn: organization_arn(&own_organization()), accounts }
+}
+
+/// A share of [`image`] on one key with these targets.
+pub fn share(targets: Vec<Target>) -> Share {
+    Share {
+        image: image(),
+        intent: 1,
+        targets,
+        refused: Vec::new(),
+        keys: vec![key(1)],
+        snapshots: Vec::new(),
+        until: None,
+        asked: Asked { by: None, event: "event".to_owned(), at: now() },
+        dry_run: false,
+    }
+}
+
+/// What `share-image` says when the targets that `refused` names got nothing and all others their access.
+pub fn given(share: Share, refused: Vec<Refusal>) -> Given {
+    let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.word == target.name());
+    let shared = share.targets.iter().filter(|target| !is_refused(target));
+    let shared = shared.map(|target| target.name().to_owned()).collect();
+    let refused = share.refused.iter().cloned().chain(refused).collect();
+    Given { share, shared, refused, superseded: false, plan: Vec::new() }
+}
+
+/// A refusal of `word`.
+pub fn refusal(word: &str) -> Refusal {
+    Refusal::new(word, RefusalCode::UntaggedKey, format!("{word} is refused in this test"))
+}
+
+/// Any list of targets, each named once; accounts `1..=40`, some of them in several OUs.
+pub fn target_lists() -> impl Strategy<Value = Vec<Target>> {
+    let accounts = |most| prop::collection::btree_set((1..=40_usize).prop_map(account), 0..=most);
+    let units = prop::collection::btree_map(1..=6_usize, accounts(6), 0..4);
+    let organization = prop::option::weighted(0.2, accounts(12));
+    (accounts(6), units, organization).prop_map(|(alone, units, organization)| {
+        let organization = organization.map(|accounts| organization_target(accounts.into_iter().collect()));
+        let units =
+            units.into_iter().map(|(number, accounts)| ou_target(number, accounts.into_iter().collect()));
+        organization.into_iter().chain(units).chain(alone.into_iter().map(account_target)).collect()
+    })
+}
+
+/// Any refusal of a word, with a reason of any length.
+pub fn refusals() -> impl Strategy<Value = Refusal> {
+    (matching("\\PC{1,20}"), matching("\\PC{0,300}"))
+        .prop_map(|(word, reason)| Refusal::new(word, RefusalCode::Stranger, reason))
+}
