@@ -11,6 +11,8 @@ use serde_json::Value;
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html>
 pub(crate) struct FailedExecution {
     pub(crate) image: ImageId,
+    /// Nobody is told of a dry run.
+    pub(crate) dry_run: bool,
     pub(crate) execution: String,
     pub(crate) ended: Timestamp,
     cause: String,
@@ -40,6 +42,7 @@ impl FailedExecution {
         };
         Ok(Self {
             image: look.image,
+            dry_run: look.dry_run,
             execution: text("/detail/executionArn").unwrap_or_default().to_owned(),
             ended: ended.unwrap_or(now),
             cause: what,

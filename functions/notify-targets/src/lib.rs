@@ -69,6 +69,7 @@ impl Function for NotifyTargets {
     async fn handle(&self, request: TellRequest, invocation: &str) -> Result<Told, Failure> {
         match request {
             TellRequest::Given(given) if given.superseded => Ok(told(&given, String::new(), 0)),
+            TellRequest::Given(given) if given.share.dry_run => self.describe(&given).await,
             TellRequest::Given(given) => {
                 let turn = self.turns.of_image(&given.share.image.id, invocation).await?;
                 let told = self.tell(&given, &turn).await;
@@ -78,6 +79,9 @@ impl Function for NotifyTargets {
             TellRequest::Event(event) => {
                 let failed =
                     FailedExecution::read(&event, &self.clients.region()).map_err(Failure::BadRequest)?;
+                if failed.dry_run {
+                    return Ok(not_told(failed.status()));
+                }
                 let turn = self.turns.of_image(&failed.image, invocation).await?;
                 let told = self.tell_failure(&failed).await;
                 turn.release().await;
@@ -88,6 +92,13 @@ impl Function for NotifyTargets {
 }
 
 impl NotifyTargets {
+    /// A dry run: what would be told.
+    async fn describe(&self, given: &Given) -> Result<Told, Failure> {
+        let ledger = self.ledger.image(&given.share.image.id).await?;
+        let plan = notice::plan(given, &ledger);
+        Ok(Told { plan: lines(&plan), ..told(given, status(given, &ledger), 0) })
+    }
+
     async fn tell(&self, given: &Given, turn: &Turn) -> Result<Told, Failure> {
         let image = &given.share.image;
         let ledger = self.ledger.image(&image.id).await?;
@@ -96,9 +107,6 @@ impl NotifyTargets {
         }
         let plan = notice::plan(given, &ledger);
         let status = status(given, &ledger);
-        if given.share.dry_run {
-            return Ok(Told { plan: describe(&plan), ..told(given, status, 0) });
-        }
         self.tell_members(&image.id, &plan.members, turn).await?;
         self.tell_hub(&image.id, &plan.hub, turn).await?;
         let is_new =
@@ -162,7 +170,7 @@ impl NotifyTargets {
             self.write_status(&failed.image, &status).await?;
         }
         tracing::warn!(image = %failed.image, execution = failed.execution, status, "told of a failed execution");
-        Ok(Told { outcome: Outcome::Incomplete, status, told: 0, plan: Vec::new() })
+        Ok(not_told(status))
     }
 }
 
@@ -182,7 +190,12 @@ fn told(given: &Given, status: String, told: usize) -> Told {
     Told { outcome, status, told, plan: Vec::new() }
 }
 
-fn describe(plan: &TellPlan) -> Vec<String> {
+/// The answer when no target was told.
+fn not_told(status: String) -> Told {
+    Told { outcome: Outcome::Incomplete, status, told: 0, plan: Vec::new() }
+}
+
+fn lines(plan: &TellPlan) -> Vec<String> {
     let members = plan
         .members
         .iter()

@@ -75,8 +75,9 @@ impl Function for ResolveShare {
                 Ok(share) => share,
                 Err(reason) => return Ok(nothing(&look, reason)),
             };
-            let next = Intent::following(last.as_ref(), &share, digest(&share));
+            let next = Intent::following(last.as_ref(), &share.asked, digest(&share));
             share.intent = next.number;
+            share.asked = next.asked();
             if look.dry_run
                 || self.clients.ledger_writer(&self.table).record_intent(&share, last.as_ref(), &next).await?
             {
@@ -95,10 +96,11 @@ impl ResolveShare {
             return Ok(Err("the image does not exist".to_owned()));
         };
         let tags = ShareTags::read(&found.tags);
-        if tags.asks_for_nothing() && last.is_none() {
+        if tags.asks_for_nothing() && last.is_none_or(|last| last.number == 0) {
             return Ok(Err("the image has no ami-share: tags".to_owned()));
         }
         if !found.is_available {
+            self.remember_who_asked(look, last).await?;
             return Ok(Err(format!("the image is {}; its event `available` brings it back", found.state)));
         }
         let Targets { mut targets, mut refused } = self.targets(&tags).await?;
@@ -124,6 +126,15 @@ impl ResolveShare {
             asked: look.asked.clone(),
             dry_run: look.dry_run,
         }))
+    }
+
+    /// While an image is pending, CloudTrail says who made it; the event that shares it later does not.
+    async fn remember_who_asked(&self, look: &Look, last: Option<&Intent>) -> Result<(), Failure> {
+        if last.is_none() && look.asked.by.is_some() && !look.dry_run {
+            let asking = Intent::asking(&look.asked, String::new());
+            self.clients.ledger_writer(&self.table).record_asking(&look.image, &asking).await?;
+        }
+        Ok(())
     }
 
     /// Who gets the image. What a kept organization does not know is looked up again before it is refused.

@@ -58,14 +58,15 @@ impl Function for ShareImage {
 }
 
 impl ShareImage {
+    /// What would be done; `shared` are those that would have access then.
     async fn dry_run(&self, request: ImageRequest) -> Result<Given, Failure> {
-        let (admitted, refused) = request.admitted();
+        let (mut admitted, mut refused) = request.admitted();
         let Some(plan) = self.plan(&request.share, &admitted).await? else {
             return Ok(given(&request, &[], refused, true));
         };
+        refused.extend(refuse_all(&mut admitted, &plan));
         let steps = plan.steps.iter().map(ToString::to_string).collect();
-        let refused = refused.into_iter().chain(plan.refused).collect();
-        Ok(Given { plan: steps, ..given(&request, &[], refused, false) })
+        Ok(Given { plan: steps, ..given(&request, &admitted, refused, false) })
     }
 
     async fn give(&self, request: ImageRequest, turn: &Turn) -> Result<Given, Failure> {
@@ -81,11 +82,7 @@ impl ShareImage {
             return Ok(given(&request, &[], Vec::new(), true));
         };
         let mut shared = admitted;
-        if let Some(refusal) = &plan.refused {
-            refused.extend(
-                shared.drain(..).map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() }),
-            );
-        }
+        refused.extend(refuse_all(&mut shared, &plan));
         let rejected = self.apply(share, &shared, &plan, &ledger, turn).await?;
         refused.extend(refusals(&mut shared, &rejected));
         let given = given(&request, &shared, refused, false);
@@ -157,6 +154,12 @@ impl ShareImage {
         let (rows, gone) = ledger.rows_after(given, Timestamp::now());
         Ok(self.clients.ledger_writer(&self.table).write_shares(image, &rows, &gone).await?)
     }
+}
+
+/// Takes everybody out of `shared` when the plan refuses to do anything.
+fn refuse_all(shared: &mut Vec<&Target>, plan: &ImagePlan) -> Vec<Refusal> {
+    let Some(refusal) = &plan.refused else { return Vec::new() };
+    shared.drain(..).map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() }).collect()
 }
 
 /// Takes those that EC2 rejected out of `shared`, and says why.

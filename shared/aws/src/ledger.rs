@@ -119,6 +119,21 @@ impl LedgerWriter {
         Self { client, table }
     }
 
+    /// Records who asked, while what is asked for cannot be given yet. An intent that is there already stays.
+    ///
+    /// # Errors
+    /// When `dynamodb:PutItem` fails.
+    pub async fn record_asking(&self, image: &ImageId, asking: &Intent) -> Result<(), AwsError> {
+        let mut item = to_item(asking, image)?;
+        item.extend(RowKey::intent(image).item());
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = request.condition_expression("attribute_not_exists(pk)");
+        match request.send().await.explain("dynamodb:PutItem", image) {
+            Err(error) if error.fault() != Fault::Condition => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Records an intent, and whom it needs on each key, in one transaction. `false` when another look
     /// recorded one since `last` was read: then this look saw what may be out of date, and must look again.
     ///

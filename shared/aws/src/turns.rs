@@ -3,6 +3,7 @@
 //! KMS and EC2 have no conditional writes of their own. A turn ends by itself after [`TURN`], so that a
 //! killed writer holds nobody up for long; who still writes renews it first.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ami_share_domain::ids::{ImageId, KeyArn};
@@ -14,6 +15,8 @@ use crate::rows::{RowKey, TURN as TURN_ROW, image_partition, key_partition, numb
 
 /// How long a turn lasts. Longer than any one call with its retries (see the clients' time-outs).
 const TURN: Duration = Duration::from_secs(30);
+/// What must be left of a turn before a write; else it is renewed. A call ends within this time.
+const ENOUGH: Duration = Duration::from_secs(20);
 /// How often the turn is asked for before the workflow is told to come again.
 const ATTEMPTS: u32 = 12;
 /// How long between two askings.
@@ -33,6 +36,8 @@ pub struct Turn {
     table: String,
     row: RowKey,
     holder: String,
+    /// When it runs out, in milliseconds since 1970.
+    ends: AtomicI64,
 }
 
 impl Turns {
@@ -59,8 +64,13 @@ impl Turns {
 
     async fn take(&self, pk: String, holder: &str) -> Result<Turn, AwsError> {
         let row = RowKey { pk, sk: TURN_ROW.to_owned() };
-        let turn =
-            Turn { client: self.client.clone(), table: self.table.clone(), row, holder: holder.to_owned() };
+        let turn = Turn {
+            client: self.client.clone(),
+            table: self.table.clone(),
+            row,
+            holder: holder.to_owned(),
+            ends: AtomicI64::new(0),
+        };
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 tokio::time::sleep(PAUSE).await;
@@ -74,18 +84,21 @@ impl Turns {
 }
 
 impl Turn {
-    /// Lengthens the turn before a write.
+    /// Makes sure before a write that enough of the turn is left.
     ///
     /// # Errors
     /// [`AwsError::Busy`] when it ran out and another writer has it: then this one must not write any more.
     pub async fn renew(&self) -> Result<(), AwsError> {
+        if self.ends.load(Ordering::Relaxed) - millis(ENOUGH) > Timestamp::now().as_millisecond() {
+            return Ok(());
+        }
         if self.hold().await? { Ok(()) } else { Err(AwsError::Busy(self.row.pk.clone())) }
     }
 
     /// Whether the turn is ours now, for [`TURN`] from now on.
     async fn hold(&self) -> Result<bool, AwsError> {
         let now = Timestamp::now().as_millisecond();
-        let ends = now + i64::try_from(TURN.as_millis()).unwrap_or(i64::MAX);
+        let ends = now + millis(TURN);
         let mut item = self.row.item();
         item.insert("holder".to_owned(), text(&self.holder));
         item.insert("ends".to_owned(), number(ends));
@@ -98,7 +111,10 @@ impl Turn {
             .expression_attribute_values(":now", number(now))
             .expression_attribute_values(":me", text(&self.holder));
         match request.send().await.explain("dynamodb:PutItem", &self.row.pk) {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.ends.store(ends, Ordering::Relaxed);
+                Ok(true)
+            }
             Err(error) if error.fault() == Fault::Condition => Ok(false),
             Err(error) => Err(error),
         }
@@ -119,4 +135,8 @@ impl Turn {
             tracing::warn!(%error, "the turn was not released; it runs out by itself");
         }
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

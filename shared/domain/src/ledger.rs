@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ImageId, KeyArn};
 use crate::key_statements::KeyPrincipal;
+use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::share::{Given, Share, Target};
 
 /// What was last wanted of an image. A later intent has a higher number, and wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// Its number, from 1.
+    /// Its number, from 1; 0 while the image is still pending, and only who asked is known.
     pub number: u64,
     /// A digest of the wish: two looks that wish the same are one intent.
     pub wish: String,
@@ -32,18 +33,31 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// The intent that follows `last`: the same one when it wishes the same.
-    pub fn following(last: Option<&Intent>, share: &Share, digest: String) -> Self {
+    /// The intent that follows `last`: the same one when it wishes the same. Of the events that ask for
+    /// one thing, only CloudTrail's say who asked; whichever comes first, that one is kept.
+    pub fn following(last: Option<&Intent>, asked: &Asked, digest: String) -> Self {
+        let asking = Self::asking(asked, digest);
         match last {
-            Some(last) if last.wish == digest => last.clone(),
-            _ => Self {
-                number: last.map_or(0, |last| last.number) + 1,
-                wish: digest,
-                asked_at: share.asked.at,
-                asked_by: share.asked.by.clone(),
-                event: share.asked.event.clone(),
-            },
+            Some(last) if last.wish == asking.wish || last.number == 0 => {
+                let number = last.number.max(1);
+                let wish = asking.wish.clone();
+                let named =
+                    if last.asked_by.is_none() && asking.asked_by.is_some() { asking } else { last.clone() };
+                Self { number, wish, ..named }
+            }
+            _ => Self { number: last.map_or(0, |last| last.number) + 1, ..asking },
         }
+    }
+
+    /// Who asked, before it is known what for.
+    pub fn asking(asked: &Asked, wish: String) -> Self {
+        let Asked { by, event, at } = asked.clone();
+        Self { number: 0, wish, asked_at: at, asked_by: by, event }
+    }
+
+    /// Who asked for it, and when.
+    pub fn asked(&self) -> Asked {
+        Asked { by: self.asked_by.clone(), event: self.event.clone(), at: self.asked_at }
     }
 }
 
@@ -201,6 +215,7 @@ impl ImageLedger {
 /// The row of a target that has access; what stands already keeps its date and its author.
 fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) -> ShareRow {
     let standing = last.filter(|last| last.outcome == ShareOutcome::Shared);
+    let (asked_by, event) = asked(share, standing);
     ShareRow {
         target: target.name().to_owned(),
         outcome: ShareOutcome::Shared,
@@ -211,9 +226,19 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
         through: target.through().to_vec(),
         since: standing.map_or(now, |standing| standing.since),
         until: share.until,
-        asked_by: standing.map_or_else(|| share.asked.by.clone(), |standing| standing.asked_by.clone()),
-        event: standing.map_or_else(|| share.asked.event.clone(), |standing| standing.event.clone()),
+        asked_by,
+        event,
         told: last.and_then(|last| last.told.clone()),
+    }
+}
+
+/// Who asked for what a row says: for what stands already, whoever asked first, or is known by name.
+fn asked(share: &Share, standing: Option<&ShareRow>) -> (Option<String>, String) {
+    match standing {
+        Some(standing) if standing.asked_by.is_some() || share.asked.by.is_none() => {
+            (standing.asked_by.clone(), standing.event.clone())
+        }
+        _ => (share.asked.by.clone(), share.asked.event.clone()),
     }
 }
 
@@ -226,6 +251,7 @@ fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: T
     let standing = last.filter(|last| {
         last.outcome == ShareOutcome::Refused && last.reason.as_ref() == Some(&refusal.reason)
     });
+    let (asked_by, event) = asked(share, standing);
     ShareRow {
         target: refusal.word.clone(),
         outcome: ShareOutcome::Refused,
@@ -236,8 +262,8 @@ fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: T
         through: ours.map(|ours| ours.through.clone()).unwrap_or_default(),
         since: standing.map_or(now, |standing| standing.since),
         until: share.until,
-        asked_by: standing.map_or_else(|| share.asked.by.clone(), |standing| standing.asked_by.clone()),
-        event: standing.map_or_else(|| share.asked.event.clone(), |standing| standing.event.clone()),
+        asked_by,
+        event,
         told: last.and_then(|last| last.told.clone()),
     }
 }

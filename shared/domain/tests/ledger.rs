@@ -170,7 +170,7 @@ proptest! {
         let mut last: Option<Intent> = None;
         for targets in wishes {
             let share = share(targets);
-            let next = Intent::following(last.as_ref(), &share, share.wish());
+            let next = Intent::following(last.as_ref(), &share.asked, share.wish());
             match &last {
                 Some(last) if last.wish == share.wish() => prop_assert_eq!(&next, last),
                 Some(last) => prop_assert_eq!(next.number, last.number + 1),
