@@ -121,15 +121,24 @@ impl ShareImage {
         );
         writer.write_shares(&share.image.id, &rows, &[]).await?;
         let (snapshots, image): (Vec<_>, Vec<_>) =
-            plan.steps.iter().partition(|step| matches!(step, ImageStep::OpenSnapshot { .. }));
-        let mut rejected: Vec<RejectedPermission> = Vec::new();
-        for steps in [snapshots, image] {
-            let results = stream::iter(steps)
-                .map(|step| self.take(share, step, turn))
-                .buffer_unordered(CONCURRENT_WRITES);
-            rejected.extend(results.try_collect::<Vec<_>>().await?.into_iter().flatten());
-        }
+            plan.steps.iter().cloned().partition(|step| matches!(step, ImageStep::OpenSnapshot { .. }));
+        let mut rejected = self.take_all(share, snapshots, turn).await?;
+        // Whom EC2 did not take for a snapshot gets no half of a share.
+        let image =
+            image.into_iter().filter_map(|step| step.without(&rejected_permissions(&rejected))).collect();
+        rejected.extend(self.take_all(share, image, turn).await?);
         Ok(rejected)
+    }
+
+    async fn take_all(
+        &self,
+        share: &Share,
+        steps: Vec<ImageStep>,
+        turn: &Turn,
+    ) -> Result<Vec<RejectedPermission>, Failure> {
+        let taken =
+            stream::iter(&steps).map(|step| self.take(share, step, turn)).buffer_unordered(CONCURRENT_WRITES);
+        Ok(taken.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
     async fn take(
@@ -160,6 +169,10 @@ impl ShareImage {
 fn refuse_all(shared: &mut Vec<&Target>, plan: &ImagePlan) -> Vec<Refusal> {
     let Some(refusal) = &plan.refused else { return Vec::new() };
     shared.drain(..).map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() }).collect()
+}
+
+fn rejected_permissions(rejected: &[RejectedPermission]) -> BTreeSet<LaunchPermission> {
+    rejected.iter().map(|rejected| rejected.permission.clone()).collect()
 }
 
 /// Takes those that EC2 rejected out of `shared`, and says why.

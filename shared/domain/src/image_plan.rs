@@ -112,6 +112,19 @@ impl ImagePlan {
     }
 }
 
+impl ImageStep {
+    /// The step without launch permissions for `rejected`; `None` when nothing is left of it.
+    pub fn without(self, rejected: &BTreeSet<LaunchPermission>) -> Option<Self> {
+        match self {
+            Self::OpenImage { mut permissions } => {
+                permissions.retain(|permission| !rejected.contains(permission));
+                (!permissions.is_empty()).then_some(Self::OpenImage { permissions })
+            }
+            Self::OpenSnapshot { .. } => Some(self),
+        }
+    }
+}
+
 impl fmt::Display for LaunchPermission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

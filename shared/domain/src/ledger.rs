@@ -195,7 +195,8 @@ impl ImageLedger {
         let mut named = BTreeSet::new();
         let rows: Vec<ShareRow> =
             shared.chain(refused).filter(|row| named.insert(row.target.clone())).collect();
-        let gone = self.shares.values().filter(|row| !row.is_live() && !named.contains(&row.target));
+        // What was never ours needs no row once nobody asks for it.
+        let gone = self.shares.values().filter(|row| !row.is_ours && !named.contains(&row.target));
         let gone = gone.map(|row| row.target.clone()).collect();
         let changed = rows.into_iter().filter(|row| self.shares.get(&row.target) != Some(row)).collect();
         (changed, gone)
@@ -207,7 +208,7 @@ impl ImageLedger {
             row.outcome != ShareOutcome::Refused
                 && share.targets.iter().any(|target| target.name() == row.target)
         };
-        let live = self.shares.values().filter(|row| row.is_live() && !is_wanted(row));
+        let live = self.shares.values().filter(|row| row.is_ours && row.is_live() && !is_wanted(row));
         live.map(|row| row.target.as_str()).collect()
     }
 }

@@ -95,6 +95,9 @@ pub struct TellPlan {
 /// Plans the notices of `given`, by what the ledger says has been told.
 pub fn plan(given: &Given, ledger: &ImageLedger) -> TellPlan {
     let share = &given.share;
+    if given.superseded {
+        return TellPlan::default();
+    }
     let hub = ledger.shares.values().filter_map(|row| {
         let news = row.news().filter(|news| row.told.as_ref() != Some(news))?;
         Some((row_notice(share, row), row.clone(), news))

@@ -46,7 +46,7 @@ pub enum Target {
     Account {
         /// Its id.
         id: AccountId,
-        /// The `tag:` selectors that led here; empty when the tag names the account itself.
+        /// The `tag:` selectors that led here; empty when the account was only named itself.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         through: Vec<String>,
     },
@@ -164,6 +164,9 @@ impl Share {
             asked: _,
             dry_run: _,
         } = self;
+        // The order of the words is no part of the wish; targets, keys and snapshots are in order already.
+        let mut refused = refused.clone();
+        refused.sort();
         serde_json::json!([id, name, region, owner, targets, refused, keys, snapshots, until]).to_string()
     }
 }
@@ -252,6 +255,12 @@ impl ImageRequest {
     }
 
     fn key_refusal(&self, target: &Target) -> Option<Refusal> {
+        let unknown =
+            self.share.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
+        if let Some(key) = unknown {
+            let reason = format!("nothing is known of {}; look at the image again", key.short());
+            return Some(Refusal::new(target.name(), RefusalCode::PolicyUnsafe, reason));
+        }
         let principal = target.key_principal();
         self.keys.iter().find_map(|key| {
             if let Some(refusal) = &key.refused {

@@ -75,7 +75,7 @@ impl ShareTags {
                 COPY => read.read_copy(value),
                 STATUS => {}
                 REGIONS => read.refused.push(Refusal::new(
-                    value,
+                    REGIONS,
                     RefusalCode::UnknownTag,
                     "`ami-share:regions` is not supported yet; copy the image and tag the copy",
                 )),
@@ -108,7 +108,7 @@ impl ShareTags {
             Some(moment) => Until::At(moment),
             None => {
                 self.refused.push(Refusal::new(
-                    value,
+                    UNTIL,
                     RefusalCode::UnreadableUntil,
                     format!("`{value}` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing is shared until it is"),
                 ));
@@ -121,7 +121,7 @@ impl ShareTags {
         self.copy = value.trim() == "allowed";
         if !self.copy {
             self.refused.push(Refusal::new(
-                value,
+                COPY,
                 RefusalCode::UnknownTag,
                 format!("`{value}` in ami-share:copy is not understood; write `allowed` or remove the tag"),
             ));

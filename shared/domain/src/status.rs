@@ -6,6 +6,9 @@ use crate::refusal::Refusal;
 use crate::share::Target;
 use crate::share_tags::VALUE_LIMIT;
 
+/// Targets that are named before the others are only counted.
+const NAMED: usize = 3;
+
 /// What the status speaks of.
 #[derive(Debug, Clone, Default)]
 pub struct Summary<'a> {
@@ -28,7 +31,7 @@ impl Summary<'_> {
             parts.push(format!("shared with {}{}", counts(&self.shared), until.unwrap_or_default()));
         }
         if !self.left_over.is_empty() {
-            parts.push(format!("still open, though no longer asked for: {}", self.left_over.join(", ")));
+            parts.push(format!("still open, though no longer asked for: {}", some_of(&self.left_over)));
         }
         let reasons = distinct_reasons(self.refused);
         if !reasons.is_empty() {
@@ -44,6 +47,13 @@ impl Summary<'_> {
 /// The status of an execution that failed; `cause` is what it died of.
 pub fn failed(cause: &str) -> String {
     shortened(&format!("failed: {cause}"))
+}
+
+/// A long list would leave no room for what was refused.
+fn some_of(names: &[&str]) -> String {
+    let (named, more) = names.split_at(names.len().min(NAMED));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", named.join(", "))
 }
 
 fn counts(targets: &[&Target]) -> String {

@@ -10,7 +10,7 @@ use crate::organization::Organization;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::selector::Selector;
 use crate::share::Target;
-use crate::share_tags::{ShareTags, Until, WITH};
+use crate::share_tags::{ShareTags, UNTIL, Until, WITH};
 
 /// What the tags come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ fn out_of_time(tags: &ShareTags, now: Timestamp) -> Option<Option<Refusal>> {
         Until::Unreadable => Some(None),
         Until::At(end) if end > now => None,
         Until::At(end) => Some(Some(Refusal::new(
-            end.to_string(),
+            UNTIL,
             RefusalCode::Expired,
             format!("ami-share:until was {end}, which is in the past; set a later date to share again"),
         ))),
