@@ -109,9 +109,7 @@ impl NotifyTargets {
         let status = status(given, &ledger);
         self.tell_members(&image.id, &plan.members, turn).await?;
         self.tell_hub(&image.id, &plan.hub, turn).await?;
-        let is_new =
-            image.status.as_deref() != Some(&status) || ledger.told.status.as_deref() != Some(&status);
-        if is_new {
+        if ledger.told.needs_status(&status, image) {
             self.write_status(&image.id, &status).await?;
         }
         let count = |kind| plan.hub.iter().filter(|(notice, _, _)| notice.kind == kind).count();

@@ -7,6 +7,7 @@ use ami_share_domain::share::Image;
 use ami_share_domain::share_tags::STATUS;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ImageState, Tag};
+use jiff::Timestamp;
 
 use crate::error::{AwsError, Explain, Fault, lacks};
 
@@ -44,6 +45,7 @@ impl ImageReader {
     /// When `ec2:DescribeImages` fails, or answers what makes no sense.
     pub async fn image(&self, id: &ImageId) -> Result<Option<FoundImage>, AwsError> {
         const CALL: &str = "ec2:DescribeImages";
+        let seen_at = Timestamp::now();
         let answer = self.client.describe_images().image_ids(id.as_str()).send().await.explain(CALL, id);
         let answer = match answer {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
@@ -64,6 +66,7 @@ impl ImageReader {
                 name: found.name().unwrap_or_default().to_owned(),
                 region: self.region.clone(),
                 owner,
+                seen_at,
                 status: tags.get(STATUS).cloned(),
             },
             is_available: found.state() == Some(&ImageState::Available),

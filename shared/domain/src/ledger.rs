@@ -13,7 +13,7 @@ use crate::ids::{ImageId, KeyArn};
 use crate::key_statements::KeyPrincipal;
 use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share::{Given, Share, Target};
+use crate::share::{Given, Image, Share, Target};
 
 /// What was last wanted of an image. A later intent has a higher number, and wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +144,16 @@ pub struct TellRow {
     /// When an outcome was told last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at: Option<Timestamp>,
+}
+
+impl TellRow {
+    /// Whether `ami-share:status` must be written: it says something else than it should, or somebody
+    /// has overwritten it since we wrote it last.
+    pub fn needs_status(&self, status: &str, image: &Image) -> bool {
+        let is_overwritten =
+            image.status.as_deref() != Some(status) && self.at.is_none_or(|told| told < image.seen_at);
+        self.status.as_deref() != Some(status) || is_overwritten
+    }
 }
 
 /// All that the ledger knows of one image.

@@ -21,7 +21,9 @@ pub struct Image {
     pub region: String,
     /// The account that owns it.
     pub owner: AccountId,
-    /// The value of `ami-share:status` when it was looked at.
+    /// When it was looked at.
+    pub seen_at: Timestamp,
+    /// The value of `ami-share:status` then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
 }
@@ -154,7 +156,7 @@ impl Share {
     /// status tag said, do not.
     pub fn wish(&self) -> String {
         let Self {
-            image: Image { id, name, region, owner, status: _ },
+            image: Image { id, name, region, owner, seen_at: _, status: _ },
             intent: _,
             targets,
             refused,

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{Intent, KeyLedger, Need, ShareOutcome};
+use ami_share_domain::ledger::{Intent, KeyLedger, Need, ShareOutcome, TellRow};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{LaunchPermission, Share, Target};
+use ami_share_domain::share::{Image, LaunchPermission, Share, Target};
 use ami_share_testkit::ids::{account, id, image_id, now, snapshot};
-use ami_share_testkit::shares::{account_target, given, ou_target, refusal, share};
+use ami_share_testkit::shares::{account_target, given, image, ou_target, refusal, share};
 use ami_share_testkit::world::{Crash, World};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -256,4 +256,19 @@ proptest! {
         let other = after.wanted_by(&id("ami-00000000000000099"));
         prop_assert!(other.is_disjoint(&left_out));
     }
+}
+
+#[test]
+fn a_status_is_written_when_it_is_new_or_was_overwritten_and_not_by_a_look_that_is_late() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let told = TellRow { status: Some("shared".to_owned()), at: Some(at(10)), ..TellRow::default() };
+    let seen = |status: Option<&str>, second| Image {
+        status: status.map(str::to_owned),
+        seen_at: at(second),
+        ..image()
+    };
+    assert!(told.needs_status("refused", &seen(Some("shared"), 20)), "it says something new");
+    assert!(told.needs_status("shared", &seen(Some("by hand"), 20)), "it was overwritten");
+    assert!(!told.needs_status("shared", &seen(None, 5)), "it was written since this look");
+    assert!(!told.needs_status("shared", &seen(Some("shared"), 20)), "it stands");
 }

@@ -17,6 +17,7 @@ pub fn image() -> Image {
         name: "golden".to_owned(),
         region: "eu-west-1".to_owned(),
         owner: hub(),
+        seen_at: jiff::Timestamp::UNIX_EPOCH,
         status: None,
     }
 }
