@@ -1,13 +1,38 @@
 """Saves what moto does afresh each time, at a cost that a test of a thousand accounts feels. No rule of AWS is here."""
 
+import sys
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import moto.core.responses
 import moto.kms.models
+import moto.stepfunctions.parser.asl.utils.json_path
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 
 def install() -> None:
-    """Look up a service's operations once, and make no RSA key for a key that only ever encrypts symmetrically."""
+    """Look up a service's operations once, make no RSA key for a key that only ever encrypts symmetrically, and read
+    the definition of a state machine and the paths in it once.
+    """
     moto.core.responses.method_names_from_class = lru_cache(maxsize=None)(moto.core.responses.method_names_from_class)
     generate = moto.kms.models.generate_private_key
     moto.kms.models.generate_private_key = lambda spec: None if spec == "SYMMETRIC_DEFAULT" else generate(spec)
+    moto.stepfunctions.parser.asl.utils.json_path.parse = lru_cache(maxsize=None)(
+        moto.stepfunctions.parser.asl.utils.json_path.parse
+    )
+    # A thread per request, most of which wait: with the default, each waits 5 ms for whoever computes.
+    sys.setswitchinterval(0.0005)
+    AmazonStateLanguageParser.parse = staticmethod(_reading_once(AmazonStateLanguageParser.parse))
+
+
+def _reading_once(parse: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:
+    """Executions have a program of their own each, built from the same tree."""
+    tree_of = lru_cache(maxsize=None)(lambda definition: parse(definition)[1])
+
+    def call(definition: str) -> tuple[Any, Any]:
+        tree = tree_of(definition)
+        return Preprocessor().visit(tree), tree
+
+    return call

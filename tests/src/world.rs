@@ -10,12 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_ec2::config::Credentials;
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag};
-use aws_sdk_eventbridge::types::Target as RuleTarget;
-use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::{Value, json};
 
 /// The hub account of the simulated AWS.
 pub const HUB: &str = "111122223333";
@@ -108,7 +103,7 @@ impl Account {
             if started.elapsed() > PATIENCE {
                 bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Tag};
+use aws_sdk_ec2::types::{
+    BlockDeviceMapping, EbsBlockDevice, LaunchPermission, LaunchPermissionModifications, ResourceType, Tag,
+    TagSpecification,
+};
 
 use super::{Account, REGION};
 
@@ -20,6 +23,11 @@ impl Account {
 
     /// An available image of one volume for each of `keys`; unencrypted when there is none.
     pub async fn image(&self, name: &str, keys: &[&str]) -> Result<String> {
+        self.register_image(name, keys, &[]).await
+    }
+
+    /// The same, which carries `tags` from the start.
+    pub async fn register_image(&self, name: &str, keys: &[&str], tags: &[(&str, &str)]) -> Result<String> {
         let keys: Vec<Option<&str>> =
             if keys.is_empty() { vec![None] } else { keys.iter().copied().map(Some).collect() };
         let mut devices = Vec::new();
@@ -37,15 +45,41 @@ impl Account {
         let answer = request
             .virtualization_type("hvm")
             .set_block_device_mappings(Some(devices))
+            .set_tag_specifications(at_creation(tags))
             .send()
             .await
             .context("RegisterImage")?;
         let image = answer.image_id().context("no image id")?.to_owned();
-        self.until("the image is available", async || {
-            Ok((self.image_state(&image).await? == "available").then_some(()))
-        })
-        .await?;
+        self.becomes_available(&image).await?;
         Ok(image)
+    }
+
+    /// Starts to make an image of an instance, with `tags` from the start; it is pending for a while.
+    pub async fn create_image(&self, name: &str, instance: &str, tags: &[(&str, &str)]) -> Result<String> {
+        let request = self.ec2.create_image().name(name).instance_id(instance);
+        let answer = request.set_tag_specifications(at_creation(tags)).send().await.context("CreateImage")?;
+        Ok(answer.image_id().context("no image id")?.to_owned())
+    }
+
+    /// Starts to copy an image within the Region, with `tags` from the start; it is pending for a while.
+    pub async fn copy_image(&self, name: &str, source: &str, tags: &[(&str, &str)]) -> Result<String> {
+        let request = self.ec2.copy_image().name(name).source_image_id(source).source_region(REGION);
+        let answer = request.set_tag_specifications(at_creation(tags)).send().await.context("CopyImage")?;
+        Ok(answer.image_id().context("no image id")?.to_owned())
+    }
+
+    /// Waits until an image is available.
+    pub async fn becomes_available(&self, image: &str) -> Result<()> {
+        self.until("the image is available", async || {
+            Ok((self.image_state(image).await? == "available").then_some(()))
+        })
+        .await
+    }
+
+    /// Deregisters an image.
+    pub async fn deregister(&self, image: &str) -> Result<()> {
+        self.ec2.deregister_image().image_id(image).send().await.context("DeregisterImage")?;
+        Ok(())
     }
 
     /// The state of an image that this account sees.
@@ -69,8 +103,20 @@ impl Account {
 
     /// Tags an image.
     pub async fn tag(&self, image: &str, tags: &[(&str, &str)]) -> Result<()> {
-        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
-        self.ec2.create_tags().resources(image).set_tags(Some(tags)).send().await.context("CreateTags")?;
+        self.ec2
+            .create_tags()
+            .resources(image)
+            .set_tags(Some(ec2_tags(tags)))
+            .send()
+            .await
+            .context("CreateTags")?;
+        Ok(())
+    }
+
+    /// Takes a tag off an image.
+    pub async fn untag(&self, image: &str, tag: &str) -> Result<()> {
+        let tag = Tag::builder().key(tag).build();
+        self.ec2.delete_tags().resources(image).tags(tag).send().await.context("DeleteTags")?;
         Ok(())
     }
 
@@ -118,6 +164,15 @@ impl Account {
         Ok(entries)
     }
 
+    /// Opens an image to an account by hand, as people without ami-share do.
+    pub async fn permit_by_hand(&self, image: &str, account: &str) -> Result<()> {
+        let add = LaunchPermission::builder().user_id(account).build();
+        let change = LaunchPermissionModifications::builder().add(add).build();
+        let request = self.ec2.modify_image_attribute().image_id(image).launch_permission(change);
+        request.send().await.context("ModifyImageAttribute")?;
+        Ok(())
+    }
+
     /// The accounts that may copy a snapshot, sorted.
     pub async fn snapshot_permissions(&self, snapshot: &str) -> Result<Vec<String>> {
         let request = self
@@ -134,4 +189,13 @@ impl Account {
         accounts.sort();
         Ok(accounts)
     }
+}
+
+fn ec2_tags(tags: &[(&str, &str)]) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect()
+}
+
+fn at_creation(tags: &[(&str, &str)]) -> Option<Vec<TagSpecification>> {
+    let image = TagSpecification::builder().resource_type(ResourceType::Image);
+    (!tags.is_empty()).then(|| vec![image.set_tags(Some(ec2_tags(tags))).build()])
 }

@@ -35,14 +35,15 @@ impl Account {
 
     /// Puts a key's policy, as other people do.
     pub async fn put_key_policy(&self, key: &str, policy: &str) -> Result<()> {
-        self.kms
-            .put_key_policy()
-            .key_id(key)
-            .policy_name("default")
-            .policy(policy)
-            .send()
-            .await
-            .context("PutKeyPolicy")?;
+        let request = self.kms.put_key_policy().key_id(key).policy_name("default").policy(policy);
+        request.send().await.context("PutKeyPolicy")?;
+        Ok(())
+    }
+
+    /// Puts a key's policy that takes this account's own right to put the next one.
+    pub async fn lock_out_by_key_policy(&self, key: &str, policy: &str) -> Result<()> {
+        let request = self.kms.put_key_policy().key_id(key).policy_name("default").policy(policy);
+        request.bypass_policy_lockout_safety_check(true).send().await.context("PutKeyPolicy")?;
         Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use aws_sdk_eventbridge::types::Target as RuleTarget;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Account, HUB, MEMBER_BUS};
+use super::{Account, HUB, MEMBER_BUS, REGION};
 
 impl Account {
     /// Gives this account a bus for the hub's notices, and a queue that keeps them; answers the queue's URL.
@@ -18,23 +18,26 @@ impl Account {
 
     /// A queue that keeps every event of ami-share on one of this account's buses; answers the queue's URL.
     pub async fn listen_on(&self, bus: &str, queue: &str) -> Result<String> {
+        self.watch(bus, queue, &json!({ "source": ["ami-share"] })).await
+    }
+
+    /// A queue that keeps the events of a bus that match `pattern`; answers the queue's URL.
+    pub async fn watch(&self, bus: &str, queue: &str, pattern: &Value) -> Result<String> {
         let (url, arn) = self.queue(queue).await?;
-        let rule = self
-            .events
-            .put_rule()
-            .name(queue)
-            .event_bus_name(bus)
-            .event_pattern(r#"{"source":["ami-share"]}"#);
+        let rule = self.events.put_rule().name(queue).event_bus_name(bus).event_pattern(pattern.to_string());
         rule.send().await.context("PutRule")?;
         let target = RuleTarget::builder().id("queue").arn(arn).build()?;
-        self.events
-            .put_targets()
-            .rule(queue)
-            .event_bus_name(bus)
-            .targets(target)
-            .send()
-            .await
-            .context("PutTargets")?;
+        let targets = self.events.put_targets().rule(queue).event_bus_name(bus).targets(target);
+        targets.send().await.context("PutTargets")?;
+        Ok(url)
+    }
+
+    /// A queue that keeps what a topic of this account publishes; answers the queue's URL.
+    pub async fn subscribe(&self, topic: &str, queue: &str) -> Result<String> {
+        let (url, arn) = self.queue(queue).await?;
+        let topic = format!("arn:aws:sns:{REGION}:{}:{topic}", self.id);
+        let request = self.sns.subscribe().topic_arn(topic).protocol("sqs").endpoint(arn);
+        request.send().await.context("Subscribe")?;
         Ok(url)
     }
 

@@ -38,6 +38,22 @@ impl Account {
         Ok(account)
     }
 
+    /// Makes an account under the root that carries a tag from the start; answers its id.
+    pub async fn create_tagged_account(&self, name: &str, key: &str, value: &str) -> Result<String> {
+        let tag = aws_sdk_organizations::types::Tag::builder().key(key).value(value).build()?;
+        let request = self.organizations.create_account().account_name(name).tags(tag);
+        let answer =
+            request.email(format!("{name}@example.com")).send().await.context("CreateAccount with tags")?;
+        let status = answer.create_account_status().context("no status")?;
+        Ok(status.account_id().context("no account id")?.to_owned())
+    }
+
+    /// Closes an account of the organization.
+    pub async fn close_account(&self, account: &str) -> Result<()> {
+        self.organizations.close_account().account_id(account).send().await.context("CloseAccount")?;
+        Ok(())
+    }
+
     /// Moves an account of the organization.
     pub async fn move_account(&self, account: &str, from: &str, to: &str) -> Result<()> {
         let request = self.organizations.move_account().account_id(account);

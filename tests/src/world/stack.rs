@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
 
 use super::{Account, HUB, REGION, STACK};
 
@@ -28,10 +29,29 @@ impl Account {
         Ok(rows)
     }
 
+    /// Takes the turn of a key and keeps it, as a writer that hangs would.
+    pub async fn hold_key(&self, key: &str) -> Result<()> {
+        let item = [("pk", format!("KEY#{key}")), ("sk", "TURN".to_owned()), ("holder", "a test".to_owned())];
+        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        let ends = AttributeValue::N("4102444800000".to_owned());
+        let request = self.dynamodb.put_item().table_name(format!("{STACK}-ledger"));
+        let request = request.set_item(Some(item.into())).item("ends", ends);
+        request.send().await.context("PutItem")?;
+        Ok(())
+    }
+
+    /// Gives the turn of a key back.
+    pub async fn release_key(&self, key: &str) -> Result<()> {
+        let request = self.dynamodb.delete_item().table_name(format!("{STACK}-ledger"));
+        let request = request.key("pk", AttributeValue::S(format!("KEY#{key}")));
+        request.key("sk", AttributeValue::S("TURN".to_owned())).send().await.context("DeleteItem")?;
+        Ok(())
+    }
+
     /// The executions of the share workflow so far, by ARN, with their status.
     pub async fn executions(&self) -> Result<BTreeMap<String, String>> {
-        let machine = format!("arn:aws:states:{REGION}:{HUB}:stateMachine:{STACK}-share");
-        let mut pages = self.sfn.list_executions().state_machine_arn(machine).into_paginator().items().send();
+        let mut pages =
+            self.sfn.list_executions().state_machine_arn(share_workflow()).into_paginator().items().send();
         let mut executions = BTreeMap::new();
         while let Some(execution) = pages.next().await {
             let execution = execution.context("ListExecutions")?;
@@ -39,6 +59,47 @@ impl Account {
         }
         Ok(executions)
     }
+
+    /// Starts the share workflow; answers the execution's ARN.
+    pub async fn start_execution(&self, input: &Value) -> Result<String> {
+        let request = self.sfn.start_execution().state_machine_arn(share_workflow()).input(input.to_string());
+        Ok(request.send().await.context("StartExecution")?.execution_arn().to_owned())
+    }
+
+    /// Waits until an execution has ended; answers its status, and its output (or its cause of failure).
+    pub async fn outcome(&self, execution: &str) -> Result<(String, String)> {
+        self.until("the execution has ended", async || {
+            let answer = self.sfn.describe_execution().execution_arn(execution).send().await;
+            let answer = answer.context("DescribeExecution")?;
+            let status = answer.status().as_str().to_owned();
+            let said = answer.output().or(answer.cause()).unwrap_or_default().to_owned();
+            Ok((status != "RUNNING").then_some((status, said)))
+        })
+        .await
+    }
+
+    /// Looks at an image by hand and waits for the end; answers as [`Self::outcome`] does.
+    pub async fn look(&self, image: &str) -> Result<(String, String)> {
+        let execution = self.start_execution(&json!({ "image_id": image })).await?;
+        self.outcome(&execution).await
+    }
+
+    /// The input of every execution so far that speaks of an image, by ARN.
+    pub async fn executions_of(&self, image: &str) -> Result<BTreeMap<String, Value>> {
+        let mut of_image = BTreeMap::new();
+        for execution in self.executions().await?.into_keys() {
+            let answer = self.sfn.describe_execution().execution_arn(&execution).send().await;
+            let input = answer.context("DescribeExecution")?.input().unwrap_or_default().to_owned();
+            if input.contains(image) {
+                of_image.insert(execution, serde_json::from_str(&input).context("an input that is no JSON")?);
+            }
+        }
+        Ok(of_image)
+    }
+}
+
+fn share_workflow() -> String {
+    format!("arn:aws:states:{REGION}:{HUB}:stateMachine:{STACK}-share")
 }
 
 fn plain(value: &AttributeValue) -> String {

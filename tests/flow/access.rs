@@ -1,0 +1,77 @@
+//! The proof that counts: who launches a shared image, and who does not.
+
+use ami_share_tests::launch::{Launch, launch};
+use ami_share_tests::world::Account;
+use anyhow::Result;
+
+use crate::scene::flow;
+
+#[test]
+fn an_account_named_in_the_tag_launches_the_image_and_another_does_not() -> Result<()> {
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let plain = scene.image("plain").await?;
+        let golden = scene.golden("encrypted").await?;
+        for image in [&plain, &golden.image] {
+            assert!(!b.sees(image).await);
+            assert_eq!(scene.share(image, &b.id).await?, "shared with 1 account");
+            assert!(launches(&b, image).await?);
+            assert!(b.sees(image).await && !c.sees(image).await);
+            let refused = launch(&c, image).await?;
+            assert!(
+                matches!(&refused, Launch::Failed(why) if why.starts_with("InvalidAMIID.NotFound")),
+                "{refused:?}"
+            );
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_account_in_a_nested_ou_launches_what_is_shared_with_the_outer_one() -> Result<()> {
+    flow(async |scene| {
+        let outer = scene.ou("outer", &scene.root).await?;
+        let inner = scene.ou("inner", &outer).await?;
+        let inside = scene.member_in("inside", &inner).await?;
+        let sibling = scene.member_in("sibling", &scene.ou("sibling", &scene.root).await?).await?;
+        let golden = scene.golden("for-ou").await?;
+        assert_eq!(scene.share(&golden.image, &outer).await?, "shared with 1 OU");
+        assert!(launches(&inside, &golden.image).await?);
+        assert!(!launches(&sibling, &golden.image).await?);
+
+        // An account that joins the OU later needs no other share.
+        let late = scene.member_in("late", &outer).await?;
+        assert!(launches(&late, &golden.image).await?);
+        Ok(())
+    })
+}
+
+#[test]
+fn every_account_of_the_organization_launches_what_is_shared_with_it() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let golden = scene.golden("for-all").await?;
+        assert_eq!(scene.share(&golden.image, "org").await?, "shared with 1 organization");
+        assert!(launches(&b, &golden.image).await?);
+        let stranger = scene.hub.assume("555555555555").await?;
+        assert!(!launches(&stranger, &golden.image).await?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_launch_permission_without_the_key_is_no_access() -> Result<()> {
+    flow(async |scene| {
+        let c = scene.member("c").await?;
+        let golden = scene.golden("key-missing").await?;
+        scene.hub.permit_by_hand(&golden.image, &c.id).await?;
+        assert_eq!(launch(&c, &golden.image).await?, Launch::Failed("Client.InternalError".to_owned()));
+        assert_eq!(scene.share(&golden.image, &c.id).await?, "shared with 1 account");
+        assert!(launches(&c, &golden.image).await?);
+        Ok(())
+    })
+}
+
+async fn launches(account: &Account, image: &str) -> Result<bool> {
+    Ok(matches!(launch(account, image).await?, Launch::Started(_)))
+}

@@ -1,0 +1,34 @@
+//! What AWS is told to do, as CloudTrail's events tell it.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+
+/// A queue of the hub that keeps the calls on an image or key, and the changes of the image's tags.
+pub async fn watch(scene: &Scene, image: &str, key: &str) -> Result<String> {
+    let pattern = json!({ "$or": [
+        { "detail": { "requestParameters": { "imageId": [image] } } },
+        { "detail": { "requestParameters": { "keyId": [key] } } },
+        { "resources": [{ "suffix": image }], "source": ["aws.tag"] },
+    ] });
+    scene.hub.watch("default", &scene.name("calls"), &pattern).await
+}
+
+/// The names of the calls that a watched queue holds, up to the last change of the status tag.
+pub async fn calls(scene: &Scene, queue: &str) -> Result<Vec<String>> {
+    let mut events: Vec<Value> = Vec::new();
+    scene
+        .hub
+        .until("the change of the status tag is told", async || {
+            events.extend(scene.hub.take(queue).await?);
+            Ok(events.iter().any(is_status_change).then_some(()))
+        })
+        .await?;
+    let named = events.iter().filter_map(|event| event.pointer("/detail/eventName")?.as_str());
+    Ok(named.map(str::to_owned).collect())
+}
+
+fn is_status_change(event: &Value) -> bool {
+    event.pointer("/detail/changed-tag-keys") == Some(&json!(["ami-share:status"]))
+}

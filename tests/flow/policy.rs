@@ -1,0 +1,77 @@
+//! Key policies as tests look at them: our statements, those of other people, and who is admitted.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// The statements whose Sid starts with `AmiShare`.
+pub fn ours(policy: &str) -> Result<Vec<Value>> {
+    Ok(statements(policy)?.into_iter().filter(is_ours).collect())
+}
+
+/// The statements of other people.
+pub fn foreign(policy: &str) -> Result<Vec<Value>> {
+    Ok(statements(policy)?.into_iter().filter(|statement| !is_ours(statement)).collect())
+}
+
+/// Whether our statements name this account.
+pub fn admits(policy: &str, account: &str) -> Result<bool> {
+    let root = format!("arn:aws:iam::{account}:root");
+    Ok(ours(policy)?.iter().all(|statement| statement.to_string().contains(&root))
+        && !ours(policy)?.is_empty())
+}
+
+/// The two statements that admit accounts: all that they need, and nothing else.
+pub fn for_accounts(accounts: &[&str]) -> [Value; 2] {
+    let mut roots: Vec<String> = accounts.iter().map(|id| format!("arn:aws:iam::{id}:root")).collect();
+    roots.sort();
+    statements_for("Accounts", &json!({ "AWS": roots }), &json!({}))
+}
+
+/// The two statements that admit one organization.
+pub fn for_organization(id: &str) -> [Value; 2] {
+    statements_for(
+        "Organizations",
+        &json!({ "AWS": "*" }),
+        &json!({ "StringEquals": { "aws:PrincipalOrgID": [id] } }),
+    )
+}
+
+/// The two statements that admit OUs by their paths.
+pub fn for_paths(paths: &[&str]) -> [Value; 2] {
+    statements_for(
+        "Units",
+        &json!({ "AWS": "*" }),
+        &json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": paths } }),
+    )
+}
+
+fn statements_for(whom: &str, principal: &Value, condition: &Value) -> [Value; 2] {
+    let use_actions =
+        ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
+    let mut to_use = json!({ "Sid": format!("AmiShareUseBy{whom}"), "Effect": "Allow", "Principal": principal,
+        "Action": use_actions, "Resource": "*" });
+    let mut to_grant = json!({ "Sid": format!("AmiShareGrantBy{whom}"), "Effect": "Allow",
+        "Principal": principal, "Action": ["kms:CreateGrant"], "Resource": "*" });
+    let mut for_grants = condition.clone();
+    if let Some(fields) = for_grants.as_object_mut() {
+        fields.insert("Bool".to_owned(), json!({ "kms:GrantIsForAWSResource": "true" }));
+    }
+    if condition.as_object().is_some_and(|fields| !fields.is_empty())
+        && let Some(fields) = to_use.as_object_mut()
+    {
+        fields.insert("Condition".to_owned(), condition.clone());
+    }
+    if let Some(fields) = to_grant.as_object_mut() {
+        fields.insert("Condition".to_owned(), for_grants);
+    }
+    [to_use, to_grant]
+}
+
+fn statements(policy: &str) -> Result<Vec<Value>> {
+    let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
+    Ok(policy.get("Statement").and_then(Value::as_array).context("no list of statements")?.clone())
+}
+
+fn is_ours(statement: &Value) -> bool {
+    statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
+}

@@ -1,0 +1,143 @@
+//! The stacks that the tests share, and what each test makes for itself in them.
+//!
+//! A stack is never dropped: the simulated AWS ends by itself when this process does, and closes its pipe.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ami_share_tests::stack::{Options, Stack};
+use ami_share_tests::world::{Account, HUB};
+use anyhow::{Result, anyhow};
+use tokio::runtime::{Builder, Runtime};
+
+/// A running stack whose hub manages an organization.
+pub struct Scene {
+    /// The hub account.
+    pub hub: Account,
+    /// The organization's id.
+    pub organization: String,
+    /// The id of its root.
+    pub root: String,
+    made: AtomicUsize,
+    /// One for all tests of the stack: a client's connections live only as long as the runtime that made them.
+    runtime: Runtime,
+    _stack: Stack,
+}
+
+/// An encrypted image, and its key.
+pub struct Golden {
+    /// The image's id.
+    pub image: String,
+    /// The key's ARN.
+    pub key: String,
+}
+
+type Shared = OnceLock<Result<Scene, String>>;
+
+/// Runs a test on the stack that most tests share. Nothing of the organization is kept between two looks there,
+/// because every test makes accounts and OUs of its own.
+pub fn flow(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    static STACK: Shared = OnceLock::new();
+    on(&STACK, &["OrganizationCacheSeconds=0"], test)
+}
+
+/// Runs a test on a stack that allows these accounts and this organization besides its own, and keeps what it read
+/// of the organization for the default time. `999999999999` does not exist.
+pub fn flow_with_externals(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    static STACK: Shared = OnceLock::new();
+    let accounts = "AllowedExternalAccounts=333333333333,999999999999";
+    let organizations =
+        "AllowedExternalOrganizations=arn:aws:organizations::444455556666:organization/o-a1b2c3d4e5";
+    on(&STACK, &[accounts, organizations], test)
+}
+
+/// Runs a test on a stack of its own, for what would slow the others down.
+pub fn flow_alone(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    static STACK: Shared = OnceLock::new();
+    on(&STACK, &[], test)
+}
+
+fn on(
+    stack: &'static Shared,
+    parameters: &[&str],
+    test: impl AsyncFnOnce(&'static Scene) -> Result<()>,
+) -> Result<()> {
+    let scene = stack.get_or_init(|| Scene::start(parameters).map_err(|error| format!("{error:#}")));
+    let scene = scene.as_ref().map_err(|error| anyhow!("the stack did not start: {error}"))?;
+    scene.runtime.block_on(test(scene))
+}
+
+impl Scene {
+    fn start(parameters: &[&str]) -> Result<Self> {
+        let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
+        let stack = Stack::start(&Options { port: None, parameters }, |_| ())?;
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let (hub, organization, root) = runtime.block_on(async {
+            let hub = Account::hub(stack.endpoint()).await;
+            let organization = hub.create_organization().await?;
+            let root = hub.root().await?;
+            anyhow::Ok((hub, organization, root))
+        })?;
+        Ok(Self { hub, organization, root, made: AtomicUsize::new(0), runtime, _stack: stack })
+    }
+
+    /// A name that nothing else in this stack has.
+    pub fn name(&self, what: &str) -> String {
+        format!("{what}-{}", self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A new account under the root.
+    pub async fn member(&self, what: &str) -> Result<Account> {
+        self.member_in(what, &self.root).await
+    }
+
+    /// A new account under `parent`.
+    pub async fn member_in(&self, what: &str, parent: &str) -> Result<Account> {
+        let id = self.hub.create_account(&self.name(what), parent).await?;
+        self.hub.assume(&id).await
+    }
+
+    /// A new OU under `parent`.
+    pub async fn ou(&self, what: &str, parent: &str) -> Result<String> {
+        self.hub.create_ou(parent, &self.name(what)).await
+    }
+
+    /// A new image that is not encrypted.
+    pub async fn image(&self, what: &str) -> Result<String> {
+        self.hub.image(&self.name(what), &[]).await
+    }
+
+    /// A new image on a new key that ami-share may write.
+    pub async fn golden(&self, what: &str) -> Result<Golden> {
+        let key = self.hub.create_key().await?;
+        Ok(Golden { image: self.image_on(what, &key).await?, key })
+    }
+
+    /// A new image on a key.
+    pub async fn image_on(&self, what: &str, key: &str) -> Result<String> {
+        self.hub.image(&self.name(what), &[key]).await
+    }
+
+    /// Tags an image that has no status yet with `words`, and waits for its status.
+    pub async fn share(&self, image: &str, words: &str) -> Result<String> {
+        self.hub.tag(image, &[("ami-share:with", words)]).await?;
+        self.hub.status(image, |_| true).await
+    }
+
+    /// Changes the words of an image, and waits for this status.
+    pub async fn share_until_status(&self, image: &str, words: &str, status: &str) -> Result<()> {
+        self.hub.tag(image, &[("ami-share:with", words)]).await?;
+        self.hub.status(image, |found| found == status).await?;
+        Ok(())
+    }
+
+    /// The ARN of the organization.
+    pub fn organization_arn(&self) -> String {
+        format!("arn:aws:organizations::{HUB}:organization/{}", self.organization)
+    }
+
+    /// The ARN of an OU.
+    pub fn ou_arn(&self, ou: &str) -> String {
+        format!("arn:aws:organizations::{HUB}:ou/{}/{ou}", self.organization)
+    }
+}

@@ -1,0 +1,75 @@
+//! The status tag: the truth about the last outcome, in words for a person, within 256 characters.
+
+use anyhow::Result;
+
+use crate::scene::flow;
+
+#[test]
+fn many_refused_words_are_cut_to_what_a_tag_holds() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.image("long-status").await?;
+        let strangers: Vec<String> = (0..19).map(|n| format!("8888888888{n:02}")).collect();
+        scene
+            .hub
+            .tag(&image, &[("ami-share:with", &strangers.join(" ")), ("ami-share:with:2", &b.id)])
+            .await?;
+        let status = scene.hub.status(&image, |_| true).await?;
+        assert!(status.chars().count() <= 256, "{}", status.chars().count());
+        assert!(
+            status.starts_with("shared with 1 account; refused: 888888888800 is not in this organization"),
+            "{status}"
+        );
+        assert!(status.ends_with('…'), "{status}");
+        // What the tag has no room for is in the ledger.
+        let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
+        assert!(strangers.iter().all(|stranger| rows.contains_key(&format!("SHARE#{stranger}"))));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_word_that_is_taken_out_of_the_tag_is_called_still_open() -> Result<()> {
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let image = scene.image("left-over").await?;
+        scene.share(&image, &format!("{} {}", b.id, c.id)).await?;
+        let expected = format!("shared with 1 account; still open, though no longer asked for: {}", c.id);
+        scene.share_until_status(&image, &b.id, &expected).await?;
+        assert!(c.sees(&image).await);
+
+        scene.hub.untag(&image, "ami-share:with").await?;
+        let mut left = [b.id.as_str(), c.id.as_str()];
+        left.sort_unstable();
+        let expected = format!("still open, though no longer asked for: {}", left.join(", "));
+        scene.hub.status(&image, |status| status == expected).await?;
+
+        scene.share_until_status(&image, &format!("{} {}", b.id, c.id), "shared with 2 accounts").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_status_that_someone_overwrote_is_told_again_at_the_next_look() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.image("overwritten").await?;
+        scene.share(&image, &b.id).await?;
+        scene.hub.tag(&image, &[("ami-share:status", "shared with the whole world")]).await?;
+        scene.hub.look(&image).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_tag_with_no_word_in_it_shares_with_nobody() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.image("empty").await?;
+        scene.hub.tag(&image, &[("ami-share:with", " , ")]).await?;
+        scene.share_until_status(&image, &b.id, "shared with 1 account").await?;
+        assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
+        Ok(())
+    })
+}

@@ -1,0 +1,224 @@
+//! What makes ami-share look at an image, and what does not.
+
+use ami_share_tests::launch::{Launch, launch};
+use ami_share_tests::world::HUB;
+use anyhow::{Result, bail};
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, flow};
+
+#[test]
+fn an_image_registered_with_its_tags_is_shared() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let name = scene.name("registered");
+        let image = scene.hub.register_image(&name, &[], &[("ami-share:with", &b.id)]).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        assert!(b.sees(&image).await);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_created_with_its_tags_is_left_while_it_is_pending_and_shared_once_it_is_available() -> Result<()>
+{
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let instance = instance(scene).await?;
+        let name = scene.name("created");
+        let image = scene.hub.create_image(&name, &instance, &[("ami-share:with", &b.id)]).await?;
+        assert_left_while_pending(scene, &image).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        assert_eq!(scene.hub.image_state(&image).await?, "available");
+        assert!(b.sees(&image).await);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_copy_made_with_its_tags_is_shared_once_it_is_available() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let source = scene.image("source").await?;
+        let name = scene.name("copied");
+        let image = scene.hub.copy_image(&name, &source, &[("ami-share:with", &b.id)]).await?;
+        assert_left_while_pending(scene, &image).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        assert!(b.sees(&image).await);
+        assert!(!b.sees(&source).await);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_tagged_while_it_is_pending_is_shared_once_it_is_available() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.hub.create_image(&scene.name("pending"), &instance(scene).await?, &[]).await?;
+        assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
+        assert_eq!(scene.hub.image_state(&image).await?, "available");
+        assert!(b.sees(&image).await);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_tag_change_without_our_keys_or_of_the_status_alone_starts_nothing() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.image("quiet").await?;
+        scene.hub.tag(&image, &[("Name", "golden"), ("ami-shared", "no tag of ours")]).await?;
+        scene.hub.tag(&image, &[("ami-share:status", "written by hand")]).await?;
+        scene.hub.untag(&image, "Name").await?;
+        scene.hub.tag(&image, &[("ami-share:with", &b.id), ("Team", "platform")]).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        // Events are delivered in their order, so whatever the status tag set off has been seen by now.
+        scene.hub.tag(&image, &[("ami-share:until", "2099-12-31")]).await?;
+        scene.hub.status(&image, |status| status.ends_with("until 2099-12-31 23:59 UTC")).await?;
+
+        let inputs = scene.hub.executions_of(&image).await?;
+        let mut reasons: Vec<String> = inputs.values().map(reason_of).collect();
+        reasons.sort();
+        let registered = ["AWS API Call via CloudTrail", "EC2 AMI State Change"];
+        let tagged = [r#"["Team","ami-share:with"]"#, r#"["ami-share:until"]"#];
+        assert_eq!(reasons, [registered, tagged].concat());
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_without_our_tags_is_left_alone() -> Result<()> {
+    flow(async |scene| {
+        let image = scene.image("untagged").await?;
+        let (status, output) = scene.hub.look(&image).await?;
+        assert_eq!(status, "SUCCEEDED");
+        assert!(output.contains("the image has no ami-share: tags"), "{output}");
+        assert!(scene.hub.ledger(&format!("IMAGE#{image}")).await?.is_empty());
+        assert_eq!(scene.hub.tags(&image).await?.get("ami-share:status"), None);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_that_is_gone_is_left_alone() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let shared = scene.golden("gone").await?;
+        scene.share(&shared.image, &b.id).await?;
+        let policy = scene.hub.key_policy(&shared.key).await?;
+        scene.hub.deregister(&shared.image).await?;
+        for gone in [shared.image.as_str(), "ami-0123456789abcdef0"] {
+            let (status, output) = scene.hub.look(gone).await?;
+            assert_eq!(status, "SUCCEEDED");
+            assert!(output.contains("the image does not exist"), "{output}");
+        }
+        assert_eq!(scene.hub.key_policy(&shared.key).await?, policy);
+        Ok(())
+    })
+}
+
+#[test]
+fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let notices = b.listen().await?;
+        let golden = scene.golden("repeated").await?;
+        assert_eq!(scene.share(&golden.image, &b.id).await?, "shared with 1 account");
+        let before = state_of(scene, &golden.image, &golden.key).await?;
+
+        let tagged_for_c = tag_event(&golden.image, &c.id);
+        let events = [
+            tagged_for_c.clone(),
+            tagged_for_c,
+            available_event(&golden.image),
+            available_event(&golden.image),
+            registered_event(&golden.image),
+            json!({ "image_id": golden.image }),
+        ];
+        let outcomes = try_join_all(events.iter().map(async |event| {
+            let execution = scene.hub.start_execution(event).await?;
+            scene.hub.outcome(&execution).await
+        }));
+        for (status, output) in outcomes.await? {
+            assert_eq!(status, "SUCCEEDED", "{output}");
+        }
+        assert_eq!(state_of(scene, &golden.image, &golden.key).await?, before);
+        assert!(!c.sees(&golden.image).await);
+
+        let fence = scene.image("fence").await?;
+        scene.share(&fence, &b.id).await?;
+        let heard = crate::notices::heard_until(&b, &notices, &fence).await?;
+        assert_eq!(crate::notices::about(&heard, &golden.image).len(), 1);
+        Ok(())
+    })
+}
+
+/// A running instance of the hub, to make images of.
+async fn instance(scene: &Scene) -> Result<String> {
+    match launch(&scene.hub, &scene.image("base").await?).await? {
+        Launch::Started(instance) => Ok(instance),
+        Launch::Failed(why) => bail!("the hub cannot launch its own image: {why}"),
+    }
+}
+
+/// Looks by hand; if the image was still pending after that look, the look must have left it alone.
+async fn assert_left_while_pending(scene: &Scene, image: &str) -> Result<()> {
+    let (status, output) = scene.hub.look(image).await?;
+    if scene.hub.image_state(image).await? == "pending" {
+        assert_eq!(status, "SUCCEEDED");
+        assert!(output.contains("the image is pending; its event `available` brings it back"), "{output}");
+        assert_eq!(scene.hub.launch_permissions(image).await?, [""; 0]);
+    }
+    Ok(())
+}
+
+fn reason_of(input: &Value) -> String {
+    let changed = input.pointer("/detail/changed-tag-keys");
+    changed.map_or_else(
+        || input.get("detail-type").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Value::to_string,
+    )
+}
+
+/// All that a repeated event could spoil.
+async fn state_of(scene: &Scene, image: &str, key: &str) -> Result<String> {
+    let (image_rows, key_rows) =
+        (scene.hub.ledger(&format!("IMAGE#{image}")).await?, scene.hub.ledger(&format!("KEY#{key}")).await?);
+    let (policy, tags) = (scene.hub.key_policy(key).await?, scene.hub.tags(image).await?);
+    let open_to = scene.hub.launch_permissions(image).await?;
+    Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{open_to:?}"))
+}
+
+/// As <https://docs.aws.amazon.com/tag-editor/latest/userguide/tags-events.html> shows it, and out of date.
+fn tag_event(image: &str, words: &str) -> Value {
+    json!({
+        "version": "0", "id": "00000000-0000-4000-8000-000000000001", "detail-type": "Tag Change on Resource",
+        "source": "aws.tag", "account": HUB, "time": "2024-01-01T00:00:00Z", "region": "us-east-1",
+        "resources": [format!("arn:aws:ec2:us-east-1:{HUB}:image/{image}")],
+        "detail": { "changed-tag-keys": ["ami-share:with"], "service": "ec2", "resource-type": "image",
+            "version": 1, "tags": { "ami-share:with": words } },
+    })
+}
+
+/// As <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html> shows it.
+fn available_event(image: &str) -> Value {
+    json!({
+        "version": "0", "id": "00000000-0000-4000-8000-000000000002", "detail-type": "EC2 AMI State Change",
+        "source": "aws.ec2", "account": HUB, "time": "2024-01-01T00:00:00Z", "region": "us-east-1",
+        "resources": [format!("arn:aws:ec2:us-east-1::image/{image}")],
+        "detail": { "RequestId": "1", "ImageId": image, "State": "available", "ErrorMessage": "" },
+    })
+}
+
+/// As <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html> shows it.
+fn registered_event(image: &str) -> Value {
+    json!({
+        "version": "0", "id": "00000000-0000-4000-8000-000000000003",
+        "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": HUB,
+        "time": "2024-01-01T00:00:00Z", "region": "us-east-1", "resources": [],
+        "detail": { "eventSource": "ec2.amazonaws.com", "eventName": "RegisterImage",
+            "userIdentity": { "arn": format!("arn:aws:iam::{HUB}:role/baker") },
+            "responseElements": { "imageId": image } },
+    })
+}
