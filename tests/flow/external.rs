@@ -4,19 +4,19 @@ use ami_share_tests::launch::{Launch, launch};
 use anyhow::Result;
 
 use crate::policy::{for_accounts, for_organization, ours};
-use crate::scene::flow_with_externals;
+use crate::scene::{flow, flow_by_default};
 
 /// An account outside the organization that the stack's parameters allow.
 const PARTNER: &str = "333333333333";
 /// Another one, which does not exist.
-const NOBODY: &str = "999999999999";
+const NOBODY: &str = "777777777777";
 /// An organization that the stack's parameters allow.
 const OTHERS: &str = "o-a1b2c3d4e5";
 const UNTIL: (&str, &str) = ("ami-share:until", "2099-12-31");
 
 #[test]
 fn an_allowed_outsider_needs_an_end_and_has_access_with_one() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow(async |scene| {
         let partner = scene.hub.assume(PARTNER).await?;
         let golden = scene.golden("outsider").await?;
         assert_eq!(
@@ -36,7 +36,7 @@ fn an_allowed_outsider_needs_an_end_and_has_access_with_one() -> Result<()> {
 
 #[test]
 fn an_outsider_that_the_parameters_do_not_name_is_refused_even_with_an_end() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow(async |scene| {
         let stranger = scene.hub.assume("444455556666").await?;
         let image = scene.image("stranger").await?;
         scene.hub.tag(&image, &[("ami-share:with", "444455556666 o-zzzzzzzzzz"), UNTIL]).await?;
@@ -51,7 +51,7 @@ fn an_outsider_that_the_parameters_do_not_name_is_refused_even_with_an_end() -> 
 
 #[test]
 fn an_allowed_organization_is_opened_by_its_arn_and_admitted_by_condition() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow(async |scene| {
         let golden = scene.golden("other-organization").await?;
         scene.hub.tag(&golden.image, &[("ami-share:with", OTHERS), UNTIL]).await?;
         let status = scene.hub.status(&golden.image, |_| true).await?;
@@ -66,7 +66,7 @@ fn an_allowed_organization_is_opened_by_its_arn_and_admitted_by_condition() -> R
 
 #[test]
 fn a_principal_that_kms_rejects_is_named_and_the_rest_have_access() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow(async |scene| {
         scene.hub.assume(PARTNER).await?;
         let (b, c) = (scene.member("b").await?, scene.member("c").await?);
         let golden = scene.golden("rejected").await?;
@@ -74,7 +74,7 @@ fn a_principal_that_kms_rejects_is_named_and_the_rest_have_access() -> Result<()
         scene.hub.tag(&golden.image, &[("ami-share:with", &words), UNTIL]).await?;
         let status = scene.hub.status(&golden.image, |_| true).await?;
         assert!(
-            status.starts_with("shared with 3 accounts until 2099-12-31 23:59 UTC; refused: KMS does not take 999999999999 in the policy of"),
+            status.starts_with("shared with 3 accounts until 2099-12-31 23:59 UTC; refused: KMS does not take 777777777777 in the policy of"),
             "{status}"
         );
         let policy = scene.hub.key_policy(&golden.key).await?;
@@ -93,7 +93,7 @@ fn a_principal_that_kms_rejects_is_named_and_the_rest_have_access() -> Result<()
 
 #[test]
 fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow(async |scene| {
         let b = scene.member("b").await?;
         let image = scene.image("rejected").await?;
         let words = format!("{} {NOBODY}", b.id);
@@ -102,7 +102,7 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
         let status = scene.hub.status(&image, |_| true).await?;
         assert!(
             status.starts_with(
-                "shared with 1 account until 2099-12-31 23:59 UTC; refused: EC2 does not take 999999999999"
+                "shared with 1 account until 2099-12-31 23:59 UTC; refused: EC2 does not take 777777777777"
             ),
             "{status}"
         );
@@ -115,7 +115,7 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
 
 #[test]
 fn an_account_made_or_closed_a_moment_ago_is_known_though_the_organization_is_kept() -> Result<()> {
-    flow_with_externals(async |scene| {
+    flow_by_default(async |scene| {
         let closed = scene.member("closed").await?;
         assert_eq!(scene.share(&scene.image("keep").await?, &closed.id).await?, "shared with 1 account");
         scene.hub.close_account(&closed.id).await?;

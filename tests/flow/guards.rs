@@ -165,3 +165,19 @@ fn tags_that_nobody_can_mean_are_reported() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let image = b.image(&scene.name("theirs"), &[]).await?;
+        b.permit_by_hand(&image, &scene.hub.id).await?;
+        let status = scene.share(&image, &c.id).await?;
+        let owner = &b.id;
+        let reason = format!(
+            "the image belongs to account {owner}, and only its owner can share it; copy it and tag the copy"
+        );
+        assert_eq!(status, format!("refused: {reason}"));
+        Ok(())
+    })
+}

@@ -44,17 +44,15 @@ fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
             scene.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         let last = &accounts[4].id;
-        let rows = scene
+        // One look for each tag, one for the image that became available, one for CloudTrail's RegisterImage.
+        let looks = accounts.len() + 2;
+        scene
             .hub
             .until("every look has come to its end", async || {
-                let executions = scene.hub.executions().await?;
-                let of_image = scene.hub.executions_of(&golden.image).await?;
-                let ended = of_image.keys().all(|arn| executions.get(arn).is_some_and(|it| it != "RUNNING"));
-                let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
-                let told = rows.get("TOLD").is_some_and(|told| told.contains_key("status"));
-                Ok((ended && told && of_image.len() == accounts.len() + 2).then_some(rows))
+                Ok((scene.hub.settled(&golden.image).await? == looks).then_some(()))
             })
             .await?;
+        let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         assert_eq!(&rows["INTENT"]["targets"], last);
         assert_eq!(rows[&format!("SHARE#{last}")]["outcome"], "shared");
 

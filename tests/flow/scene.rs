@@ -34,25 +34,25 @@ pub struct Golden {
 
 type Shared = OnceLock<Result<Scene, String>>;
 
-/// Runs a test on the stack that most tests share. Nothing of the organization is kept between two looks there,
-/// because every test makes accounts and OUs of its own.
+/// Runs a test on one of the stacks that most tests share: two of them, since each is busy on one processor.
+///
+/// They allow the outsiders of `external.rs`, and keep nothing of the organization between two looks, because
+/// every test makes accounts and OUs of its own.
 pub fn flow(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
-    static STACK: Shared = OnceLock::new();
-    on(&STACK, &["OrganizationCacheSeconds=0"], test)
+    static STACKS: [Shared; 2] = [const { OnceLock::new() }; 2];
+    static TESTS: AtomicUsize = AtomicUsize::new(0);
+    let stack = &STACKS[TESTS.fetch_add(1, Ordering::Relaxed) % STACKS.len()];
+    let organization = "arn:aws:organizations::444455556666:organization/o-a1b2c3d4e5";
+    let parameters = [
+        "AllowedExternalAccounts=333333333333,777777777777",
+        &format!("AllowedExternalOrganizations={organization}"),
+        "OrganizationCacheSeconds=0",
+    ];
+    on(stack, &parameters, test)
 }
 
-/// Runs a test on a stack that allows these accounts and this organization besides its own, and keeps what it read
-/// of the organization for the default time. `999999999999` does not exist.
-pub fn flow_with_externals(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
-    static STACK: Shared = OnceLock::new();
-    let accounts = "AllowedExternalAccounts=333333333333,999999999999";
-    let organizations =
-        "AllowedExternalOrganizations=arn:aws:organizations::444455556666:organization/o-a1b2c3d4e5";
-    on(&STACK, &[accounts, organizations], test)
-}
-
-/// Runs a test on a stack of its own, for what would slow the others down.
-pub fn flow_alone(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+/// Runs a test on a stack as it is by default, in an organization of more than a thousand accounts.
+pub fn flow_by_default(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
     static STACK: Shared = OnceLock::new();
     on(&STACK, &[], test)
 }

@@ -6,11 +6,14 @@ mod notices;
 mod organization;
 mod stack;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ec2::config::Credentials;
+use tokio::sync::Mutex;
 
 /// The hub account of the simulated AWS.
 pub const HUB: &str = "111122223333";
@@ -45,6 +48,7 @@ pub struct Account {
     /// Step Functions in it.
     pub sfn: aws_sdk_sfn::Client,
     config: SdkConfig,
+    inputs: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Account {
@@ -90,12 +94,14 @@ impl Account {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             sfn: aws_sdk_sfn::Client::new(&config),
             config,
+            inputs: Arc::default(),
         }
     }
 
     /// Waits until `look` finds something; answers it. Says `what` when it never does.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
         let started = Instant::now();
+        let mut pause = Duration::from_millis(50);
         loop {
             if let Some(found) = look().await? {
                 return Ok(found);
@@ -103,7 +109,8 @@ impl Account {
             if started.elapsed() > PATIENCE {
                 bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 3 / 2).min(Duration::from_millis(500));
         }
     }
 }

@@ -93,6 +93,9 @@ impl ShareImage {
 
     /// What is lacking; `None` when the image is gone.
     async fn plan(&self, share: &Share, targets: &[&Target]) -> Result<Option<ImagePlan>, Failure> {
+        if targets.is_empty() {
+            return Ok(Some(ImagePlan::default()));
+        }
         match self.permissions.observe(&share.image.id, &share.snapshots).await {
             Ok(observed) => {
                 Ok(Some(image_plan::open(&observed, targets, &share.snapshots, self.target_limit)))

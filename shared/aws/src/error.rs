@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::key_policy::BadPolicy;
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 /// What kind of failure a call met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,8 @@ where
             let message = match (error.code(), error.message()) {
                 (Some(code), Some(message)) => format!("{message} ({code})"),
                 (Some(code), None) => code.to_owned(),
-                (None, _) => error.to_string(),
+                // Nothing that AWS said: the network, a time-out. Then the causes say it.
+                (None, _) => DisplayErrorContext(&error).to_string(),
             };
             AwsError::Call { call, subject: subject.to_string(), fault, message, source: Box::new(error) }
         })

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::ImageId;
+use crate::share_tags::PREFIX;
 
 /// Who asked for a look, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// The principal, where the event names one (only CloudTrail's do).
+    /// The principal, where the event names one: only CloudTrail's do, and only of an image made with our tags.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<String>,
     /// The event's id; empty when it had none.
@@ -61,13 +62,23 @@ impl Look {
         Ok(Self {
             image,
             asked: Asked {
-                by: text(event, "/detail/userIdentity/arn").map(str::to_owned),
+                by: asker(event),
                 event: text(event, "/id").unwrap_or_default().to_owned(),
                 at: text(event, "/time").and_then(|time| time.parse().ok()).unwrap_or(now),
             },
             dry_run: event.pointer("/dry_run").and_then(Value::as_bool).unwrap_or(false),
         })
     }
+}
+
+/// Who made the request that carried our tags. Who made an image that somebody else tagged later asked for nothing;
+/// CloudTrail's event may come after those tags.
+fn asker(event: &Value) -> Option<String> {
+    let request = event.pointer("/detail/requestParameters")?;
+    let copies_tags = matches!(request.get("copyImageTags"), Some(Value::Bool(true)))
+        || text(request, "/copyImageTags") == Some("true");
+    let carries_tags = copies_tags || request.to_string().contains(PREFIX);
+    text(event, "/detail/userIdentity/arn").filter(|_| carries_tags).map(str::to_owned)
 }
 
 fn text<'event>(event: &'event Value, pointer: &str) -> Option<&'event str> {

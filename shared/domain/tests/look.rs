@@ -69,8 +69,26 @@ fn every_event_that_the_rules_let_through_names_its_image_and_its_time() {
 fn only_cloudtrail_says_who_asked() {
     assert_eq!(look(&state_change()).unwrap().asked.by, None);
     assert_eq!(look(&tag_change()).unwrap().asked.by, None);
-    let by = look(&api_call("CopyImage")).unwrap().asked.by;
-    assert_eq!(by.as_deref(), Some("arn:aws:sts::111122223333:assumed-role/bake/run"));
+    for request in [
+        json!({ "tagSpecificationSet": { "items": [
+            { "resourceType": "image", "tags": [{ "key": "ami-share:with", "value": "222222222222" }] },
+        ] } }),
+        json!({ "copyImageTags": true }),
+    ] {
+        let mut event = api_call("CopyImage");
+        event["detail"]["requestParameters"] = request;
+        let by = look(&event).unwrap().asked.by;
+        assert_eq!(by.as_deref(), Some("arn:aws:sts::111122223333:assumed-role/bake/run"));
+    }
+}
+
+#[test]
+fn who_makes_an_image_without_our_tags_asks_for_nothing() {
+    for request in [json!(null), json!({ "name": "golden" }), json!({ "copyImageTags": false })] {
+        let mut event = api_call("RegisterImage");
+        event["detail"]["requestParameters"] = request;
+        assert_eq!(look(&event).unwrap().asked.by, None);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Why a request was not served: one place that decides what the workflow is told, with the whole chain of causes.
-
-use std::error::Error as StdError;
+//! Why a request was not served: one place that decides what the workflow is told.
+//!
+//! The message is what ends in the status tag: an [`AwsError`] has put all that matters into it.
 
 use ami_share_aws::error::AwsError;
 use lambda_runtime::Diagnostic;
@@ -37,15 +37,6 @@ impl Failure {
 
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
-        let mut message = failure.to_string();
-        let mut cause = failure.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = error.source();
-        }
-        Diagnostic { error_type: failure.error_type().to_owned(), error_message: message }
+        Diagnostic { error_type: failure.error_type().to_owned(), error_message: failure.to_string() }
     }
 }

@@ -31,9 +31,9 @@ impl Account {
         let answer = request.send().await.context("CreateAccount")?;
         let status = answer.create_account_status().context("no status")?;
         let account = status.account_id().context("no account id")?.to_owned();
-        let root = self.root().await?;
-        if parent != root {
-            self.move_account(&account, &root, parent).await?;
+        // New accounts are under the root.
+        if parent.starts_with("ou-") {
+            self.move_account(&account, &self.root().await?, parent).await?;
         }
         Ok(account)
     }

@@ -88,13 +88,35 @@ impl Account {
     pub async fn executions_of(&self, image: &str) -> Result<BTreeMap<String, Value>> {
         let mut of_image = BTreeMap::new();
         for execution in self.executions().await?.into_keys() {
-            let answer = self.sfn.describe_execution().execution_arn(&execution).send().await;
-            let input = answer.context("DescribeExecution")?.input().unwrap_or_default().to_owned();
+            let input = self.input(&execution).await?;
             if input.contains(image) {
                 of_image.insert(execution, serde_json::from_str(&input).context("an input that is no JSON")?);
             }
         }
         Ok(of_image)
+    }
+
+    /// Waits until no execution that speaks of an image runs any more; answers how many there were.
+    pub async fn settled(&self, image: &str) -> Result<usize> {
+        self.until("every look at the image has ended", async || {
+            let of_image = self.executions_of(image).await?;
+            let all = self.executions().await?;
+            let ended = |execution| all.get(execution).is_some_and(|status| status != "RUNNING");
+            Ok(of_image.keys().all(ended).then_some(of_image.len()))
+        })
+        .await
+    }
+
+    /// The input of an execution. It never changes, so it is asked for once.
+    async fn input(&self, execution: &str) -> Result<String> {
+        let mut inputs = self.inputs.lock().await;
+        if let Some(input) = inputs.get(execution) {
+            return Ok(input.clone());
+        }
+        let answer = self.sfn.describe_execution().execution_arn(execution).send().await;
+        let input = answer.context("DescribeExecution")?.input().unwrap_or_default().to_owned();
+        inputs.insert(execution.to_owned(), input.clone());
+        Ok(input)
     }
 }
 
