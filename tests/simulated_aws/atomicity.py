@@ -6,11 +6,15 @@ find their condition true. One lock for each service keeps them apart.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
 """
 
+import copy
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import BaseResponse
+from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.ec2.responses import EC2Response
 from moto.kms.responses import KmsResponse
@@ -30,7 +34,44 @@ def one_at_a_time(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return call
 
 
+_transaction = threading.local()
+
+
+def _remembering(transact: Callable[..., None]) -> Callable[..., None]:
+    """A failed transaction leaves nothing behind: moto goes back to a copy of each table, which it makes for every write.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
+    """
+
+    def call(backend: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
+        _transaction.writes = [write for item in transact_items for write in item.values()]
+        try:
+            transact(backend, transact_items)
+        finally:
+            _transaction.writes = None
+
+    return call
+
+
+def _copy_of_table(table: Table, memo: dict[int, Any]) -> Table:
+    """Within a transaction, only what it writes to is copied: the whole table would take longer and longer."""
+    writes = getattr(_transaction, "writes", None)
+    copied = table.__class__.__new__(table.__class__)
+    if writes is None:
+        copied.__dict__ |= copy.deepcopy(table.__dict__, memo)
+        return copied
+    copied.__dict__ |= table.__dict__
+    copied.items = table.items.copy()
+    for write in writes:
+        partition = (write.get("Key") or write.get("Item") or {}).get(table.hash_key_attr)
+        if partition and DynamoType(partition) in table.items:
+            copied.items[DynamoType(partition)] = copy.deepcopy(table.items[DynamoType(partition)])
+    return copied
+
+
 def install() -> None:
-    """Puts the lock of each service around its calls."""
+    """Puts the lock of each service around its calls, and lets transactions undo no more than they did."""
     for service in _SERVICES:
         service.call_action = one_at_a_time(service.call_action)
+    DynamoDBBackend.transact_write_items = _remembering(DynamoDBBackend.transact_write_items)
+    Table.__deepcopy__ = _copy_of_table
