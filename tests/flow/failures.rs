@@ -12,6 +12,7 @@ fn an_aborted_execution_is_told_and_a_later_look_makes_good() -> Result<()> {
         let b = scene.member("b").await?;
         let bus = on_the_bus(scene).await?;
         let golden = scene.golden("aborted").await?;
+        scene.looks_end(&golden.image, 0).await?;
         scene.hub.hold_key(&golden.key).await?;
         scene.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         let execution = running(scene, &golden.image).await?;

@@ -17,6 +17,7 @@ mod launch_permissions;
 mod ledger;
 mod notices;
 mod outcomes;
+mod ownership;
 mod races;
 mod selectors;
 mod snapshots;

@@ -17,6 +17,7 @@ fn an_account_is_told_once_with_all_that_it_needs() -> Result<()> {
         // Neither the same words again nor a look by hand is news.
         scene.hub.tag(&golden.image, &[("ami-share:with", &format!(" {} ", b.id))]).await?;
         scene.hub.look(&golden.image).await?;
+        scene.hub.settled(&golden.image).await?;
 
         let fence = scene.image("fence").await?;
         scene.share(&fence, &b.id).await?;

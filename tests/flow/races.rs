@@ -44,14 +44,7 @@ fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
             scene.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         let last = &accounts[4].id;
-        // One look for each tag, one for the image that became available, one for CloudTrail's RegisterImage.
-        let looks = accounts.len() + 2;
-        scene
-            .hub
-            .until("every look has come to its end", async || {
-                Ok((scene.hub.settled(&golden.image).await? == looks).then_some(()))
-            })
-            .await?;
+        scene.looks_end(&golden.image, accounts.len()).await?;
         let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         assert_eq!(&rows["INTENT"]["targets"], last);
         assert_eq!(rows[&format!("SHARE#{last}")]["outcome"], "shared");
@@ -64,7 +57,7 @@ fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
         let expected = match left.as_slice() {
             [] => "shared with 1 account".to_owned(),
             left => {
-                format!("shared with 1 account; still open, though no longer asked for: {}", left.join(", "))
+                format!("shared with 1 account; still open from before: {}", left.join(", "))
             }
         };
         assert_eq!(status, expected);

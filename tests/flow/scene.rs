@@ -119,6 +119,13 @@ impl Scene {
         self.hub.image(&self.name(what), &[key]).await
     }
 
+    /// Waits until the looks at an image have come and gone: of a registered image, one because it is available and
+    /// one for CloudTrail's event; and one for each change of its tags.
+    pub async fn looks_end(&self, image: &str, changes: usize) -> Result<()> {
+        let ended = async || Ok((self.hub.settled(image).await? == changes + 2).then_some(()));
+        self.hub.until("every look has come to its end", ended).await
+    }
+
     /// Tags an image that has no status yet with `words`, and waits for its status.
     pub async fn share(&self, image: &str, words: &str) -> Result<String> {
         self.hub.tag(image, &[("ami-share:with", words)]).await?;

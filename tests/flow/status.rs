@@ -34,14 +34,14 @@ fn a_word_that_is_taken_out_of_the_tag_is_called_still_open() -> Result<()> {
         let (b, c) = (scene.member("b").await?, scene.member("c").await?);
         let image = scene.image("left-over").await?;
         scene.share(&image, &format!("{} {}", b.id, c.id)).await?;
-        let expected = format!("shared with 1 account; still open, though no longer asked for: {}", c.id);
+        let expected = format!("shared with 1 account; still open from before: {}", c.id);
         scene.share_until_status(&image, &b.id, &expected).await?;
         assert!(c.sees(&image).await);
 
         scene.hub.untag(&image, "ami-share:with").await?;
         let mut left = [b.id.as_str(), c.id.as_str()];
         left.sort_unstable();
-        let expected = format!("still open, though no longer asked for: {}", left.join(", "));
+        let expected = format!("still open from before: {}", left.join(", "));
         scene.hub.status(&image, |status| status == expected).await?;
 
         scene.share_until_status(&image, &format!("{} {}", b.id, c.id), "shared with 2 accounts").await?;
@@ -68,6 +68,8 @@ fn a_tag_with_no_word_in_it_shares_with_nobody() -> Result<()> {
         let b = scene.member("b").await?;
         let image = scene.image("empty").await?;
         scene.hub.tag(&image, &[("ami-share:with", " , ")]).await?;
+        scene.hub.status(&image, |status| status == "not shared: ami-share:with names nobody").await?;
+        assert!(scene.hub.launch_permissions(&image).await?.is_empty());
         scene.share_until_status(&image, &b.id, "shared with 1 account").await?;
         assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         Ok(())

@@ -66,6 +66,20 @@ fn an_image_tagged_while_it_is_pending_is_shared_once_it_is_available() -> Resul
 }
 
 #[test]
+fn an_image_that_was_disabled_is_shared_again_once_it_is_enabled() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let image = scene.image("disabled").await?;
+        assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
+        scene.hub.ec2.disable_image().image_id(&image).send().await?;
+        assert!(!b.sees(&image).await);
+        scene.hub.ec2.enable_image().image_id(&image).send().await?;
+        scene.hub.until("the image is shared again", async || Ok(b.sees(&image).await.then_some(()))).await?;
+        Ok(())
+    })
+}
+
+#[test]
 fn a_tag_change_without_our_keys_or_of_the_status_alone_starts_nothing() -> Result<()> {
     flow(async |scene| {
         let b = scene.member("b").await?;
@@ -127,7 +141,7 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
         let notices = b.listen().await?;
         let golden = scene.golden("repeated").await?;
         assert_eq!(scene.share(&golden.image, &b.id).await?, "shared with 1 account");
-        scene.hub.settled(&golden.image).await?;
+        scene.looks_end(&golden.image, 1).await?;
         let before = state_of(scene, &golden.image, &golden.key).await?;
 
         // Whom that old tag change names is of no interest: the tags that the image has now count.

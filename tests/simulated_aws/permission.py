@@ -21,10 +21,10 @@ class Asker:
     context: Context
 
 
-def account(account_id: str) -> Asker:
-    """A principal of this account, which its own IAM allows the call."""
+def account(account_id: str, request: Context | None = None) -> Asker:
+    """A principal of this account, which its own IAM allows the call. `request` are the called service's own keys."""
     caller = accounts.caller(account_id)
-    context = {"aws:PrincipalAccount": [account_id], "aws:PrincipalArn": [caller.role_arn or caller.arn]}
+    context = {"aws:PrincipalAccount": [account_id], "aws:PrincipalArn": [caller.role_arn or caller.arn], **(request or {})}
     organization = membership.organization_id(account_id)
     if organization is not None:
         context["aws:PrincipalOrgID"] = [organization]

@@ -39,7 +39,7 @@ def _put(caller: str, region: str, entry: dict[str, Any]) -> Answer:
         return failure
     account_id, bus_region, bus_name = _address(caller, region, entry.get("EventBusName") or "default")
     bus_arn = f"arn:aws:events:{bus_region}:{account_id}:event-bus/{bus_name}"
-    if account_id != caller and not _admitted(caller, account_id, bus_region, bus_name, bus_arn):
+    if account_id != caller and not _admitted(caller, entry, account_id, bus_region, bus_name):
         return _failure(
             "AccessDeniedException",
             f"User: arn:aws:iam::{caller}:root is not authorized to perform: events:PutEvents on resource: {bus_arn} "
@@ -85,11 +85,19 @@ def _address(caller: str, region: str, name_or_arn: str) -> tuple[str, str, str]
     return account_id, bus_region, resource.removeprefix("event-bus/")
 
 
-def _admitted(caller: str, account_id: str, region: str, bus_name: str, bus_arn: str) -> bool:
-    """[R] A bus that does not exist has no policy that could admit anybody: the answer is the same, AccessDeniedException,
-    the only one of PutEvents' documented codes that fits. AWS does not document this case."""
+def _admitted(caller: str, entry: dict[str, Any], account_id: str, region: str, bus_name: str) -> bool:
+    """Whether the bus's policy admits this event of the caller; it may ask for the event's source and detail-type.
+
+    [R] A bus that does not exist has no policy that could admit anybody: the answer is the same, AccessDeniedException,
+    the only one of PutEvents' documented codes that fits. AWS does not document this case.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    """
     bus = events_backends[account_id][region].event_buses.get(bus_name)
-    return bus is not None and permission.allows(bus.policy, permission.account(caller), "events:PutEvents", bus_arn)
+    if bus is None:
+        return False
+    asker = permission.account(caller, {"events:source": [entry["Source"]], "events:detail-type": [entry["DetailType"]]})
+    return permission.allows(bus.policy, asker, "events:PutEvents", bus.arn)
 
 
 def _time(given: Any) -> datetime | None:

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from botocore.exceptions import ClientError
 from running import unique
 from simulated_aws import atomicity
@@ -46,6 +47,36 @@ def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
 
     with ThreadPoolExecutor(16) as threads:
         assert sum(threads.map(take_turn, range(64))) == 1
+
+
+def test_a_failed_transaction_leaves_nothing_behind(simulation):
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html"""
+    dynamodb, table = simulation.client("dynamodb"), unique("ledger")
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    for pk in ("image", "key"):
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": pk}, "sk": {"S": "row"}, "who": {"SS": ["a"]}})
+    before = dynamodb.scan(TableName=table)["Items"]
+    add = {
+        "TableName": table,
+        "UpdateExpression": "ADD who :who",
+        "ExpressionAttributeValues": {":who": {"SS": ["b"]}},
+    }
+    old = {"Update": add | {"Key": {"pk": {"S": "key"}, "sk": {"S": "row"}}}}
+    new = {"Update": add | {"Key": {"pk": {"S": "new"}, "sk": {"S": "row"}}}}
+    taken = {"pk": {"S": "image"}, "sk": {"S": "row"}}
+    put = {"Put": {"TableName": table, "Item": taken, "ConditionExpression": "attribute_not_exists(pk)"}}
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        dynamodb.transact_write_items(TransactItems=[old, new, put])
+    assert dynamodb.scan(TableName=table)["Items"] == before
+
+    dynamodb.transact_write_items(TransactItems=[old, new])
+    sets = {item["pk"]["S"]: sorted(item["who"]["SS"]) for item in dynamodb.scan(TableName=table)["Items"]}
+    assert sets == {"image": ["a"], "key": ["a", "b"], "new": ["b"]}
 
 
 def test_launch_permissions_that_are_added_at_once_are_all_there(simulation):

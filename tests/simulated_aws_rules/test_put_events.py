@@ -75,6 +75,24 @@ def test_an_organization_may_be_admitted_as_a_whole(simulation):
     assert refused["ErrorCode"] == "AccessDeniedException"
 
 
+def test_a_bus_may_admit_events_of_one_source_only(simulation):
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html"""
+    name, arn = bus_of(simulation, MEMBER)
+    statement = {
+        "Sid": "OneSource",
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+        "Action": "events:PutEvents",
+        "Resource": arn,
+        "Condition": {"StringEquals": {"events:source": "wanted"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    simulation.client("events", MEMBER).put_permission(EventBusName=name, Policy=policy)
+
+    assert "EventId" in simulation.put_event("wanted", {}, EventBusName=arn)
+    assert simulation.put_event("other", {}, EventBusName=arn)["ErrorCode"] == "AccessDeniedException"
+
+
 @pytest.mark.parametrize(
     ("entry", "code"),
     [

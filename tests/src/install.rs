@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::progress::say;
-use crate::workspace;
+use crate::{child, workspace};
 
 /// The Python of the virtual environment, which is made first if it is not there. Another process that
 /// installs at the same time is waited for.
@@ -41,16 +41,10 @@ fn install(environment: &Path, python: &Path, requirements: &Path) -> Result<()>
 }
 
 fn run(command: &mut Command, name: &str) -> Result<()> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{name}: Python 3.11 with venv is needed"))?;
-    if !output.status.success() {
-        bail!(
-            "{name} failed:\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+    let started = command.stdin(Stdio::null()).spawn();
+    let mut running = started.with_context(|| format!("{name}: Python 3.11 with venv is needed"))?;
+    if !child::wait(&mut running, name)?.success() {
+        bail!("{name} failed; its output is above");
     }
     Ok(())
 }

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{functions, install, workspace};
+use crate::{child, functions, install, workspace};
 
 /// How to start it.
 #[derive(Debug, Clone, Default)]
@@ -56,13 +57,16 @@ impl Stack {
         let stdout = child.stdout.take().context("the simulated AWS has no output")?;
         let mut stack = Self { endpoint: String::new(), child, stdin, logs };
         let mut last_lines = VecDeque::new();
-        let mut lines = BufReader::new(stdout).lines();
-        for line in lines.by_ref() {
-            let line = line.context("reading the simulated AWS's progress")?;
+        let lines = lines_of(stdout);
+        loop {
+            child::check()?;
+            let line = match lines.recv_timeout(child::PAUSE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if let Some(endpoint) = line.strip_prefix("ready: AWS_ENDPOINT_URL=") {
                 stack.endpoint = endpoint.trim().to_owned();
-                // Its further output, if any, must not fill the pipe.
-                std::thread::spawn(move || lines.for_each(drop));
                 return Ok(stack);
             }
             progress(&line);
@@ -93,12 +97,14 @@ impl Stack {
 
     fn end(&mut self) -> Result<()> {
         drop(self.stdin.take());
-        let deadline = Instant::now() + Duration::from_secs(10);
+        // Before it is ready it may not listen to us yet; nothing in it is worth waiting for then.
+        let patience = if self.endpoint.is_empty() { Duration::ZERO } else { Duration::from_secs(10) };
+        let deadline = Instant::now() + patience;
         while self.ended()?.is_none() {
             if Instant::now() > deadline {
                 self.child.kill().context("killing the simulated AWS")?;
             }
-            pause(Duration::from_millis(50));
+            child::pause();
         }
         Ok(())
     }
@@ -112,9 +118,16 @@ impl Drop for Stack {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "waits for a process, outside any async code")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
+/// The lines that a process prints. They are read to the end, also when nobody takes them any more, so that
+/// its output never fills the pipe.
+fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _nobody_listens = sender.send(line);
+        }
+    });
+    receiver
 }
 
 fn free_port() -> Result<u16> {

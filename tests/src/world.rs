@@ -23,8 +23,8 @@ pub const REGION: &str = "us-east-1";
 pub const MEMBER_BUS: &str = "ami-share";
 /// The stack's name, and the start of its resources' names.
 pub const STACK: &str = "ami-share";
-/// How long anything may take that should happen within seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take that should happen within seconds, on a machine that is busy with other things too.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One account, with a client for each service.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use ami_share_domain::look::Look;
 use ami_share_domain::organization::{Organization, Scope};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::{Resolved, Share, Target};
-use ami_share_domain::share_tags::{ShareTags, Until};
+use ami_share_domain::share_tags::{ShareTags, Until, is_tagged};
 use ami_share_domain::targets::{Context, Targets, resolve};
 use ami_share_lambda::{Clients, Environment, Failure, Function};
 use futures::future::try_join_all;
@@ -96,7 +96,7 @@ impl ResolveShare {
             return Ok(Err("the image does not exist".to_owned()));
         };
         let tags = ShareTags::read(&found.tags);
-        if tags.asks_for_nothing() && last.is_none_or(|last| last.number == 0) {
+        if !is_tagged(&found.tags) && last.is_none_or(|last| last.number == 0) {
             return Ok(Err("the image has no ami-share: tags".to_owned()));
         }
         if !found.is_available {

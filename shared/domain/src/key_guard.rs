@@ -55,7 +55,7 @@ pub fn untagged(key: &KeyArn) -> Refusal {
         key.as_str(),
         RefusalCode::UntaggedKey,
         format!(
-            "{name} lacks the tag {MANAGED} = true, so its policy is not touched; add that tag to the key and tag the image again"
+            "{name} lacks the tag {MANAGED} = true, so its policy is not touched; add that tag to the key, then remove ami-share:with and set it again"
         ),
     )
 }

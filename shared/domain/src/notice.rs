@@ -140,7 +140,7 @@ fn shared(share: &Share, target: &str) -> Notice {
         detail: NoticeDetail {
             keys: share.keys.clone(),
             until: share.until.map(|until| until.to_string()),
-            permits: share.permits().into_iter().map(str::to_owned).collect(),
+            permits: share.permits(target).into_iter().map(str::to_owned).collect(),
             how_to_launch: Some(how),
             ..about(share, target)
         },

@@ -147,9 +147,12 @@ pub struct Share {
 }
 
 impl Share {
-    /// What targets may do with the image, as notices say it.
-    pub fn permits(&self) -> Vec<&'static str> {
-        if self.snapshots.is_empty() { vec!["launch"] } else { vec!["launch", "copy"] }
+    /// What a target may do with the image, as notices say it. Snapshots are opened account by account,
+    /// so an organization whose accounts we do not know gets none.
+    pub fn permits(&self, target: &str) -> Vec<&'static str> {
+        let accounts_of = |target: &Target| !target.accounts().is_empty();
+        let is_known = self.targets.iter().any(|known| known.name() == target && accounts_of(known));
+        if self.snapshots.is_empty() || !is_known { vec!["launch"] } else { vec!["launch", "copy"] }
     }
 
     /// The part that makes one intent differ from another; who asked, and what the

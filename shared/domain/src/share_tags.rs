@@ -54,6 +54,11 @@ pub struct ShareTags {
     pub refused: Vec<Refusal>,
 }
 
+/// Whether an image carries any tag of ours besides the one that we write.
+pub fn is_tagged(tags: &BTreeMap<String, String>) -> bool {
+    tags.keys().any(|tag| tag.starts_with(PREFIX) && tag != STATUS)
+}
+
 /// More words than nine tags of 256 characters hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -84,11 +89,6 @@ impl ShareTags {
             }
         }
         read
-    }
-
-    /// Whether anything is asked for, however wrongly.
-    pub fn asks_for_nothing(&self) -> bool {
-        self.selectors.is_empty() && self.refused.is_empty()
     }
 
     fn read_words(&mut self, value: &str) {

@@ -31,7 +31,7 @@ impl Summary<'_> {
             parts.push(format!("shared with {}{}", counts(&self.shared), until.unwrap_or_default()));
         }
         if !self.left_over.is_empty() {
-            parts.push(format!("still open, though no longer asked for: {}", some_of(&self.left_over)));
+            parts.push(format!("still open from before: {}", some_of(&self.left_over)));
         }
         let reasons = distinct_reasons(self.refused);
         if !reasons.is_empty() {

@@ -60,7 +60,7 @@ fn it_counts_by_kind_and_says_until_when() {
     };
     assert_eq!(
         summary.status(),
-        "shared with 3 accounts until 2026-12-31 23:59 UTC; still open, though no longer asked for: 000000000009"
+        "shared with 3 accounts until 2026-12-31 23:59 UTC; still open from before: 000000000009"
     );
     assert_eq!(Summary::default().status(), "not shared: ami-share:with names nobody");
 }

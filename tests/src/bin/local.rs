@@ -4,11 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ami_share_tests::child;
 use ami_share_tests::progress::say;
 use ami_share_tests::stack::{Options, Stack};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 /// Starts the simulated AWS with ami-share deployed in the hub account, and stays up until Ctrl-C or SIGTERM.
 #[derive(Parser)]
@@ -44,11 +46,11 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
     let options = Options { port: Some(arguments.port), parameters: arguments.parameters };
-    let start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
+    let mut start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
     let mut stack = tokio::select! {
-        started = start => started.context("starting")??,
-        _ = terminate.recv() => std::process::exit(0),
-        _ = interrupt.recv() => std::process::exit(0),
+        started = &mut start => started.context("starting")??,
+        _ = terminate.recv() => return give_up(start).await,
+        _ = interrupt.recv() => return give_up(start).await,
     };
     announce(&stack)?;
     loop {
@@ -64,6 +66,16 @@ async fn serve(arguments: Arguments) -> Result<()> {
     }
     say("stopping");
     stack.stop()
+}
+
+/// Ends whatever the start is at: cargo, pip, or the simulated AWS.
+async fn give_up(start: JoinHandle<Result<Stack>>) -> Result<()> {
+    say("stopping");
+    child::interrupt();
+    match start.await.context("starting")? {
+        Ok(stack) => stack.stop(),
+        Err(_interrupted) => Ok(()),
+    }
 }
 
 fn announce(stack: &Stack) -> Result<()> {
