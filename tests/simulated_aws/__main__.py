@@ -95,26 +95,27 @@ def _set_up_logging(logs: Path | None) -> None:
 class _Stop:
     """Comes when it is time to end: by a signal, or because nobody holds our standard input any more.
 
-    A pipe, because a signal's handler may write to one at any moment; `threading.Event` could lock itself up there.
+    A pipe that the signal itself writes to, whichever thread it reaches: a handler in Python runs only once the main
+    thread comes back from its system call, and a signal that another thread took does not call it back.
+    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
     """
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._come())
+            signal.signal(number, lambda *_: None)
         threading.Thread(target=self._watch_stdin, name="standard input", daemon=True).start()
 
     def wait(self) -> None:
         """Returns when it has come."""
         os.read(self._read_end, 1)
 
-    def _come(self) -> None:
-        os.write(self._write_end, b".")
-
     def _watch_stdin(self) -> None:
         while os.read(sys.stdin.fileno(), 4096):
             pass
-        self._come()
+        os.write(self._write_end, b".")
 
 
 if __name__ == "__main__":
