@@ -12,8 +12,7 @@ from moto.ec2.responses.amis import AmisResponse
 
 from simulated_aws import accounts, keys, membership, visibility
 from simulated_aws.image import Image
-
-Permission = dict[str, str]
+from simulated_aws.permission_changes import Permission, changes
 
 MAXIMUM_ENTITIES = 1_000
 
@@ -41,7 +40,7 @@ def _modify_image_attribute(response: AmisResponse) -> EmptyResult:
     if description is not None:
         image.description = description["Value"] if isinstance(description, dict) else description
         return EmptyResult()
-    added, removed = _changes(response, "Add"), _changes(response, "Remove")
+    added, removed = (changes(response, operation, "LaunchPermission", FLAT_FORMS) for operation in ("Add", "Remove"))
     if image.state != "available":
         raise EC2ClientError("InvalidAMIID.Unavailable", f"The image id '[{image.id}]' is not available")
     for permission in added + removed:
@@ -83,16 +82,6 @@ def _image_of_caller(response: AmisResponse) -> Image:
     if image.owner_id != backend.account_id:
         raise EC2ClientError("AuthFailure", f"Not authorized for images: [{image.id}]")
     return image
-
-
-def _changes(response: AmisResponse, operation: str) -> list[Permission]:
-    """The permissions that a request adds or removes, in its structured form and in its flat one."""
-    structured = response._get_param("LaunchPermission", {}).get(operation, [])
-    changes = [{kind: named} for entry in structured for kind, named in entry.items()]
-    if (response._get_param("OperationType") or "").lower() == operation.lower():
-        for parameter, kind in FLAT_FORMS.items():
-            changes += [{kind: named} for named in response._get_param(parameter, [])]
-    return changes
 
 
 def _check_form(permission: Permission) -> None:

@@ -12,8 +12,10 @@ from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 
 from simulated_aws import accounts, keys, visibility
+from simulated_aws.permission_changes import Permission, changes
 
-Permission = dict[str, str]
+# The parameters of the flat form, and what they name.
+FLAT_FORMS = {"UserIds": "UserId", "GroupNames": "Group"}
 
 MAXIMUM_MODIFICATIONS = 500
 
@@ -29,7 +31,7 @@ def _modify_snapshot_attribute(response: ElasticBlockStore) -> EmptyResult:
     """All of the changes, or none of them where one is refused."""
     snapshot = _snapshot_of_caller(response)
     response.error_on_dryrun()
-    added, removed = _changes(response, "Add"), _changes(response, "Remove")
+    added, removed = (changes(response, operation, "CreateVolumePermission", FLAT_FORMS) for operation in ("Add", "Remove"))
     _check_extent(added, removed)
     for permission in added + removed:
         _check_form(permission)
@@ -65,16 +67,6 @@ def _snapshot_of_caller(response: ElasticBlockStore) -> Snapshot:
     if snapshot.owner_id != backend.account_id:
         raise EC2ClientError("AuthFailure", f"You do not own the snapshot {snapshot.id}")
     return snapshot
-
-
-def _changes(response: ElasticBlockStore, operation: str) -> list[Permission]:
-    """The permissions that a request adds or removes, in its structured form and in its flat one."""
-    structured = response._get_param("CreateVolumePermission", {}).get(operation, [])
-    changes = [{kind: named} for entry in structured for kind, named in entry.items()]
-    if (response._get_param("OperationType") or "").lower() == operation.lower():
-        changes += [{"UserId": account} for account in response._get_param("UserIds", [])]
-        changes += [{"Group": group} for group in response._get_param("GroupNames", [])]
-    return changes
 
 
 def _check_extent(added: list[Permission], removed: list[Permission]) -> None:

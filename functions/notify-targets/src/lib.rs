@@ -11,7 +11,7 @@ use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::ids::{AccountId, ImageId};
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::notice::{self, Notice, NoticeKind, TellPlan};
-use ami_share_domain::share::{Given, Outcome, Target, Told};
+use ami_share_domain::share::{Given, Outcome, Told};
 use ami_share_domain::status::Summary;
 use ami_share_lambda::{Clients, Environment, Failure, Function};
 use jiff::Timestamp;
@@ -173,9 +173,8 @@ impl NotifyTargets {
 }
 
 fn status(given: &Given, ledger: &ImageLedger) -> String {
-    let is_shared = |target: &&Target| given.shared.iter().any(|name| name == target.name());
     let summary = Summary {
-        shared: given.share.targets.iter().filter(is_shared).collect(),
+        shared: given.shared_targets().collect(),
         left_over: ledger.left_over(&given.share),
         refused: &given.refused,
         until: given.share.until,

@@ -3,7 +3,7 @@
 //! Reads the image, its tags, its keys and the organization; decides; records the intent.
 //! It must not write anything but the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ami_share_aws::error::AwsError;
@@ -175,8 +175,8 @@ impl ResolveShare {
 
 /// Every target is refused for reasons that lie in the image.
 fn refuse_all(targets: &[Target], reasons: &[Refusal]) -> Vec<Refusal> {
-    let sentences: BTreeMap<&str, ()> = reasons.iter().map(|refusal| (refusal.reason.as_str(), ())).collect();
-    let sentence = sentences.into_keys().collect::<Vec<_>>().join("; ");
+    let sentences: BTreeSet<&str> = reasons.iter().map(|refusal| refusal.reason.as_str()).collect();
+    let sentence = sentences.into_iter().collect::<Vec<_>>().join("; ");
     let code = reasons.first().map_or(RefusalCode::PolicyUnsafe, |refusal| refusal.code);
     targets.iter().map(|target| Refusal::new(target.name(), code, sentence.clone())).collect()
 }

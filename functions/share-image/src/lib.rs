@@ -71,7 +71,7 @@ impl ShareImage {
 
     async fn give(&self, request: ImageRequest, turn: &Turn) -> Result<Given, Failure> {
         let share = &request.share;
-        let ledger = self.ledger.image(&share.image.id).await?;
+        let mut ledger = self.ledger.image(&share.image.id).await?;
         if ledger.supersedes(share) {
             tracing::info!(image = %share.image.id, intent = share.intent, "a later intent has taken over");
             return Ok(given(&request, &[], Vec::new(), true));
@@ -83,7 +83,7 @@ impl ShareImage {
         };
         let mut shared = admitted;
         refused.extend(refuse_all(&mut shared, &plan));
-        let rejected = self.apply(share, &shared, &plan, &ledger, turn).await?;
+        let rejected = self.apply(share, &shared, &plan, &mut ledger, turn).await?;
         refused.extend(refusals(&mut shared, &rejected));
         let given = given(&request, &shared, refused, false);
         self.record(&given, &ledger).await?;
@@ -111,7 +111,7 @@ impl ShareImage {
         share: &Share,
         targets: &[&Target],
         plan: &ImagePlan,
-        ledger: &ImageLedger,
+        ledger: &mut ImageLedger,
         turn: &Turn,
     ) -> Result<Vec<RejectedPermission>, Failure> {
         let added = plan.launch_permissions();
@@ -123,6 +123,8 @@ impl ShareImage {
             Timestamp::now(),
         );
         writer.write_shares(&share.image.id, &rows, &[]).await?;
+        // While we have the turn nobody else writes these rows: what was just written need not be read again.
+        ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
         let (snapshots, image): (Vec<_>, Vec<_>) =
             plan.steps.iter().cloned().partition(|step| matches!(step, ImageStep::OpenSnapshot { .. }));
         let mut rejected = self.take_all(share, snapshots, turn).await?;
@@ -158,13 +160,10 @@ impl ShareImage {
         self.clients.permission_writer().apply(image, step).await
     }
 
-    async fn record(&self, given: &Given, ledger_before: &ImageLedger) -> Result<(), Failure> {
-        let image = &given.share.image.id;
-        // Read again: the rows that were written before giving say what is ours.
-        let ledger =
-            if given.shared.is_empty() { ledger_before.clone() } else { self.ledger.image(image).await? };
+    async fn record(&self, given: &Given, ledger: &ImageLedger) -> Result<(), Failure> {
         let (rows, gone) = ledger.rows_after(given, Timestamp::now());
-        Ok(self.clients.ledger_writer(&self.table).write_shares(image, &rows, &gone).await?)
+        let writer = self.clients.ledger_writer(&self.table);
+        Ok(writer.write_shares(&given.share.image.id, &rows, &gone).await?)
     }
 }
 

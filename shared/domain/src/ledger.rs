@@ -195,8 +195,7 @@ impl ImageLedger {
     pub fn rows_after(&self, given: &Given, now: Timestamp) -> (Vec<ShareRow>, Vec<String>) {
         let share = &given.share;
         let shared =
-            share.targets.iter().filter(|target| given.shared.iter().any(|name| name == target.name()));
-        let shared = shared.map(|target| row(share, target, self.shares.get(target.name()), now));
+            given.shared_targets().map(|target| row(share, target, self.shares.get(target.name()), now));
         let refused = given
             .refused
             .iter()

@@ -102,8 +102,9 @@ pub fn plan(given: &Given, ledger: &ImageLedger) -> TellPlan {
         let news = row.news().filter(|news| row.told.as_ref() != Some(news))?;
         Some((row_notice(share, row), row.clone(), news))
     });
-    let shared = share.targets.iter().filter(|target| given.shared.iter().any(|name| name == target.name()));
-    let accounts = shared.flat_map(|target| target.accounts().iter().map(|account| (account, target.name())));
+    let accounts = given
+        .shared_targets()
+        .flat_map(|target| target.accounts().iter().map(|account| (account, target.name())));
     let untold = accounts.filter(|(account, _)| {
         !ledger.told.delivered.contains(account.as_str())
             && !ledger.told.without_bus.contains(account.as_str())

@@ -293,6 +293,13 @@ pub struct Given {
     pub plan: Vec<String>,
 }
 
+impl Given {
+    /// The targets that have access now.
+    pub fn shared_targets(&self) -> impl Iterator<Item = &Target> {
+        self.share.targets.iter().filter(|target| self.shared.iter().any(|name| name == target.name()))
+    }
+}
+
 /// The output of `notify-targets`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
