@@ -59,6 +59,11 @@ def caller(account_id: str) -> Caller:
     return Caller(account_id, user.arn) if user else root_of(account_id)
 
 
+def calling_account() -> str | None:
+    """The account that makes the request that this thread serves; none where no request does."""
+    return getattr(_request, "account_id", None)
+
+
 def exists(account_id: str) -> bool:
     """Whether AWS would know this account as a principal or as the target of a share."""
     member = _member(account_id)

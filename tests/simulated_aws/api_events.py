@@ -1,4 +1,4 @@
-"""`AWS API Call via CloudTrail`: tells of the calls that make, open or remove images, and of new key policies.
+"""`AWS API Call via CloudTrail`: tells of the calls that make, open, disable or remove images, and of new key policies.
 
 Failed calls are told too, with `errorCode`. The event arrives at once; CloudTrail itself takes minutes, which only a
 flow that relies on the order of events could notice.
@@ -21,15 +21,19 @@ from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.kms.responses import KmsResponse
 from werkzeug.exceptions import HTTPException
 
-from simulated_aws import accounts, emission
+from simulated_aws import accounts, emission, keys, permission_events
 
 _CALLS: list[tuple[type[BaseResponse], str, str]] = [
     (AmisResponse, "ec2", "CreateImage"),
     (AmisResponse, "ec2", "CopyImage"),
     (AmisResponse, "ec2", "RegisterImage"),
     (AmisResponse, "ec2", "DeregisterImage"),
+    (AmisResponse, "ec2", "DisableImage"),
+    (AmisResponse, "ec2", "EnableImage"),
     (AmisResponse, "ec2", "ModifyImageAttribute"),
+    (AmisResponse, "ec2", "ResetImageAttribute"),
     (ElasticBlockStore, "ec2", "ModifySnapshotAttribute"),
+    (ElasticBlockStore, "ec2", "ResetSnapshotAttribute"),
     (KmsResponse, "kms", "PutKeyPolicy"),
 ]
 
@@ -39,19 +43,25 @@ _NOT_TOLD = ("Action", "Version", "DryRun")
 
 def _telling(method: Callable[[Any], Any], service: str, event_name: str) -> Callable[[Any], Any]:
     def call(response: BaseResponse) -> Any:
+        given = permission_events.parameters(response, event_name) or request_parameters(response, service)
         try:
             result = method(response)
         except (ServiceException, HTTPException) as error:
-            _tell(response, service, event_name, _failure(service, error))
+            tell(response, service, event_name, given, failure(service, error))
             raise
-        _tell(response, service, event_name, {"responseElements": _response_elements(service, result)})
+        outcome = {"responseElements": _response_elements(service, result)} | _resources(response, service)
+        tell(response, service, event_name, given, outcome)
         return result
 
     return call
 
 
-def _tell(response: BaseResponse, service: str, event_name: str, outcome: dict[str, Any]) -> None:
-    account_id, region = response.current_account, response.region
+def tell(
+    response: BaseResponse, service: str, event_name: str, parameters: dict[str, Any], outcome: dict[str, Any],
+    region: str | None = None,
+) -> None:
+    """Emits the event of one call, in the caller's account; in the call's Region unless the service is a global one."""
+    account_id, region = response.current_account, region or response.region
     detail = {
         "eventVersion": "1.11",
         "userIdentity": user_identity(accounts.caller(account_id)),
@@ -61,7 +71,7 @@ def _tell(response: BaseResponse, service: str, event_name: str, outcome: dict[s
         "awsRegion": region,
         "sourceIPAddress": "127.0.0.1",
         "userAgent": str(response.headers.get("User-Agent", "")),
-        "requestParameters": _request_parameters(response, service),
+        "requestParameters": parameters,
         "requestID": str(uuid.uuid4()),
         "eventID": str(uuid.uuid4()),
         "readOnly": False,
@@ -89,7 +99,8 @@ def user_identity(caller: accounts.Caller) -> dict[str, Any]:
     return {"type": "Root", "principalId": caller.account_id, **identity}
 
 
-def _request_parameters(response: BaseResponse, service: str) -> dict[str, Any]:
+def request_parameters(response: BaseResponse, service: str) -> dict[str, Any]:
+    """The call's parameters as CloudTrail writes them."""
     given = response.params if service == "ec2" else json.loads(response.body)
     return {_lower(name): _told(value, service) for name, value in given.items() if name not in _NOT_TOLD}
 
@@ -103,7 +114,19 @@ def _response_elements(service: str, result: Any) -> dict[str, Any] | None:
     return {"requestId": str(uuid.uuid4()), **image}
 
 
-def _failure(service: str, error: Exception) -> dict[str, Any]:
+def _resources(response: BaseResponse, service: str) -> dict[str, Any]:
+    """KMS names the key by its ARN here, however the caller named it in the parameters.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/ct-put-key-policy.html
+    """
+    key = keys.find(response._get_param("KeyId"), response.current_account, response.region) if service == "kms" else None
+    if key is None:
+        return {}
+    return {"resources": [{"accountId": key.account_id, "type": "AWS::KMS::Key", "ARN": key.arn}]}
+
+
+def failure(service: str, error: Exception) -> dict[str, Any]:
+    """What the event of a refused call says of its outcome."""
     code = str(getattr(error, "code", None) or getattr(error, "error_type", None) or type(error).__name__)
     prefix = "Client." if service == "ec2" else ""
     message = str(getattr(error, "message", error))

@@ -1,6 +1,6 @@
 """Delivers the events of a bus to the targets of the rules that match them.
 
-Only enabled rules with a pattern receive events; a rule's schedule is not run here. Every target is asked once:
+Only enabled rules with a pattern receive events; a rule's schedule is run by `rule_schedules`. Every target is asked once:
 what can fail here (a target that is gone, a permission that is missing) EventBridge does not retry either, but hands
 to the target's dead-letter queue at once, so RetryPolicy has nothing left to decide.
 
@@ -32,8 +32,13 @@ def route(account_id: str, region: str, bus_name: str, event: dict[str, Any]) ->
         return
     for rule in list(bus.rules.values()):
         if rule.state in _ENABLED and event_pattern.matches(rule.event_pattern.get_pattern(), event):
-            for target in list(rule.targets):
-                _deliver(rule, target, event)
+            deliver_to_targets(rule, event)
+
+
+def deliver_to_targets(rule: Rule, event: dict[str, Any]) -> None:
+    """Delivers the event to every target of one rule."""
+    for target in list(rule.targets):
+        _deliver(rule, target, event)
 
 
 def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:

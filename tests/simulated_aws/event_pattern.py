@@ -18,6 +18,7 @@ _COMPARISONS = {"<": operator.lt, "<=": operator.le, "=": operator.eq, ">=": ope
 
 
 _OPERATORS = {"anything-but", "cidr", "equals-ignore-case", "exists", "numeric", "prefix", "suffix", "wildcard"}
+_WITHIN_ANYTHING_BUT = {"equals-ignore-case", "prefix", "suffix", "wildcard"}
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
@@ -95,9 +96,19 @@ def check(pattern: dict[str, Any]) -> None:
             check(wanted)
         else:
             for condition in wanted:
-                for name in condition if isinstance(condition, dict) else ():
-                    if name not in _OPERATORS:
-                        raise InvalidEventPatternException(reason=f"Unrecognized match type {name}")
+                _check_condition(condition)
+
+
+def _check_condition(condition: Any) -> None:
+    for name, wanted in condition.items() if isinstance(condition, dict) else ():
+        if name not in _OPERATORS:
+            raise InvalidEventPatternException(reason=f"Unrecognized match type {name}")
+        if name == "exists" and not isinstance(wanted, bool):
+            raise InvalidEventPatternException(reason="exists match pattern must be either true or false.")
+        if name == "anything-but" and isinstance(wanted, dict) and not set(wanted) <= _WITHIN_ANYTHING_BUT:
+            raise InvalidEventPatternException(reason=f"Unsupported anything-but pattern: {', '.join(wanted)}")
+        if wanted in ([], {}):
+            raise InvalidEventPatternException(reason=f"Empty {name} pattern")
 
 
 def install() -> None:

@@ -25,6 +25,9 @@ LAUNCHER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="function launch
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
+# `execution_arn`: the execution of a state machine that this thread invokes a function for, if it does.
+WAITING = threading.local()
+
 
 @dataclass
 class Invocation:
@@ -34,6 +37,7 @@ class Invocation:
     deadline_ms: int = 0
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     result: "Future[bytes]" = field(default_factory=Future)
+    execution_arn: str | None = field(default_factory=lambda: getattr(WAITING, "execution_arn", None))
 
     def succeed(self, payload: bytes) -> None:
         if not self.result.done():

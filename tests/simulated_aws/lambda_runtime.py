@@ -65,6 +65,11 @@ class LambdaRuntime:
         finally:
             self._release(pool, process)
 
+    def process_of(self, access_key: str) -> FunctionProcess | None:
+        """The process that was given these credentials."""
+        processes = [process for process, _ in list(self._api.processes.values())]
+        return next((one for one in processes if one.environment["AWS_ACCESS_KEY_ID"] == access_key), None)
+
     def stop(self) -> None:
         """Ends every process."""
         for pool in list(self._pools.values()):

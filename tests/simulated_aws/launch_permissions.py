@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import EC2ClientError, InvalidAMIAttributeItemValueError
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIAttributeItemValueError, UnvailableAMIIdError
 from moto.ec2.responses.amis import AmisResponse
 
 from simulated_aws import accounts, keys, membership, visibility
@@ -77,7 +77,13 @@ def _describe_image_attribute(describe: Any) -> Any:
 
 
 def _image_of_caller(response: AmisResponse) -> Image:
+    """An image that was deregistered is unavailable, one that never was is not found.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.Unavailable)
+    """
     backend = response.ec2_backend
+    if response._get_param("ImageId") in backend.deleted_amis:
+        raise UnvailableAMIIdError(response._get_param("ImageId"))
     image = visibility.image(backend, response._get_param("ImageId"))
     if image.owner_id != backend.account_id:
         raise EC2ClientError("AuthFailure", f"Not authorized for images: [{image.id}]")

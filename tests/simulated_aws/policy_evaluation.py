@@ -28,9 +28,18 @@ class Request:
 
 def allows(policy: str, request: Request) -> bool:
     """True if some statement allows the request and none denies it."""
-    statements = as_list(json.loads(policy).get("Statement"))
-    effects = {statement.get("Effect") for statement in statements if _applies(statement, request)}
+    effects = _effects(policy, request)
     return "Allow" in effects and "Deny" not in effects
+
+
+def denies(policy: str, request: Request) -> bool:
+    """True if some statement denies the request."""
+    return "Deny" in _effects(policy, request)
+
+
+def _effects(policy: str, request: Request) -> set[str]:
+    statements = as_list(json.loads(policy).get("Statement"))
+    return {statement.get("Effect") for statement in statements if _applies(statement, request)}
 
 
 def as_list(value: Any) -> list[Any]:

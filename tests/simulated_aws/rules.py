@@ -1,14 +1,17 @@
-"""The rules of EC2, EBS, KMS and Organizations that this simulated AWS adds to moto, installed in one go."""
+"""The rules of EC2, EBS, KMS, Organizations, S3 and Scheduler that this simulated AWS adds to moto, installed in one go."""
 
 from functools import cache
 
 from simulated_aws import (
     accounts,
+    bucket_access,
     deleted_principals,
     descriptions,
     ebs_encryption,
     ec2_tags,
+    handshakes,
     image_states,
+    image_usage_reports,
     images,
     keys,
     kms_calls,
@@ -16,6 +19,7 @@ from simulated_aws import (
     launches,
     organizations,
     request_limits,
+    scheduler,
     snapshot_permissions,
     snapshots,
     speed,
@@ -36,6 +40,10 @@ IN_ORDER = (
     descriptions,
     launches,
     organizations,
+    handshakes,
+    image_usage_reports,
+    bucket_access,
+    scheduler,
     request_limits,
     speed,
 )

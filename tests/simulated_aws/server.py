@@ -1,6 +1,7 @@
 """The HTTP server that answers as AWS, with every rule of this package installed in moto."""
 
 import logging
+import os
 import socket
 import threading
 from dataclasses import dataclass
@@ -13,15 +14,20 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from simulated_aws import (
     api_events,
     atomicity,
+    child_executions,
     emission,
     event_pattern,
+    interruption,
     lambda_runtime,
     notification,
+    organization_events,
     put_events,
     redrive,
+    rule_schedules,
     rules,
     stack_resources,
     tag_events,
+    wait_state,
     workflow,
 )
 from simulated_aws.lambda_runtime import LambdaRuntime
@@ -54,9 +60,12 @@ def start(port: int, logs: Path | None = None) -> Simulation:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
     http = _listen(port, application)
+    # moto's interpreter of state machines calls itself here.
+    os.environ["MOTO_PORT"] = str(http.port)
     endpoint_url = f"http://127.0.0.1:{http.port}"
     runtime = LambdaRuntime(endpoint_url, logs)
     install(runtime)
+    http.app = interruption.install(application, runtime)
     threading.Thread(target=http.serve_forever, name="AWS", daemon=True).start()
     return Simulation(endpoint_url, runtime, http)
 
@@ -66,13 +75,17 @@ def install(runtime: LambdaRuntime) -> None:
     rules.install_all()
     event_pattern.install()
     put_events.install()
+    rule_schedules.install()
     stack_resources.install()
     notification.install()
     workflow.install()
+    wait_state.install()
+    child_executions.install()
     redrive.install()
     lambda_runtime.install(runtime)
     tag_events.install()
     api_events.install()
+    organization_events.install()
     atomicity.install()
     emission.install()
 

@@ -18,51 +18,14 @@ from moto.stepfunctions import models as stepfunctions_models
 from moto.stepfunctions.models import StateMachine
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-Properties = dict[str, Any]
+from simulated_aws import bucket_resources
+from simulated_aws.alarm_resources import Alarm
+from simulated_aws.bucket_resources import BucketPolicy
+from simulated_aws.resource_type import Addition, Properties
+from simulated_aws.scheduler_resources import Schedule, ScheduleGroup
 
 
-class _Addition(CloudFormationModel):
-    """A resource that only adds something to other resources: nothing refers to it, and it is replaced as a whole."""
-
-    TYPE = ""
-
-    def __init__(self, name: str):
-        self.physical_resource_id = name
-
-    @classmethod
-    def create(cls, properties: Properties, account_id: str, region: str) -> None:
-        """Adds it."""
-        raise NotImplementedError
-
-    @classmethod
-    def cloudformation_type(cls) -> str:
-        return cls.TYPE
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_kwargs: Any
-    ) -> "_Addition":
-        cls.create(cloudformation_json["Properties"], account_id, region_name)
-        return cls(resource_name)
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
-    ) -> "_Addition":
-        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
-
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
-    ) -> None:
-        """What it was added to is deleted with the same stack."""
-
-
-class QueuePolicy(_Addition):
+class QueuePolicy(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sqs-queuepolicy.html"""
 
     TYPE = "AWS::SQS::QueuePolicy"
@@ -74,7 +37,7 @@ class QueuePolicy(_Addition):
             sqs_backends[account_id][region].set_queue_attributes(url.rsplit("/", 1)[-1], {"Policy": policy})
 
 
-class TopicPolicy(_Addition):
+class TopicPolicy(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-topicpolicy.html"""
 
     TYPE = "AWS::SNS::TopicPolicy"
@@ -85,7 +48,7 @@ class TopicPolicy(_Addition):
             sns_backends[account_id][region].topics[topic_arn].policy = json.dumps(properties["PolicyDocument"])
 
 
-class Subscription(_Addition):
+class Subscription(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sns-subscription.html"""
 
     TYPE = "AWS::SNS::Subscription"
@@ -102,7 +65,7 @@ class Subscription(_Addition):
                 )
 
 
-class EventBusPolicy(_Addition):
+class EventBusPolicy(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html"""
 
     TYPE = "AWS::Events::EventBusPolicy"
@@ -122,7 +85,7 @@ class EventBusPolicy(_Addition):
         bus.add_policy({"Statement": [statement | {"Sid": properties["StatementId"]}]})
 
 
-class MetricFilter(_Addition):
+class MetricFilter(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-metricfilter.html"""
 
     TYPE = "AWS::Logs::MetricFilter"
@@ -136,6 +99,11 @@ class MetricFilter(_Addition):
         logs_backends[account_id][region].put_metric_filter(
             properties["FilterName"], properties["FilterPattern"], properties["LogGroupName"], transformations
         )
+
+
+_ADDITIONS: list[type[CloudFormationModel]] = [
+    Alarm, BucketPolicy, EventBusPolicy, MetricFilter, QueuePolicy, Schedule, ScheduleGroup, Subscription, TopicPolicy,
+]  # fmt: skip
 
 
 def _substituting(create: Any) -> Any:
@@ -155,6 +123,19 @@ def _substituting(create: Any) -> Any:
     return classmethod(call)
 
 
+def _without_no_value(clean: Any) -> Any:
+    """An item of a list that comes to `AWS::NoValue` is none; moto leaves a null in its place.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html
+    """
+
+    def call(resource_json: Any, resources_map: Any) -> Any:
+        cleaned = clean(resource_json, resources_map)
+        return [item for item in cleaned if item is not None] if isinstance(resource_json, list) else cleaned
+
+    return call
+
+
 def unknown_types(template: dict[str, Any]) -> set[str]:
     """The types in a template that nothing here would make."""
     return {resource["Type"] for resource in template["Resources"].values()} - set(parsing.get_model_map())
@@ -165,8 +146,10 @@ def install() -> None:
     parsing.get_model_list.cache_clear()
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
-    known = CloudFormationModel.__subclasses__() + _Addition.__subclasses__()
-    parsing.get_model_list = lambda: [model for model in known if model is not _Addition]
+    known = [model for model in CloudFormationModel.__subclasses__() if model is not Addition] + _ADDITIONS
+    parsing.get_model_list = lambda: known
+    parsing.clean_json = _without_no_value(parsing.clean_json)
+    bucket_resources.install()
     stepfunctions_models.stepfunctions_backends = stepfunctions_parser_backends
     StateMachine.create_from_cloudformation_json = _substituting(StateMachine.create_from_cloudformation_json.__func__)
     # `Ref` of a bus is its name; that of a permission is of no use to anybody.

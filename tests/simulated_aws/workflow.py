@@ -17,6 +17,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
+from moto.stepfunctions.exceptions import AWSError
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -26,7 +27,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 from werkzeug.exceptions import HTTPException
 
-from simulated_aws import emission, redrive
+from simulated_aws import accounts, emission, redrive, role_permissions
 
 LOG = logging.getLogger(__name__)
 
@@ -135,6 +136,25 @@ def _naming(start_execution: Any) -> Any:
     return call
 
 
+class AccessDenied(AWSError):
+    """The caller's role may not do this."""
+
+    TYPE = "AccessDeniedException"
+    STATUS = 400
+
+
+def _allowed(start_execution: Any) -> Any:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"""
+
+    def call(self: StepFunctionResponse) -> ActionResult:
+        caller, arn = accounts.caller(self.current_account), self._get_param("stateMachineArn")
+        if not role_permissions.caller_may(caller, "states:StartExecution", arn):
+            raise AccessDenied(f"User: {caller.arn} is not authorized to perform: states:StartExecution on resource: {arn}")
+        return start_execution(self)
+
+    return call
+
+
 def _unless_stopped(set_error: Any) -> Any:
     """A stop in the midst of a state makes moto's interpreter stumble; it has been stopped nevertheless, and not failed."""
 
@@ -160,5 +180,6 @@ def install() -> None:
     lambda_eval_utils._invoke_lambda_function = _invoke_function
     StepFunctionsParserBackend.start_execution = _naming(StepFunctionsParserBackend.start_execution)
     Environment.set_error = _unless_stopped(Environment.set_error)
+    StepFunctionResponse.start_execution = _allowed(StepFunctionResponse.start_execution)
     StepFunctionResponse.stop_execution = _stop_execution
     _install_status_changes()

@@ -112,6 +112,14 @@ class Simulation:
             }
         return boto3.client(service, **options, **keys)
 
+    def organization(self) -> Any:
+        """The hub's organization, made by whoever asks first."""
+        organizations = self.client("organizations")
+        try:
+            return organizations.create_organization(FeatureSet="ALL")["Organization"]
+        except organizations.exceptions.AlreadyInOrganizationException:
+            return organizations.describe_organization()["Organization"]
+
     def queue(self, account_id: str = HUB, admits: str | None = "events.amazonaws.com", **attributes: str) -> Queue:
         """A new queue whose policy admits a service, or nobody."""
         sqs = self.client("sqs", account_id)
@@ -152,7 +160,7 @@ def unique(prefix: str) -> str:
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """One simulated AWS for all tests; they keep apart by names."""
     folder = tmp_path_factory.mktemp("simulation")
-    process = start(folder, "--template", str(HERE / "stack" / "template.yaml"))
+    process = start(folder, "--template", str(HERE / "stack" / "template.yaml"), "--review-every", "1s")
     try:
         yield Simulation(wait_until_ready(process), folder)
     finally:

@@ -69,10 +69,32 @@ def test_opening_and_removing_an_image_are_told(simulation):
     )
     ec2.deregister_image(ImageId=image)
 
-    parameters = opened.next()["detail"]["requestParameters"]
-    assert parameters["launchPermission"] == {"add": {"items": [{"userId": MEMBER}]}}
-    assert shared.next()["detail"]["requestParameters"]["snapshotId"] == snapshot
+    added = {"add": {"items": [{"userId": MEMBER}]}}
+    parameters = {"imageId": image, "attributeType": "launchPermission", "launchPermission": added}
+    assert opened.next()["detail"]["requestParameters"] == parameters
+    # CloudTrail writes the flat form of a request as it writes the other.
+    parameters = {"snapshotId": snapshot, "attributeType": "CREATE_VOLUME_PERMISSION", "createVolumePermission": added}
+    assert shared.next()["detail"]["requestParameters"] == parameters
     assert closed.next()["detail"]["requestParameters"]["imageId"] == image
+
+
+def test_closing_and_disabling_an_image_are_told_with_the_role_that_did_it(simulation):
+    """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html"""
+    ec2, pattern = simulation.client("ec2", MEMBER), {"detail": {"eventName": [{"wildcard": "*Image*"}]}}
+    image, _ = register(ec2)
+    queue = simulation.queue(MEMBER)
+    simulation.rule(pattern, {"Arn": queue.arn}, account_id=MEMBER)
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Remove": [{"Group": "all"}, {"UserId": HUB}]})
+    ec2.disable_image(ImageId=image)
+    ec2.enable_image(ImageId=image)
+    events = {event["detail"]["eventName"]: event["detail"] for event in (queue.next() for _ in range(3))}
+    assert events["ModifyImageAttribute"]["requestParameters"]["launchPermission"] == {
+        "remove": {"items": [{"group": "all"}, {"userId": HUB}]}
+    }
+    assert events["DisableImage"]["requestParameters"] == events["EnableImage"]["requestParameters"] == {"imageId": image}
+    for event in events.values():
+        assert event["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == f"arn:aws:iam::{MEMBER}:role/tester"
+        assert event["responseElements"]["_return"] is True
 
 
 def test_a_call_that_fails_is_told_with_its_error(simulation):
@@ -97,3 +119,5 @@ def test_a_new_key_policy_is_told(simulation):
     assert event["source"] == "aws.kms"
     assert event["detail"]["eventSource"] == "kms.amazonaws.com"
     assert event["detail"]["requestParameters"] == {"keyId": key, "policyName": "default", "policy": policy}
+    arn = f"arn:aws:kms:{REGION}:{HUB}:key/{key}"
+    assert event["detail"]["resources"] == [{"accountId": HUB, "type": "AWS::KMS::Key", "ARN": arn}]

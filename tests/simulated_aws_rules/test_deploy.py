@@ -38,6 +38,15 @@ def test_a_resource_whose_condition_is_false_is_not_made(simulation):
     assert "Mail" not in [resource["LogicalResourceId"] for resource in resources]
 
 
+def test_an_item_that_is_no_value_is_not_in_its_list(simulation):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"""
+    policy = simulation.client("iam").get_role_policy(RoleName="ami-share-appointments", PolicyName="start")
+    # moto writes a policy that came by CloudFormation as Python does.
+    document = str(policy["PolicyDocument"])
+    assert document.count("'Effect'") == 2, document
+    assert "None" not in document, document
+
+
 def test_policies_and_subscriptions_that_moto_skips_are_there(simulation):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html"""
     bus = simulation.client("events").describe_event_bus(Name=simulation.outputs["BusName"])
@@ -63,10 +72,10 @@ def test_the_definition_of_the_workflow_has_its_substitutions(simulation):
 def test_a_resource_type_that_nothing_makes_is_an_error_and_not_silence(tmp_path):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html"""
     path = tmp_path / "template.yaml"
-    path.write_text(yaml.dump({"Resources": {"X": {"Type": "AWS::Scheduler::Schedule", "Properties": {}}}}))
+    path.write_text(yaml.dump({"Resources": {"X": {"Type": "AWS::QLDB::Ledger", "Properties": {}}}}))
     status, said = run(tmp_path, "--template", str(path))
     assert status == 1
-    assert "cannot make AWS::Scheduler::Schedule" in said
+    assert "cannot make AWS::QLDB::Ledger" in said
 
 
 def test_a_function_without_a_binary_is_an_error(tmp_path):

@@ -25,6 +25,11 @@ TAGGED = {
         {"source": [{"anything-but": ["aws.ec2", "aws.kms"]}]},
         {"source": [{"anything-but": {"prefix": "com."}}]},
         {"source": [{"anything-but": {"suffix": [".ec2", ".kms"]}}]},
+        {"source": [{"anything-but": {"wildcard": "*.ec2*"}}]},
+        {"source": [{"anything-but": {"wildcard": ["*/ec2", "kms*"]}}]},
+        {"source": [{"anything-but": {"equals-ignore-case": ["aws.ec2", "aws.kms"]}}]},
+        {"detail": {"missing": [{"anything-but": ["x"]}, {"exists": False}]}},
+        {"detail": {"$or": [{"missing": [{"exists": False}]}, {"version": [4]}]}},
         {"detail": {"changed-tag-keys": [{"prefix": "ami-share:with"}]}},
         {"detail": {"version": [{"numeric": [">", 0, "<=", 3]}]}},
         {"detail": {"version": [3]}},
@@ -54,6 +59,10 @@ def test_a_pattern_that_every_field_satisfies_matches(pattern):
         {"source": [{"wildcard": "aws.\\*"}]},
         {"source": [{"anything-but": ["aws.tag", "aws.kms"]}]},
         {"source": [{"anything-but": {"prefix": "aws."}}]},
+        {"source": [{"anything-but": {"suffix": [".ec2", ".tag"]}}]},
+        {"source": [{"anything-but": {"wildcard": ["*/ec2", "aws.t*"]}}]},
+        {"source": [{"anything-but": {"equals-ignore-case": "AWS.TAG"}}]},
+        {"detail": {"$or": [{"version": [{"exists": False}]}, {"version": [{"anything-but": [3, 4]}]}]}},
         {"detail": {"changed-tag-keys": [{"prefix": "with"}]}},
         {"detail": {"version": [{"numeric": [">", 3]}]}},
         {"detail": {"version": ["3"]}},
@@ -74,5 +83,6 @@ def test_a_pattern_that_some_field_does_not_satisfy_does_not_match(pattern):
 
 def test_a_rule_with_an_unknown_operator_is_refused(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html lists them all."""
-    with pytest.raises(ClientError, match="InvalidEventPatternException"):
-        simulation.rule({"detail": {"$or": [{"source": [{"regex": ".*"}]}]}})
+    for wrong in ({"regex": ".*"}, {"anything-but": {"exists": True}}, {"exists": "no"}, {"anything-but": []}):
+        with pytest.raises(ClientError, match="InvalidEventPatternException"):
+            simulation.rule({"detail": {"$or": [{"source": [wrong]}]}})

@@ -24,13 +24,21 @@ PSEUDO_PARAMETERS = {
 
 # The rules that let each event through, by the end of their logical ids.
 LET_THROUGH = {
-    "ami-state-change-available.json": ["ImageAvailable"],
+    "ami-state-change-available.json": ["ImageStateChanged"],
+    "ami-state-change-deregistered.json": ["ImageStateChanged"],
+    "ami-state-change-disabled.json": ["ImageStateChanged"],
     "tag-change-image.json": ["ImageTagged"],
     "tag-change-status-only.json": [],
     "cloudtrail-create-image.json": ["ImageMade"],
     "cloudtrail-copy-image.json": ["ImageMade"],
     "cloudtrail-register-image.json": ["ImageMade"],
+    "cloudtrail-modify-image-attribute.json": ["ImagePermissionsChanged"],
+    "cloudtrail-modify-snapshot-attribute.json": ["SnapshotPermissionsChanged"],
+    "cloudtrail-put-key-policy.json": ["KeyPolicyChanged"],
+    "cloudtrail-move-account.json": ["OrganizationChanged"],
+    "cloudtrail-account-joined.json": ["OrganizationChanged"],
     "step-functions-execution-failed.json": ["WorkflowFailed"],
+    "step-functions-review-failed.json": ["ReviewFailed"],
 }
 
 
@@ -56,7 +64,7 @@ def patterns():
     return {
         logical_id: substituted(resource["Properties"]["EventPattern"])
         for logical_id, resource in resources.items()
-        if resource["Type"] == "AWS::Events::Rule"
+        if resource["Type"] == "AWS::Events::Rule" and "EventPattern" in resource["Properties"]
     }
 
 

@@ -155,3 +155,24 @@ def test_resetting_closes_an_image(aws):
     aws.share(image, UserId=aws.stranger())
     aws.ec2().reset_image_attribute(ImageId=image, Attribute="launchPermission")
     assert permissions_of(aws, image) == []
+
+
+def test_a_public_image_is_closed_again_and_what_is_not_there_can_be_removed(aws):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html"""
+    image, account = aws.image(), aws.stranger()
+    modify(aws, image, LaunchPermission={"Add": [{"Group": "all"}, {"UserId": account}]})
+    assert permissions_of(aws, image) == [{"Group": "all"}, {"UserId": account}]
+    assert aws.describe_image(image)["Public"] is True
+    modify(aws, image, LaunchPermission={"Remove": [{"Group": "all"}, {"UserId": "123456789012"}]})
+    assert permissions_of(aws, image) == [{"UserId": account}]
+    assert aws.describe_image(image)["Public"] is False
+
+
+def test_an_image_that_was_deregistered_is_unavailable(aws):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.Unavailable)"""
+    image = aws.image()
+    aws.ec2().deregister_image(ImageId=image)
+    look = {"ImageId": image, "Attribute": "launchPermission"}
+    assert error_of(aws.ec2().describe_image_attribute, **look) == "InvalidAMIID.Unavailable"
+    removal = {"LaunchPermission": {"Remove": [{"UserId": "123456789012"}]}}
+    assert error_of(modify, aws, image, **removal) == "InvalidAMIID.Unavailable"

@@ -65,7 +65,7 @@ def test_a_bus_that_the_senders_own_account_does_not_have_swallows_the_event(sim
 def test_an_organization_may_be_admitted_as_a_whole(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutPermission.html"""
     organizations = simulation.client("organizations")
-    organization = organizations.create_organization(FeatureSet="ALL")["Organization"]["Id"]
+    organization = simulation.organization()["Id"]
     status = organizations.create_account(AccountName="member", Email="m@example.com")["CreateAccountStatus"]
     condition = {"Type": "StringEquals", "Key": "aws:PrincipalOrgID", "Value": organization}
     _, arn = bus_of(simulation, status["AccountId"], Principal="*", Condition=condition)

@@ -82,9 +82,25 @@ def test_filters_narrow_the_images(aws):
         ("block-device-mapping.snapshot-id", aws.snapshot_of(encrypted)["SnapshotId"], {encrypted}),
         ("block-device-mapping.encrypted", "false", {plain}),
         ("state", "available", {plain, encrypted}),
+        ("image-id", plain, {plain}),
+        ("is-public", "true", set()),
     ]
     for name, value, found in wanted:
         assert ids_of(aws.ec2().describe_images(Filters=[{"Name": name, "Values": [value]}])) == found
+
+
+def test_filtered_images_come_in_pages_too_and_disabled_ones_only_when_asked_for(aws):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html (IncludeDisabled)"""
+    first, other, second = aws.image(), aws.image(), aws.image()
+    for image, key in ((first, "ami-share:with"), (other, "Name"), (second, "ami-share:status")):
+        aws.ec2().create_tags(Resources=[image], Tags=[{"Key": key, "Value": "x"}])
+    managed = {"Owners": ["self"], "Filters": [{"Name": "tag-key", "Values": ["ami-share:*"]}]}
+    pages = aws.ec2().get_paginator("describe_images").paginate(**managed, PaginationConfig={"PageSize": 1})
+    assert [[one["ImageId"] for one in page["Images"]] for page in pages] == [[first], [second]]
+    aws.ec2().disable_image(ImageId=first)
+    assert ids_of(aws.ec2().describe_images(**managed)) == {second}
+    assert ids_of(aws.ec2().describe_images(**managed, IncludeDisabled=True)) == {first, second}
+    assert ids_of(aws.ec2().describe_images(ImageIds=[first])) == {first}
 
 
 def test_the_owners_tags_are_not_seen_by_others_but_for_shared_tags(aws):

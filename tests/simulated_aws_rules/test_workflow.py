@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from running import eventually
@@ -133,6 +134,24 @@ def test_the_start_and_the_end_of_an_execution_are_told(simulation, detail, stat
     else:
         assert ended["detail"]["error"] == "Caught"
         assert ended["detail"]["output"] is None
+
+
+def test_a_role_needs_the_right_to_start_an_execution(simulation):
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"""
+    iam, name, workflow = simulation.client("iam"), f"starter-{uuid.uuid4().hex}", simulation.outputs["WorkflowArn"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument='{"Statement": []}')["Role"]["Arn"]
+    session = simulation.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    starter = boto3.client(
+        "stepfunctions", endpoint_url=simulation.endpoint_url, region_name="us-east-1",
+        aws_access_key_id=session["AccessKeyId"], aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )  # fmt: skip
+    with pytest.raises(ClientError, match="AccessDenied"):
+        starter.start_execution(stateMachineArn=workflow)
+    starts = {"Effect": "Allow", "Action": "states:StartExecution", "Resource": workflow}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [starts]})
+    iam.put_role_policy(RoleName=name, PolicyName="start", PolicyDocument=policy)
+    assert starter.start_execution(stateMachineArn=workflow)["executionArn"]
 
 
 def test_an_execution_that_is_stopped_is_aborted_with_the_reason(simulation):
