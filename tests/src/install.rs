@@ -1,4 +1,4 @@
-//! Installs what the simulated AWS needs, pinned, into a virtual environment under `target/`, once.
+//! Installs what Python needs, pinned, into virtual environments under `target/`, each once.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,13 +11,18 @@ use anyhow::{Context, Result, bail};
 use crate::progress::say;
 use crate::{child, workspace};
 
-/// The Python of the virtual environment, which is made first if it is not there. Another process that
-/// installs at the same time is waited for.
+/// The Python of the simulated AWS.
 pub fn python() -> Result<PathBuf> {
-    let requirements = workspace::file("tests/simulated_aws/requirements.txt");
+    python_for("simulated-aws", "tests/simulated_aws/requirements.txt")
+}
+
+/// The Python of a virtual environment in a folder of `target`, with what the file of requirements pins. It is
+/// made first if it is not there; another process that installs at the same time is waited for.
+pub fn python_for(folder: &str, requirements: &str) -> Result<PathBuf> {
+    let requirements = workspace::file(requirements);
     let pins = fs::read_to_string(&requirements).context("reading the pinned requirements")?;
-    let folder = workspace::target().join("simulated-aws");
-    fs::create_dir_all(&folder).context("making target/simulated-aws")?;
+    let folder = workspace::target().join(folder);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let environment = folder.join(format!("venv-{}", short_hash(&pins)));
     let python = environment.join("bin/python");
     let finished = environment.join("installed");
@@ -31,7 +36,7 @@ pub fn python() -> Result<PathBuf> {
 }
 
 fn install(environment: &Path, python: &Path, requirements: &Path) -> Result<()> {
-    say("installing the simulated AWS under target/ (first run only, about a minute)");
+    say(format!("installing Python packages in {} (first run only)", environment.display()));
     let started = Instant::now();
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment), "python3 -m venv")?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];

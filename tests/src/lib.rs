@@ -3,6 +3,7 @@
 //! [`install`] brings the Python side, [`functions`] the functions' binaries, [`stack`] starts and stops both,
 //! [`world`] acts on it as a client would. Nothing here knows what ami-share decides.
 
+pub mod browser;
 pub mod child;
 pub mod demo;
 pub mod functions;

@@ -19,6 +19,10 @@ pub struct Options {
     pub port: Option<u16>,
     /// Parameters of the stack, as `Name=Value`.
     pub parameters: Vec<String>,
+    /// How often recurring schedules fire, like `10s`; as template.yaml says when `None`.
+    pub review_every: Option<String>,
+    /// Environment variables of the simulated AWS, which its modules name.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A simulated AWS with the stack deployed in the hub account.
@@ -50,6 +54,10 @@ impl Stack {
         for parameter in &options.parameters {
             command.args(["--parameter", parameter]);
         }
+        if let Some(pace) = &options.review_every {
+            command.args(["--review-every", pace]);
+        }
+        command.envs(options.environment.iter().cloned());
         command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("starting the simulated AWS")?;

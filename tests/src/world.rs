@@ -1,9 +1,15 @@
 //! Acts on the simulated AWS as its users would: the hub's platform team, and the people of other accounts.
 
+mod appointments;
+mod by_hand;
+mod drift;
 mod images;
+pub mod interruptions;
 mod keys;
+mod membership;
 mod notices;
 mod organization;
+pub mod review;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -47,6 +53,10 @@ pub struct Account {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// Step Functions in it.
     pub sfn: aws_sdk_sfn::Client,
+    /// EventBridge Scheduler in it.
+    pub scheduler: aws_sdk_scheduler::Client,
+    /// S3 in it.
+    pub s3: aws_sdk_s3::Client,
     config: SdkConfig,
     inputs: Arc<Mutex<BTreeMap<String, String>>>,
 }
@@ -93,6 +103,11 @@ impl Account {
             sns: aws_sdk_sns::Client::new(&config),
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             sfn: aws_sdk_sfn::Client::new(&config),
+            scheduler: aws_sdk_scheduler::Client::new(&config),
+            // The simulated AWS has no domain of its own for each bucket.
+            s3: aws_sdk_s3::Client::from_conf(
+                aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build(),
+            ),
             config,
             inputs: Arc::default(),
         }

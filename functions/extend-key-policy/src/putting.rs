@@ -16,8 +16,8 @@ use ami_share_lambda::Failure;
 
 /// What came of putting.
 pub(crate) enum PutResult {
-    /// The policy admits `admitted`; KMS did not take `rejected`.
-    Accepted { admitted: BTreeSet<KeyPrincipal>, rejected: Vec<LeftOut> },
+    /// The policy admits `admitted`; KMS did not take `rejected`. The last put is known to AWS as `request_id`.
+    Accepted { admitted: BTreeSet<KeyPrincipal>, rejected: Vec<LeftOut>, request_id: Option<String> },
     /// KMS takes no change of this policy at all; the old one stands.
     Broken(Refusal),
 }
@@ -31,27 +31,38 @@ pub(crate) struct Putting<'a> {
 }
 
 impl Putting<'_> {
-    /// Puts `document`, which admits `added` besides those admitted already.
-    pub(crate) async fn put(&self, document: &str, added: &[KeyPrincipal]) -> Result<PutResult, Failure> {
-        let live = key_plan::admitted(self.policy, self.key.partition());
-        let Put::Rejected(message) = self.put_once(document).await? else {
-            let admitted = live.into_iter().chain(added.iter().cloned()).collect();
-            return Ok(PutResult::Accepted { admitted, rejected: Vec::new() });
+    /// Puts `document`, which admits `staying` and, newly, `added`.
+    pub(crate) async fn put(
+        &self,
+        document: &str,
+        staying: &BTreeSet<KeyPrincipal>,
+        added: &[KeyPrincipal],
+    ) -> Result<PutResult, Failure> {
+        let message = match self.put_once(document).await? {
+            Put::Accepted { request_id } => {
+                let admitted = staying.iter().chain(added).cloned().collect();
+                return Ok(PutResult::Accepted { admitted, rejected: Vec::new(), request_id });
+            }
+            Put::Rejected(message) => message,
         };
         if !dangling_principals(self.policy).is_empty() {
             return Ok(PutResult::Broken(refuse_broken(self.key, self.policy, &message)));
         }
+        let staying: Vec<KeyPrincipal> = staying.iter().cloned().collect();
         // Is it a newcomer that KMS does not take, or does the policy not even go back as it was?
-        let live: Vec<KeyPrincipal> = live.into_iter().collect();
-        match self.put_once(&self.document(&live)).await? {
-            Put::Accepted => self.isolate(live, added.to_vec(), None).await,
+        let doubt = match added {
+            [] => Some(message),
+            _ => match self.put_once(&self.document(&staying)).await? {
+                Put::Accepted { .. } => None,
+                Put::Rejected(message) => Some(message),
+            },
+        };
+        match doubt {
+            None => self.isolate(staying, added.to_vec(), None).await,
             // Then one of ours may have gone since (a closed account): all of them are suspects. While the
             // halves are tried, good ones among them are shut out for a second or two; the alternative is
             // a policy that can never be changed again.
-            Put::Rejected(message) => {
-                let suspects = live.into_iter().chain(added.iter().cloned()).collect();
-                self.isolate(Vec::new(), suspects, Some(message)).await
-            }
+            Some(message) => self.isolate(Vec::new(), [&staying, added].concat(), Some(message)).await,
         }
     }
 
@@ -64,11 +75,15 @@ impl Putting<'_> {
         doubt: Option<String>,
     ) -> Result<PutResult, Failure> {
         let mut isolation = Isolation::new(suspects);
+        let mut last_request = None;
         isolation.answer(false);
         while let Some(group) = isolation.next_group() {
             let principals = [&sure, isolation.accepted(), group].concat();
             let put = self.put_once(&self.document(&principals)).await?;
-            isolation.answer(put == Put::Accepted);
+            isolation.answer(matches!(put, Put::Accepted { .. }));
+            if let Put::Accepted { request_id } = put {
+                last_request = request_id;
+            }
         }
         let (accepted, rejected) = isolation.finish();
         match doubt {
@@ -78,6 +93,7 @@ impl Putting<'_> {
             _ => Ok(PutResult::Accepted {
                 admitted: sure.into_iter().chain(accepted).collect(),
                 rejected: rejected.iter().map(|principal| left_out(self.key, principal)).collect(),
+                request_id: last_request,
             }),
         }
     }

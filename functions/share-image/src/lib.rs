@@ -1,24 +1,27 @@
-//! `share-image`: opens an image's snapshots and launch permissions to the targets that its keys admit.
+//! `share-image`: opens an image and its snapshots to the targets that its keys admit, and closes them to
+//! those whom ami-share gave them to and nobody wants any more.
 //!
 //! Takes the image's turn; does nothing when a later intent has taken over; writes into the ledger what it is
-//! about to give before it gives it. It only adds, and never `all`.
+//! about to give before it gives it. It never adds `all`, and removes nothing that is not ours by the ledger.
+
+mod changing;
+mod request;
 
 use std::collections::BTreeSet;
 
-use ami_share_aws::error::{AwsError, Fault};
-use ami_share_aws::ledger::LedgerReader;
-use ami_share_aws::permissions::{PermissionReader, RejectedPermission};
+use ami_share_aws::ledger::{LedgerReader, LedgerWriter};
+use ami_share_aws::permissions::PermissionReader;
 use ami_share_aws::turns::{Turn, Turns};
-use ami_share_domain::image_plan::{self, ImagePlan, ImageStep};
+use ami_share_domain::ids::{AccountId, SnapshotId};
+use ami_share_domain::image_plan::{self, ImagePlan, ObservedImage, Wanted};
 use ami_share_domain::ledger::ImageLedger;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Given, ImageRequest, LaunchPermission, Share, Target};
+use ami_share_domain::share::{Given, ImageRequest, Share, Target};
+use ami_share_domain::usage::UsageQuestion;
 use ami_share_lambda::{Clients, Environment, Failure, Function};
-use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
-/// Snapshots that are opened at the same time.
-const CONCURRENT_WRITES: usize = 4;
+use crate::changing::Changing;
+use crate::request::{given, keys_to_retract, overtaken, refusals, refuse_all};
 
 /// The function.
 pub struct ShareImage {
@@ -27,7 +30,16 @@ pub struct ShareImage {
     turns: Turns,
     clients: Clients,
     table: String,
+    hub: AccountId,
     target_limit: usize,
+    makes_private: bool,
+    warns_if_in_use: bool,
+}
+
+/// An image as it is, and what the ledger says of it.
+struct Observed {
+    image: ObservedImage,
+    ledger: ImageLedger,
 }
 
 impl Function for ShareImage {
@@ -42,7 +54,10 @@ impl Function for ShareImage {
             turns: clients.turns(&table),
             clients: clients.clone(),
             table,
+            hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
             target_limit: environment.parsed("MAX_TARGETS_PER_IMAGE", str::parse)?,
+            makes_private: environment.parsed("MAKE_PUBLIC_IMAGES_PRIVATE", str::parse)?,
+            warns_if_in_use: environment.parsed("WARN_IF_IN_USE", str::parse)?,
         })
     }
 
@@ -51,7 +66,7 @@ impl Function for ShareImage {
             return self.dry_run(request).await;
         }
         let turn = self.turns.of_image(&request.share.image.id, invocation).await?;
-        let given = self.give(request, &turn).await;
+        let given = self.settle(request, &turn, invocation).await;
         turn.release().await;
         given
     }
@@ -61,153 +76,104 @@ impl ShareImage {
     /// What would be done; `shared` are those that would have access then.
     async fn dry_run(&self, request: ImageRequest) -> Result<Given, Failure> {
         let (mut admitted, mut refused) = request.admitted();
-        let Some(plan) = self.plan(&request.share, &admitted).await? else {
-            return Ok(given(&request, &[], refused, true));
-        };
+        let observed = self.observe(&request.share).await?;
+        let plan = self.plan(&request.share, &admitted, &observed);
         refused.extend(refuse_all(&mut admitted, &plan));
-        let steps = plan.steps.iter().map(ToString::to_string).collect();
-        Ok(Given { plan: steps, ..given(&request, &admitted, refused, false) })
+        Ok(Given {
+            plan: plan.steps().map(ToString::to_string).collect(),
+            retract: keys_to_retract(&request),
+            ..given(&request, &admitted, refused)
+        })
     }
 
-    async fn give(&self, request: ImageRequest, turn: &Turn) -> Result<Given, Failure> {
+    /// Makes the image what the share says, and writes down what came of it.
+    async fn settle(&self, request: ImageRequest, turn: &Turn, invocation: &str) -> Result<Given, Failure> {
         let share = &request.share;
-        let mut ledger = self.ledger.image(&share.image.id).await?;
-        if ledger.supersedes(share) {
+        let mut observed = self.observe(share).await?;
+        if observed.ledger.supersedes(share) {
             tracing::info!(image = %share.image.id, intent = share.intent, "a later intent has taken over");
-            return Ok(given(&request, &[], Vec::new(), true));
+            return Ok(overtaken(&request));
         }
-        let (admitted, mut refused) = request.admitted();
-        let Some(plan) = self.plan(share, &admitted).await? else {
-            tracing::info!(image = %share.image.id, "the image is gone");
-            return Ok(given(&request, &[], Vec::new(), true));
-        };
-        let mut shared = admitted;
+        if observed.image.is_gone && share.ending.is_none() {
+            tracing::info!(image = %share.image.id, "the image is gone; its event `deregistered` ends the shares");
+            return Ok(overtaken(&request));
+        }
+        let (mut shared, mut refused) = request.admitted();
+        let plan = self.plan(share, &shared, &observed);
         refused.extend(refuse_all(&mut shared, &plan));
-        let rejected = self.apply(share, &shared, &plan, &mut ledger, turn).await?;
+        let restored = request.restored(&shared, &observed.image, &observed.ledger);
+        let unmanaged = image_plan::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
+        let usage_report = self.ask_for_usage(share, &observed.ledger).await;
+        let changing = Changing {
+            request: &request,
+            turn,
+            permissions: self.clients.permission_writer(),
+            ledger: self.writer(),
+            invocation,
+        };
+        let leaving = observed.ledger.leaving(share);
+        changing.write_ahead(&shared, &plan, &mut observed).await?;
+        let rejected = changing.apply(&plan).await?;
         refused.extend(refusals(&mut shared, &rejected));
-        let given = given(&request, &shared, refused, false);
-        self.record(&given, &ledger).await?;
-        tracing::info!(image = %share.image.id, shared = given.shared.len(), refused = given.refused.len(), steps = plan.steps.len(), "shared");
+        let still_open: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.permission.name()).collect();
+        let given = Given {
+            withdrawn: leaving.into_iter().filter(|target| !still_open.contains(target.as_str())).collect(),
+            restored,
+            made_private: changing.made_private(&plan),
+            unmanaged,
+            retract: keys_to_retract(&request),
+            usage_report,
+            ..given(&request, &shared, refused)
+        };
+        self.record(&given, &observed.ledger).await?;
+        tracing::info!(image = %share.image.id, shared = given.shared.len(), withdrawn = given.withdrawn.len(), restored = given.restored.len(), unmanaged = given.unmanaged.len(), refused = given.refused.len(), steps = plan.steps().count(), "settled");
         Ok(given)
     }
 
-    /// What is lacking; `None` when the image is gone.
-    async fn plan(&self, share: &Share, targets: &[&Target]) -> Result<Option<ImagePlan>, Failure> {
-        if targets.is_empty() {
-            return Ok(Some(ImagePlan::default()));
+    /// The permissions of an image of another account can be neither read nor set: nothing of it is ours.
+    async fn observe(&self, share: &Share) -> Result<Observed, Failure> {
+        let ledger = self.ledger.image(&share.image.id).await?;
+        if share.image.owner != self.hub {
+            return Ok(Observed { image: ObservedImage::default(), ledger });
         }
-        match self.permissions.observe(&share.image.id, &share.snapshots).await {
-            Ok(observed) => {
-                Ok(Some(image_plan::open(&observed, targets, &share.snapshots, self.target_limit)))
-            }
-            Err(error) if error.fault() == Fault::Missing => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let snapshots: BTreeSet<SnapshotId> =
+            share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect();
+        let image = self.permissions.observe(&share.image.id, &snapshots).await?;
+        Ok(Observed { image, ledger })
     }
 
-    /// Writes down what is about to be given, then gives it: all snapshots before the image.
-    async fn apply(
-        &self,
-        share: &Share,
-        targets: &[&Target],
-        plan: &ImagePlan,
-        ledger: &mut ImageLedger,
-        turn: &Turn,
-    ) -> Result<Vec<RejectedPermission>, Failure> {
-        let added = plan.launch_permissions();
-        let writer = self.clients.ledger_writer(&self.table);
-        let rows = ledger.rows_before(
-            share,
+    fn plan(&self, share: &Share, targets: &[&Target], observed: &Observed) -> ImagePlan {
+        let wanted = Wanted {
             targets,
-            |target| added.contains(&target.launch_permission()),
-            Timestamp::now(),
-        );
-        writer.write_shares(&share.image.id, &rows, &[]).await?;
-        // While we have the turn nobody else writes these rows: what was just written need not be read again.
-        ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
-        let (snapshots, image): (Vec<_>, Vec<_>) =
-            plan.steps.iter().cloned().partition(|step| matches!(step, ImageStep::OpenSnapshot { .. }));
-        let mut rejected = self.take_all(share, snapshots, turn).await?;
-        // Whom EC2 did not take for a snapshot gets no half of a share.
-        let image =
-            image.into_iter().filter_map(|step| step.without(&rejected_permissions(&rejected))).collect();
-        rejected.extend(self.take_all(share, image, turn).await?);
-        Ok(rejected)
+            snapshots: &share.snapshots,
+            leaving: &observed.ledger.leaving(share),
+            leaving_snapshots: &observed.ledger.leaving_snapshots(share),
+            limit: self.target_limit,
+            makes_private: self.makes_private,
+        };
+        image_plan::plan(&observed.image, &wanted)
     }
 
-    async fn take_all(
-        &self,
-        share: &Share,
-        steps: Vec<ImageStep>,
-        turn: &Turn,
-    ) -> Result<Vec<RejectedPermission>, Failure> {
-        let taken =
-            stream::iter(&steps).map(|step| self.take(share, step, turn)).buffer_unordered(CONCURRENT_WRITES);
-        Ok(taken.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
-    }
-
-    async fn take(
-        &self,
-        share: &Share,
-        step: &ImageStep,
-        turn: &Turn,
-    ) -> Result<Vec<RejectedPermission>, AwsError> {
-        let image = &share.image.id;
-        turn.renew().await?;
-        if let ImageStep::OpenSnapshot { snapshot, accounts } = step {
-            self.clients.ledger_writer(&self.table).add_snapshot_accounts(image, snapshot, accounts).await?;
+    /// Asks AWS, where the stack wants it, whether those who are about to lose access still use the image. The
+    /// answer comes later, and nothing waits for it here; that it cannot be asked for stops no withdrawal.
+    async fn ask_for_usage(&self, share: &Share, ledger: &ImageLedger) -> Option<UsageQuestion> {
+        let is_losing = !ledger.leaving(share).is_empty();
+        if !(self.warns_if_in_use && is_losing) {
+            return None;
         }
-        self.clients.permission_writer().apply(image, step).await
+        let accounts: Vec<AccountId> = ledger.losing_accounts(share).into_iter().collect();
+        let asked = self.clients.usage_report_writer().ask(&share.image.id, &accounts).await;
+        let report_id =
+            asked.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten()?;
+        Some(UsageQuestion { report_id, accounts })
     }
 
     async fn record(&self, given: &Given, ledger: &ImageLedger) -> Result<(), Failure> {
         let (rows, gone) = ledger.rows_after(given, Timestamp::now());
-        let writer = self.clients.ledger_writer(&self.table);
-        Ok(writer.write_shares(&given.share.image.id, &rows, &gone).await?)
+        Ok(self.writer().write_shares(&given.share.image.id, &rows, &gone).await?)
     }
-}
 
-/// Takes everybody out of `shared` when the plan refuses to do anything.
-fn refuse_all(shared: &mut Vec<&Target>, plan: &ImagePlan) -> Vec<Refusal> {
-    let Some(refusal) = &plan.refused else { return Vec::new() };
-    shared.drain(..).map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() }).collect()
-}
-
-fn rejected_permissions(rejected: &[RejectedPermission]) -> BTreeSet<LaunchPermission> {
-    rejected.iter().map(|rejected| rejected.permission.clone()).collect()
-}
-
-/// Takes those that EC2 rejected out of `shared`, and says why.
-fn refusals(shared: &mut Vec<&Target>, rejected: &[RejectedPermission]) -> Vec<Refusal> {
-    let mut refused = Vec::new();
-    let mut seen = BTreeSet::new();
-    for RejectedPermission { permission, message } in
-        rejected.iter().filter(|rejected| seen.insert(&rejected.permission))
-    {
-        let target = shared
-            .iter()
-            .position(|target| target.launch_permission() == *permission)
-            .map(|at| shared.remove(at));
-        let word = match (target, permission) {
-            (Some(target), _) => target.name().to_owned(),
-            (None, LaunchPermission::Account(id)) => id.to_string(),
-            (None, other) => other.to_string(),
-        };
-        let reason = format!("EC2 does not take {word}: {message}");
-        refused.push(Refusal::new(word, RefusalCode::RejectedByAws, reason));
-    }
-    refused
-}
-
-fn given(request: &ImageRequest, shared: &[&Target], refused: Vec<Refusal>, superseded: bool) -> Given {
-    let share = request.share.clone();
-    let refused =
-        if superseded { Vec::new() } else { share.refused.iter().cloned().chain(refused).collect() };
-    Given {
-        shared: shared.iter().map(|target| target.name().to_owned()).collect(),
-        share,
-        refused,
-        superseded,
-        plan: Vec::new(),
+    fn writer(&self) -> LedgerWriter {
+        self.clients.ledger_writer(&self.table)
     }
 }

@@ -8,6 +8,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
+use crate::executions::ExecutionStarter;
 use crate::identity::IdentityReader;
 use crate::images::{ImageReader, StatusWriter};
 use crate::keys::{KeyReader, KeyWriter};
@@ -15,7 +16,11 @@ use crate::ledger::{LedgerReader, LedgerWriter};
 use crate::notices::{Addresses, NoticeSender};
 use crate::organization::OrganizationReader;
 use crate::permissions::{PermissionReader, PermissionWriter};
+use crate::review_store::ReviewStore;
+use crate::schedules::{AppointmentWriter, Appointments};
+use crate::topic::Topic;
 use crate::turns::Turns;
+use crate::usage_reports::{UsageReportReader, UsageReportWriter};
 
 /// Tries for one call, the first included. Longer waits are the workflow's.
 const ATTEMPTS: u32 = 6;
@@ -23,6 +28,8 @@ const ATTEMPTS: u32 = 6;
 const PACED_ATTEMPTS: u32 = 10;
 /// One call with all its tries; shorter than a turn lasts.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The same for calls that the SDK holds back; nobody has a turn while they wait.
+const PACED_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Makes clients; a client costs next to nothing, the configuration behind it is shared.
 #[derive(Debug, Clone)]
@@ -67,6 +74,16 @@ impl Clients {
         Some(Self { config: self.config.to_builder().credentials_provider(credentials).build() })
     }
 
+    /// The same, at the pace that AWS allows: once a service throttles, the SDK slows down all calls of this
+    /// process to it, and finds by itself how fast it may go. For whoever reads very much, and has time.
+    /// Source: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
+    pub fn paced(&self) -> Self {
+        let timeouts = self.config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
+        let timeouts = timeouts.operation_timeout(PACED_CALL_TIMEOUT).build();
+        let config = self.config.to_builder().retry_config(self.paced_retries()).timeout_config(timeouts);
+        Self { config: config.build() }
+    }
+
     /// Reads images.
     pub fn image_reader(&self) -> ImageReader {
         ImageReader::new(self.ec2(), self.region())
@@ -100,9 +117,8 @@ impl Clients {
     /// Reads the organization, and keeps it for a while. AWS Organizations takes so few calls a second that
     /// the SDK must find the pace by itself.
     pub fn organization_reader(&self, keep_at_most: Duration) -> OrganizationReader {
-        let tries = self.config.retry_config().map_or(1, |retries| retries.max_attempts());
-        let paced = RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 });
-        let config = aws_sdk_organizations::config::Builder::from(&self.config).retry_config(paced).build();
+        let config = aws_sdk_organizations::config::Builder::from(&self.config);
+        let config = config.retry_config(self.paced_retries()).build();
         OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), keep_at_most)
     }
 
@@ -135,6 +151,51 @@ impl Clients {
         )
     }
 
+    /// Tells the subscribers of the topic with this ARN.
+    pub fn topic(&self, arn: &str) -> Topic {
+        Topic::new(aws_sdk_sns::Client::new(&self.config), arn.to_owned())
+    }
+
+    /// Makes, moves and deletes `appointments`.
+    pub fn appointment_writer(&self, appointments: Appointments) -> AppointmentWriter {
+        AppointmentWriter::new(aws_sdk_scheduler::Client::new(&self.config), appointments)
+    }
+
+    /// Starts executions of workflows.
+    pub fn execution_starter(&self) -> ExecutionStarter {
+        ExecutionStarter::new(aws_sdk_sfn::Client::new(&self.config))
+    }
+
+    /// Reads image usage reports.
+    pub fn usage_report_reader(&self) -> UsageReportReader {
+        UsageReportReader::new(self.ec2())
+    }
+
+    /// Asks for image usage reports.
+    pub fn usage_report_writer(&self) -> UsageReportWriter {
+        UsageReportWriter::new(self.ec2())
+    }
+
+    /// Keeps the documents of reviews in `bucket`.
+    pub fn review_store(&self, bucket: &str) -> ReviewStore {
+        let config = aws_sdk_s3::config::Builder::from(&self.config);
+        let config = config.force_path_style(self.is_elsewhere()).build();
+        ReviewStore::new(aws_sdk_s3::Client::from_conf(config), bucket.to_owned())
+    }
+
+    /// Whether AWS is reached at a host that is none of its own (`AWS_ENDPOINT_URL`; an `AWS_ENDPOINT_URL_S3`
+    /// cannot be seen from here). Such a host has no name for each bucket: the bucket goes into the path.
+    /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
+    fn is_elsewhere(&self) -> bool {
+        self.config.endpoint_url().is_some_and(|url| !is_of_aws(url))
+    }
+
+    /// One try stays one try.
+    fn paced_retries(&self) -> RetryConfig {
+        let tries = self.config.retry_config().map_or(1, RetryConfig::max_attempts);
+        RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 })
+    }
+
     fn ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.config)
     }
@@ -145,5 +206,44 @@ impl Clients {
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config)
+    }
+}
+
+/// Whether the host of `url` is one of AWS's, a VPC endpoint included.
+fn is_of_aws(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
+    [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|suffix| host.ends_with(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_of_aws_by_its_own_name_only() {
+        for url in [
+            "https://s3.eu-west-1.amazonaws.com",
+            "https://s3.cn-north-1.amazonaws.com.cn/",
+            "https://bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com:443",
+        ] {
+            assert!(is_of_aws(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1:5000",
+            "http://localhost:5000/s3.amazonaws.com",
+            "http://notamazonaws.com",
+            "https://s3.amazonaws.com.example.org",
+        ] {
+            assert!(!is_of_aws(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn paced_clients_try_more_often_but_never_where_one_try_was_asked_for() {
+        let of = |retries| Clients::of(SdkConfig::builder().retry_config(retries).build()).paced();
+        let tries = |clients: Clients| clients.config.retry_config().map(RetryConfig::max_attempts);
+        assert_eq!(tries(of(RetryConfig::standard())), Some(PACED_ATTEMPTS));
+        assert_eq!(tries(of(RetryConfig::disabled())), Some(1));
     }
 }

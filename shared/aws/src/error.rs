@@ -19,7 +19,7 @@ pub enum Fault {
     Missing,
     /// An item of the request is one that AWS does not accept: an unknown principal, a closed account.
     Rejected,
-    /// A condition on a write did not hold.
+    /// A condition on a write did not hold, or the name is taken.
     Condition,
     /// Anything else.
     Other,
@@ -37,7 +37,10 @@ impl Fault {
     /// By the error codes that the services document. Sources:
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>,
     /// <https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>,
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>,
+    /// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html>,
+    /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>,
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
     fn from_code(code: &str) -> Self {
         match code {
             "RequestLimitExceeded"
@@ -48,10 +51,12 @@ impl Fault {
             | "ProvisionedThroughputExceededException"
             | "RequestThrottled"
             | "SlowDown"
+            | "ExecutionLimitExceeded"
             | "EC2ThrottledException" => Self::Throttled,
             "InternalError"
             | "InternalFailure"
             | "InternalServerError"
+            | "InternalServerException"
             | "InternalException"
             | "ServiceException"
             | "ServiceUnavailable"
@@ -60,7 +65,9 @@ impl Fault {
             | "DependencyTimeoutException"
             | "ConcurrentModificationException"
             | "TransactionConflictException"
-            | "TransactionInProgressException" => Self::Transient,
+            | "TransactionInProgressException"
+            | "OperationAborted"
+            | "RequestTimeout" => Self::Transient,
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthorizationError" => {
                 Self::Denied
             }
@@ -70,6 +77,10 @@ impl Fault {
             | "NotFoundException"
             | "ResourceNotFoundException"
             | "NotFound"
+            | "NoSuchKey"
+            | "NoSuchBucket"
+            | "StateMachineDoesNotExist"
+            | "StateMachineDeleting"
             | "AWSOrganizationsNotInUseException" => Self::Missing,
             "MalformedPolicyDocumentException"
             | "InvalidAMIAttributeItemValue"
@@ -77,7 +88,12 @@ impl Fault {
             | "InvalidUserID.Malformed"
             | "InvalidUserId.Malformed"
             | "InvalidUserID.NotFound" => Self::Rejected,
-            "ConditionalCheckFailedException" | "TransactionCanceledException" => Self::Condition,
+            "ConditionalCheckFailedException"
+            | "TransactionCanceledException"
+            | "ConflictException"
+            | "ExecutionAlreadyExists" => Self::Condition,
+            // How EC2 names what it does not find, of whatever type.
+            code if code.ends_with(".NotFound") => Self::Missing,
             _ => Self::Other,
         }
     }

@@ -4,12 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use ami_share_domain::share::Image;
-use ami_share_domain::share_tags::STATUS;
+use ami_share_domain::share_tags::{PREFIX, STATUS};
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{ImageState, Tag};
+use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder;
+use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState, Tag};
 use jiff::Timestamp;
 
 use crate::error::{AwsError, Explain, Fault, lacks};
+
+const DESCRIBE_IMAGES: &str = "ec2:DescribeImages";
+
+/// Images of one page. AWS advises against asking for all at once.
+/// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
+const PAGE: i32 = 100;
+
+/// Values of a filter in one call. AWS takes 200 (recalled; the limit is of the whole request).
+/// Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
+const FILTER_VALUES: usize = 100;
 
 /// An image as EC2 describes it.
 #[derive(Debug, Clone)]
@@ -39,41 +50,20 @@ impl ImageReader {
         Self { client, region }
     }
 
-    /// The image, or `None` when it does not exist (any more).
+    /// The image, or `None` when it does not exist (any more). A disabled one exists. AWS says that disabled
+    /// images are left out by default, and not whether that holds for one that is named; so they are asked for.
+    /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
     ///
     /// # Errors
     /// When `ec2:DescribeImages` fails, or answers what makes no sense.
     pub async fn image(&self, id: &ImageId) -> Result<Option<FoundImage>, AwsError> {
-        const CALL: &str = "ec2:DescribeImages";
         let seen_at = Timestamp::now();
-        let answer = self.client.describe_images().image_ids(id.as_str()).send().await.explain(CALL, id);
-        let answer = match answer {
+        let request = self.client.describe_images().image_ids(id.as_str()).include_disabled(true);
+        let answer = match request.send().await.explain(DESCRIBE_IMAGES, id) {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
             answer => answer?,
         };
-        let Some(found) = answer.images().first() else { return Ok(None) };
-        let tags = tag_map(found.tags());
-        let owner = found
-            .owner_id()
-            .and_then(|owner| owner.parse().ok())
-            .ok_or_else(|| lacks(CALL, id, "no owner"))?;
-        let snapshots = found.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
-        let snapshots = snapshots.map(str::parse).collect::<Result<BTreeSet<SnapshotId>, _>>();
-        let snapshots = snapshots.map_err(|bad| lacks(CALL, id, bad.to_string()))?;
-        Ok(Some(FoundImage {
-            image: Image {
-                id: id.clone(),
-                name: found.name().unwrap_or_default().to_owned(),
-                region: self.region.clone(),
-                owner,
-                seen_at,
-                status: tags.get(STATUS).cloned(),
-            },
-            is_available: found.state() == Some(&ImageState::Available),
-            state: found.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
-            tags,
-            snapshots: snapshots.into_iter().collect(),
-        }))
+        answer.images().first().map(|image| self.found_image(image, seen_at)).transpose()
     }
 
     /// The keys that the snapshots are encrypted with, each once; none for unencrypted ones.
@@ -94,6 +84,89 @@ impl ImageReader {
             self.client.describe_snapshots().set_snapshot_ids(Some(ids)).send().await.explain(CALL, image)?;
         let keys = answer.snapshots().iter().filter_map(|snapshot| snapshot.kms_key_id());
         keys.map(|key| key.parse().map_err(|bad| lacks(CALL, image, format!("{bad}")))).collect()
+    }
+
+    /// One page of our images that carry a tag of ours, disabled ones included, and the token of the next page.
+    /// A page may be short, or empty, and still have a next one.
+    /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination>
+    ///
+    /// # Errors
+    /// When `ec2:DescribeImages` fails, or answers what makes no sense.
+    pub async fn managed_page(
+        &self,
+        token: Option<String>,
+    ) -> Result<(Vec<FoundImage>, Option<String>), AwsError> {
+        let seen_at = Timestamp::now();
+        // `*` stands for any characters in the value of a filter.
+        // Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
+        let tagged = filter("tag-key", [format!("{PREFIX}*")]);
+        let request = self.own_images(tagged).max_results(PAGE).set_next_token(token);
+        let answer = request.send().await.explain(DESCRIBE_IMAGES, "tagged images")?;
+        let images = answer.images().iter().map(|image| self.found_image(image, seen_at));
+        let next = answer.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        Ok((images.collect::<Result<_, _>>()?, next))
+    }
+
+    /// Those of `ids` that are images of ours, disabled ones included; the others are absent.
+    ///
+    /// # Errors
+    /// When `ec2:DescribeImages` fails, or answers what makes no sense.
+    pub async fn found(&self, ids: &[ImageId]) -> Result<BTreeMap<ImageId, FoundImage>, AwsError> {
+        let mut all = BTreeMap::new();
+        for some in ids.chunks(FILTER_VALUES) {
+            let seen_at = Timestamp::now();
+            // In a filter, an image that does not exist is no error; as an id, it fails the whole call.
+            let named = filter("image-id", some.iter().map(ToString::to_string));
+            let mut images = self.own_images(named).into_paginator().page_size(PAGE).items().send();
+            while let Some(image) = images.next().await {
+                let image = image.explain(DESCRIBE_IMAGES, &format!("{} images", some.len()))?;
+                let found = self.found_image(&image, seen_at)?;
+                all.insert(found.image.id.clone(), found);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Our images that are made of the snapshot, disabled ones included.
+    ///
+    /// # Errors
+    /// When `ec2:DescribeImages` fails, or answers an image without an id.
+    pub async fn of_snapshot(&self, snapshot: &SnapshotId) -> Result<Vec<ImageId>, AwsError> {
+        let made_of_it = filter("block-device-mapping.snapshot-id", [snapshot.to_string()]);
+        let mut images = self.own_images(made_of_it).into_paginator().page_size(PAGE).items().send();
+        let mut ids = Vec::new();
+        while let Some(image) = images.next().await {
+            ids.push(image_id(&image.explain(DESCRIBE_IMAGES, snapshot)?)?);
+        }
+        Ok(ids)
+    }
+
+    fn own_images(&self, filter: Filter) -> DescribeImagesFluentBuilder {
+        self.client.describe_images().owners("self").include_disabled(true).filters(filter)
+    }
+
+    fn found_image(&self, found: &Ec2Image, seen_at: Timestamp) -> Result<FoundImage, AwsError> {
+        let id = image_id(found)?;
+        let owner = found.owner_id().and_then(|owner| owner.parse().ok());
+        let owner = owner.ok_or_else(|| lacks(DESCRIBE_IMAGES, &id, "no owner"))?;
+        let snapshots = found.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
+        let snapshots = snapshots.map(str::parse).collect::<Result<BTreeSet<SnapshotId>, _>>();
+        let snapshots = snapshots.map_err(|bad| lacks(DESCRIBE_IMAGES, &id, bad.to_string()))?;
+        let tags = tag_map(found.tags());
+        Ok(FoundImage {
+            image: Image {
+                id,
+                name: found.name().unwrap_or_default().to_owned(),
+                region: self.region.clone(),
+                owner,
+                seen_at,
+                status: tags.get(STATUS).cloned(),
+            },
+            is_available: found.state() == Some(&ImageState::Available),
+            state: found.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+            tags,
+            snapshots: snapshots.into_iter().collect(),
+        })
     }
 }
 
@@ -128,4 +201,13 @@ fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
         .iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())));
     pairs.collect()
+}
+
+fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
+}
+
+fn image_id(image: &Ec2Image) -> Result<ImageId, AwsError> {
+    let id = image.image_id().unwrap_or_default();
+    id.parse().map_err(|bad| lacks(DESCRIBE_IMAGES, "an image", format!("{bad}")))
 }

@@ -4,6 +4,7 @@ use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key_guard::ObservedKey;
 use ami_share_domain::share_tags::MANAGED;
 use aws_sdk_kms::Client;
+use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::types::{KeyManagerType, KeyState};
 
 use crate::error::{AwsError, Explain, Fault, lacks};
@@ -35,11 +36,17 @@ impl KeyReader {
         if key.account().as_ref() != Some(hub) {
             return Ok(observed);
         }
-        let answer = self.client.describe_key().key_id(key.as_str()).send().await.explain(CALL, key)?;
+        let answer = match self.client.describe_key().key_id(key.as_str()).send().await.explain(CALL, key) {
+            // A key that is gone can be used as little as one that is disabled.
+            Err(error) if error.fault() == Fault::Missing => {
+                return Ok(ObservedKey { is_enabled: false, ..observed });
+            }
+            answer => answer?,
+        };
         let metadata = answer.key_metadata().ok_or_else(|| lacks(CALL, key, "no metadata"))?;
         observed.is_aws_managed = metadata.key_manager() == Some(&KeyManagerType::Aws);
         observed.is_enabled = metadata.key_state() == Some(&KeyState::Enabled);
-        if !observed.is_aws_managed && observed.is_enabled {
+        if !observed.is_aws_managed {
             observed.is_managed = self.is_managed(key).await?;
         }
         Ok(observed)
@@ -82,7 +89,10 @@ impl KeyReader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
     /// It is the key's policy now.
-    Accepted,
+    Accepted {
+        /// AWS's id of the request.
+        request_id: Option<String>,
+    },
     /// It names a principal that does not exist, or is malformed otherwise; the old policy stands.
     Rejected(String),
 }
@@ -107,7 +117,7 @@ impl KeyWriter {
         let request =
             self.client.put_key_policy().key_id(key.as_str()).policy_name(POLICY_NAME).policy(document);
         match request.send().await.explain("kms:PutKeyPolicy", key) {
-            Ok(_) => Ok(Put::Accepted),
+            Ok(answer) => Ok(Put::Accepted { request_id: answer.request_id().map(str::to_owned) }),
             Err(error) if error.fault() == Fault::Rejected => Ok(Put::Rejected(error.to_string())),
             Err(error) => Err(error),
         }

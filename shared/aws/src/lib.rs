@@ -5,6 +5,7 @@
 
 pub mod clients;
 pub mod error;
+pub mod executions;
 pub mod identity;
 pub mod images;
 pub mod keys;
@@ -12,6 +13,10 @@ pub mod ledger;
 pub mod notices;
 pub mod organization;
 pub mod permissions;
+pub mod review_store;
+pub mod schedules;
+pub mod topic;
 pub mod turns;
+pub mod usage_reports;
 
 mod rows;

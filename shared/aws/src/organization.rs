@@ -9,6 +9,7 @@ use ami_share_domain::organization::{Account, Organization, Parent, Scope, Unit}
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::{Account as AwsAccount, AccountState, AccountStatus};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::error::{AwsError, Explain, Fault, lacks};
@@ -21,6 +22,7 @@ const KEPT_FOR_TIMES: u32 = 5;
 
 #[derive(Debug, Clone)]
 struct Kept {
+    read_at: Timestamp,
     until: Instant,
     scope: Scope,
     organization: Arc<Organization>,
@@ -33,6 +35,7 @@ pub struct OrganizationReader {
     keep_at_most: Duration,
     kept_for_times: u32,
     kept: Mutex<Option<Kept>>,
+    reading: Mutex<()>,
 }
 
 /// What was read, and whether from memory.
@@ -47,7 +50,13 @@ pub struct Reading {
 impl OrganizationReader {
     /// A reader that may answer from what it read a while ago, but not longer than `keep_at_most`.
     pub fn new(client: Client, keep_at_most: Duration) -> Self {
-        Self { client, keep_at_most, kept_for_times: KEPT_FOR_TIMES, kept: Mutex::new(None) }
+        Self {
+            client,
+            keep_at_most,
+            kept_for_times: KEPT_FOR_TIMES,
+            kept: Mutex::new(None),
+            reading: Mutex::new(()),
+        }
     }
 
     /// The same, keeping what was read for another multiple of the time that reading took.
@@ -68,16 +77,30 @@ impl OrganizationReader {
         self.read_again(scope).await
     }
 
+    /// The organization as it was at `moment` or later: what was read since then is as good as new. Who asks at the
+    /// same time waits for the one reading.
+    ///
+    /// # Errors
+    /// When a call to AWS Organizations fails.
+    pub async fn read_since(&self, moment: Timestamp, scope: Scope) -> Result<Reading, AwsError> {
+        let _others_wait = self.reading.lock().await;
+        let kept = self.kept.lock().await.clone();
+        match kept.filter(|kept| kept.scope >= scope && kept.read_at >= moment) {
+            Some(kept) => Ok(Reading { organization: Some(kept.organization), is_kept: false }),
+            None => self.read_again(scope).await,
+        }
+    }
+
     /// The organization as it is now.
     ///
     /// # Errors
     /// When a call to AWS Organizations fails.
     pub async fn read_again(&self, scope: Scope) -> Result<Reading, AwsError> {
-        let started = Instant::now();
+        let (started, read_at) = (Instant::now(), Timestamp::now());
         let organization = self.fetch(scope).await?.map(Arc::new);
         let until =
             Instant::now() + self.keep_at_most.min(started.elapsed().saturating_mul(self.kept_for_times));
-        let kept = organization.clone().map(|organization| Kept { until, scope, organization });
+        let kept = organization.clone().map(|organization| Kept { read_at, until, scope, organization });
         *self.kept.lock().await = kept;
         Ok(Reading { organization, is_kept: false })
     }

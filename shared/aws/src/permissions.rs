@@ -1,4 +1,4 @@
-//! Reads and adds launch permissions of images and create-volume permissions of snapshots.
+//! Reads, adds and removes launch permissions of images and create-volume permissions of snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,11 @@ use ami_share_domain::image_plan::{ImageStep, ObservedImage};
 use ami_share_domain::isolation::Isolation;
 use ami_share_domain::share::LaunchPermission;
 use aws_sdk_ec2::Client;
+use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::types::{
     CreateVolumePermission, CreateVolumePermissionModifications, ImageAttributeName,
-    LaunchPermission as Ec2LaunchPermission, LaunchPermissionModifications, SnapshotAttributeName,
+    LaunchPermission as Ec2LaunchPermission, LaunchPermissionModifications, PermissionGroup,
+    SnapshotAttributeName,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -30,35 +32,51 @@ impl PermissionReader {
         Self { client }
     }
 
-    /// Who may launch the image, and copy each of `snapshots`. A group (`all`) is not among them:
-    /// we neither grant nor take it.
+    /// Who may launch the image, and copy each of `snapshots`.
     ///
     /// # Errors
     /// When `ec2:DescribeImageAttribute` or `ec2:DescribeSnapshotAttribute` fails.
     pub async fn observe(
         &self,
         image: &ImageId,
-        snapshots: &[SnapshotId],
+        snapshots: &BTreeSet<SnapshotId>,
     ) -> Result<ObservedImage, AwsError> {
         let (launch, snapshots) =
             futures::future::try_join(self.launch(image), self.snapshots(snapshots)).await?;
-        Ok(ObservedImage { launch, snapshots })
+        let is_gone = launch.is_none();
+        let (launch, is_public) = launch.unwrap_or_default();
+        let public_snapshots = snapshots
+            .iter()
+            .filter(|(_, (_, is_public))| *is_public)
+            .map(|(snapshot, _)| snapshot.clone())
+            .collect();
+        let snapshots = snapshots.into_iter().map(|(snapshot, (accounts, _))| (snapshot, accounts)).collect();
+        Ok(ObservedImage { launch, snapshots, is_gone, is_public, public_snapshots })
     }
 
-    async fn launch(&self, image: &ImageId) -> Result<BTreeSet<LaunchPermission>, AwsError> {
+    /// Who may launch the image, and whether everybody may; `None` when it is gone.
+    async fn launch(&self, image: &ImageId) -> Result<Option<(BTreeSet<LaunchPermission>, bool)>, AwsError> {
         let request = self
             .client
             .describe_image_attribute()
             .image_id(image.as_str())
             .attribute(ImageAttributeName::LaunchPermission);
-        let answer = request.send().await.explain("ec2:DescribeImageAttribute", image)?;
-        Ok(answer.launch_permissions().iter().filter_map(from_ec2).collect())
+        match request.send().await.explain("ec2:DescribeImageAttribute", image) {
+            Ok(answer) => {
+                let permissions = answer.launch_permissions();
+                let is_public =
+                    permissions.iter().any(|permission| permission.group() == Some(&PermissionGroup::All));
+                Ok(Some((permissions.iter().filter_map(from_ec2).collect(), is_public)))
+            }
+            Err(error) if error.fault() == Fault::Missing => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn snapshots(
         &self,
-        snapshots: &[SnapshotId],
-    ) -> Result<BTreeMap<SnapshotId, BTreeSet<AccountId>>, AwsError> {
+        snapshots: &BTreeSet<SnapshotId>,
+    ) -> Result<BTreeMap<SnapshotId, (BTreeSet<AccountId>, bool)>, AwsError> {
         stream::iter(snapshots)
             .map(|snapshot| async move { Ok((snapshot.clone(), self.snapshot(snapshot).await?)) })
             .buffer_unordered(CONCURRENT_READS)
@@ -66,18 +84,24 @@ impl PermissionReader {
             .await
     }
 
-    async fn snapshot(&self, snapshot: &SnapshotId) -> Result<BTreeSet<AccountId>, AwsError> {
+    /// Which accounts may copy a snapshot, and whether everybody may. Nobody may when it is gone.
+    async fn snapshot(&self, snapshot: &SnapshotId) -> Result<(BTreeSet<AccountId>, bool), AwsError> {
         let request = self
             .client
             .describe_snapshot_attribute()
             .snapshot_id(snapshot.as_str())
             .attribute(SnapshotAttributeName::CreateVolumePermission);
-        let answer = request.send().await.explain("ec2:DescribeSnapshotAttribute", snapshot)?;
-        Ok(answer
-            .create_volume_permissions()
-            .iter()
-            .filter_map(|permission| permission.user_id()?.parse().ok())
-            .collect())
+        match request.send().await.explain("ec2:DescribeSnapshotAttribute", snapshot) {
+            Ok(answer) => {
+                let permissions = answer.create_volume_permissions();
+                let is_public =
+                    permissions.iter().any(|permission| permission.group() == Some(&PermissionGroup::All));
+                let accounts = permissions.iter().filter_map(|permission| permission.user_id()?.parse().ok());
+                Ok((accounts.collect(), is_public))
+            }
+            Err(error) if error.fault() == Fault::Missing => Ok((BTreeSet::new(), false)),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -90,7 +114,25 @@ pub struct RejectedPermission {
     pub message: String,
 }
 
-/// Adds permissions. It cannot remove any, and it knows no way to say `all`.
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The calls that AWS accepted.
+    pub accepted: Vec<AcceptedPermissions>,
+    /// What it did not accept.
+    pub rejected: Vec<RejectedPermission>,
+}
+
+/// One call that AWS accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedPermissions {
+    /// The ids of the accounts, OUs and organizations that it was about.
+    pub whom: Vec<String>,
+    /// AWS's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// Adds and removes permissions. It knows no way to add `all`.
 #[derive(Debug, Clone)]
 pub struct PermissionWriter {
     client: Client,
@@ -102,69 +144,135 @@ impl PermissionWriter {
         Self { client }
     }
 
-    /// Takes one step of a plan. One bad item does not stop the others: it is found, and returned.
+    /// Takes one step of a plan. One bad item does not stop the others: it is found, and returned. What is to
+    /// be taken from an image or snapshot that is gone is taken.
     ///
     /// # Errors
     /// When the call fails for another reason than an item of it.
-    pub async fn apply(
-        &self,
-        image: &ImageId,
-        step: &ImageStep,
-    ) -> Result<Vec<RejectedPermission>, AwsError> {
+    pub async fn apply(&self, image: &ImageId, step: &ImageStep) -> Result<Applied, AwsError> {
         match step {
             ImageStep::OpenImage { permissions } => {
-                isolated(permissions.clone(), |group| self.open_image(image, group)).await
+                isolated(permissions.clone(), |group| self.image(image, Change::Add, listed(&group))).await
+            }
+            ImageStep::CloseImage { permissions } => {
+                let taken =
+                    isolated(permissions.clone(), |group| self.image(image, Change::Remove, listed(&group)));
+                unless_gone(taken.await)
+            }
+            ImageStep::MakeImagePrivate => {
+                let everybody = Ec2LaunchPermission::builder().group(PermissionGroup::All).build();
+                let request_id = self.image(image, Change::Remove, vec![everybody]).await;
+                unless_gone(request_id.map(|request_id| from_everybody(step, request_id)))
             }
             ImageStep::OpenSnapshot { snapshot, accounts } => {
-                let accounts = accounts.iter().cloned().map(LaunchPermission::Account).collect();
-                isolated(accounts, |group| self.open_snapshot(snapshot, group)).await
+                isolated(of_accounts(accounts), |group| self.snapshot(snapshot, Change::Add, users(&group)))
+                    .await
+            }
+            ImageStep::CloseSnapshot { snapshot, accounts } => {
+                let taken = isolated(of_accounts(accounts), |group| {
+                    self.snapshot(snapshot, Change::Remove, users(&group))
+                });
+                unless_gone(taken.await)
+            }
+            ImageStep::MakeSnapshotPrivate { snapshot } => {
+                let everybody = CreateVolumePermission::builder().group(PermissionGroup::All).build();
+                let request_id = self.snapshot(snapshot, Change::Remove, vec![everybody]).await;
+                unless_gone(request_id.map(|request_id| from_everybody(step, request_id)))
             }
         }
     }
 
-    async fn open_image(&self, image: &ImageId, permissions: Vec<LaunchPermission>) -> Result<(), AwsError> {
-        let add = permissions.iter().map(to_ec2).collect();
-        let modifications = LaunchPermissionModifications::builder().set_add(Some(add)).build();
-        let request =
-            self.client.modify_image_attribute().image_id(image.as_str()).launch_permission(modifications);
-        request.send().await.explain("ec2:ModifyImageAttribute", image).map(|_| ())
+    async fn image(
+        &self,
+        image: &ImageId,
+        change: Change,
+        permissions: Vec<Ec2LaunchPermission>,
+    ) -> Result<Option<String>, AwsError> {
+        let modifications = LaunchPermissionModifications::builder();
+        let modifications = match change {
+            Change::Add => modifications.set_add(Some(permissions)),
+            Change::Remove => modifications.set_remove(Some(permissions)),
+        };
+        let request = self
+            .client
+            .modify_image_attribute()
+            .image_id(image.as_str())
+            .launch_permission(modifications.build());
+        let answer = request.send().await.explain("ec2:ModifyImageAttribute", image)?;
+        Ok(answer.request_id().map(str::to_owned))
     }
 
-    async fn open_snapshot(
+    async fn snapshot(
         &self,
         snapshot: &SnapshotId,
-        accounts: Vec<LaunchPermission>,
-    ) -> Result<(), AwsError> {
-        let add = accounts
-            .iter()
-            .map(|account| CreateVolumePermission::builder().user_id(account.to_string()).build());
-        let modifications =
-            CreateVolumePermissionModifications::builder().set_add(Some(add.collect())).build();
+        change: Change,
+        permissions: Vec<CreateVolumePermission>,
+    ) -> Result<Option<String>, AwsError> {
+        let modifications = CreateVolumePermissionModifications::builder();
+        let modifications = match change {
+            Change::Add => modifications.set_add(Some(permissions)),
+            Change::Remove => modifications.set_remove(Some(permissions)),
+        };
         let request = self
             .client
             .modify_snapshot_attribute()
             .snapshot_id(snapshot.as_str())
             .attribute(SnapshotAttributeName::CreateVolumePermission)
-            .create_volume_permission(modifications);
-        request.send().await.explain("ec2:ModifySnapshotAttribute", snapshot).map(|_| ())
+            .create_volume_permission(modifications.build());
+        let answer = request.send().await.explain("ec2:ModifySnapshotAttribute", snapshot)?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Add,
+    Remove,
+}
+
+fn listed(permissions: &[LaunchPermission]) -> Vec<Ec2LaunchPermission> {
+    permissions.iter().map(to_ec2).collect()
+}
+
+fn of_accounts(accounts: &[AccountId]) -> Vec<LaunchPermission> {
+    accounts.iter().cloned().map(LaunchPermission::Account).collect()
+}
+
+fn users(accounts: &[LaunchPermission]) -> Vec<CreateVolumePermission> {
+    accounts.iter().map(|account| CreateVolumePermission::builder().user_id(account.name()).build()).collect()
+}
+
+fn from_everybody(step: &ImageStep, request_id: Option<String>) -> Applied {
+    let accepted = vec![AcceptedPermissions { whom: step.whom(), request_id }];
+    Applied { accepted, rejected: Vec::new() }
+}
+
+fn unless_gone(applied: Result<Applied, AwsError>) -> Result<Applied, AwsError> {
+    match applied {
+        Err(error) if error.fault() == Fault::Missing => Ok(Applied::default()),
+        applied => applied,
     }
 }
 
 async fn isolated<F>(
     items: Vec<LaunchPermission>,
     call: impl Fn(Vec<LaunchPermission>) -> F,
-) -> Result<Vec<RejectedPermission>, AwsError>
+) -> Result<Applied, AwsError>
 where
-    F: Future<Output = Result<(), AwsError>>,
+    F: Future<Output = Result<Option<String>, AwsError>>,
 {
     let mut isolation = Isolation::new(items);
-    let mut rejected = Vec::new();
+    let mut applied = Applied::default();
     while let Some(group) = isolation.next_group() {
         match call(group.to_vec()).await {
-            Ok(()) => isolation.answer(true),
+            Ok(request_id) => {
+                let whom = group.iter().map(|permission| permission.name().to_owned()).collect();
+                applied.accepted.push(AcceptedPermissions { whom, request_id });
+                isolation.answer(true);
+            }
             Err(error) if error.fault() == Fault::Rejected => {
                 if let [permission] = group {
-                    rejected.push(RejectedPermission {
+                    applied.rejected.push(RejectedPermission {
                         permission: permission.clone(),
                         message: error.to_string(),
                     });
@@ -174,7 +282,7 @@ where
             Err(error) => return Err(error),
         }
     }
-    Ok(rejected)
+    Ok(applied)
 }
 
 fn from_ec2(permission: &Ec2LaunchPermission) -> Option<LaunchPermission> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::error::{AwsError, lacks};
@@ -20,8 +21,15 @@ pub(crate) struct RowKey {
 pub(crate) const INTENT: &str = "INTENT";
 pub(crate) const TOLD: &str = "TOLD";
 pub(crate) const TURN: &str = "TURN";
+pub(crate) const APPOINTMENTS: &str = "APPOINTMENTS";
 pub(crate) const SHARE_PREFIX: &str = "SHARE#";
 pub(crate) const IMAGE_PREFIX: &str = "IMAGE#";
+pub(crate) const SNAPSHOT_PREFIX: &str = "SNAPSHOT#";
+/// The attribute that puts an intent into the index of managed images, and its only value.
+pub(crate) const MANAGED: &str = "managed";
+pub(crate) const IS_MANAGED: &str = "yes";
+/// The index of the intents of managed images; template.yaml makes it.
+pub(crate) const MANAGED_IMAGES: &str = "managed-images";
 
 pub(crate) fn image_partition(image: &ImageId) -> String {
     format!("{IMAGE_PREFIX}{image}")
@@ -46,7 +54,17 @@ impl RowKey {
 
     /// The accounts that we let copy a snapshot.
     pub(crate) fn snapshot(image: &ImageId, snapshot: &SnapshotId) -> Self {
-        Self { pk: image_partition(image), sk: format!("SNAPSHOT#{snapshot}") }
+        Self { pk: image_partition(image), sk: format!("{SNAPSHOT_PREFIX}{snapshot}") }
+    }
+
+    /// The appointments that were made for an image.
+    pub(crate) fn appointments(image: &ImageId) -> Self {
+        Self { pk: image_partition(image), sk: APPOINTMENTS.to_owned() }
+    }
+
+    /// One row of an image's history. `unique` parts rows of the same moment.
+    pub(crate) fn audit(image: &ImageId, at: Timestamp, unique: &str) -> Self {
+        Self { pk: format!("AUDIT#{image}"), sk: format!("{at:.6}#{unique}") }
     }
 
     /// Whom an image needs on a key.

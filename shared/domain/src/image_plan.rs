@@ -1,11 +1,15 @@
-//! What must change on an image and its snapshots so that its targets have access; data, no effects.
+//! What must change on an image and its snapshots so that its targets have access and those who left have
+//! none; data, no effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::ids::{AccountId, SnapshotId};
+use crate::access_review::UnmanagedGrant;
+use crate::audit::Deed;
+use crate::ids::{AccountId, ImageId, SnapshotId};
+use crate::ledger::{ImageLedger, ShareRow};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share::{LaunchPermission, Target};
+use crate::share::{LaunchPermission, Share, Target};
 use crate::share_tags::WITH;
 
 /// Modifications that one `ModifySnapshotAttribute` takes. Source:
@@ -19,6 +23,12 @@ pub struct ObservedImage {
     pub launch: BTreeSet<LaunchPermission>,
     /// The accounts that may copy each snapshot.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    /// Whether the image does not exist any more.
+    pub is_gone: bool,
+    /// Whether everybody may launch the image.
+    pub is_public: bool,
+    /// The snapshots that everybody may copy.
+    pub public_snapshots: BTreeSet<SnapshotId>,
 }
 
 /// One call to EC2.
@@ -36,40 +46,112 @@ pub enum ImageStep {
         /// The permissions to add.
         permissions: Vec<LaunchPermission>,
     },
+    /// Takes the image from targets that ami-share gave it to.
+    CloseImage {
+        /// The permissions to remove.
+        permissions: Vec<LaunchPermission>,
+    },
+    /// Takes a snapshot from accounts that ami-share gave it to.
+    CloseSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// At most [`SNAPSHOT_MODIFICATIONS`] accounts.
+        accounts: Vec<AccountId>,
+    },
+    /// Takes the image from everybody, whom somebody else gave it to.
+    MakeImagePrivate,
+    /// Takes a snapshot from everybody, whom somebody else gave it to.
+    MakeSnapshotPrivate {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
 }
 
-/// The steps in the order that keeps a target from seeing an image that it cannot use: snapshots first.
+/// Who should have access, and who should not any more.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The targets that get access.
+    pub targets: &'a [&'a Target],
+    /// The snapshots that they may copy.
+    pub snapshots: &'a [SnapshotId],
+    /// The names of the targets that lose the image.
+    pub leaving: &'a BTreeSet<String>,
+    /// The accounts that lose each snapshot.
+    pub leaving_snapshots: &'a BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    /// How many launch permissions an image may have.
+    pub limit: usize,
+    /// Whether what is public is made private.
+    pub makes_private: bool,
+}
+
+/// The steps, in three rounds of which each must be over before the next begins: snapshots are opened before
+/// the image and closed after it, so that nobody sees an image whose snapshots are closed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImagePlan {
-    /// The calls to make.
-    pub steps: Vec<ImageStep>,
-    /// Why nothing is done at all.
+    /// The calls that give access.
+    pub opening: Vec<ImageStep>,
+    /// The calls that take access.
+    pub closing: Vec<ImageStep>,
+    /// Whether the image has room for the new targets only when those who leave are gone.
+    pub closes_first: bool,
+    /// Why nothing is given at all.
     pub refused: Option<Refusal>,
 }
 
-/// Plans what `targets` lack. Access that is there already, by our hand or another's, is left alone.
+/// Plans what is lacking, and what is too much. Access that other people gave is left alone.
 ///
-/// `snapshots` are those that targets may copy; `limit` is how many launch permissions an image may have.
-pub fn open(
-    observed: &ObservedImage,
-    targets: &[&Target],
-    snapshots: &[SnapshotId],
-    limit: usize,
-) -> ImagePlan {
-    let wanted: BTreeSet<LaunchPermission> =
-        targets.iter().map(|target| target.launch_permission()).collect();
-    let permissions: Vec<LaunchPermission> = wanted.difference(&observed.launch).cloned().collect();
-    let total = observed.launch.len() + permissions.len();
-    if total > limit && !permissions.is_empty() {
-        return ImagePlan { steps: Vec::new(), refused: Some(too_many(total, limit)) };
+/// Somebody who changes from one target to another, as an account does whose OU is named now, has access all
+/// the while: giving comes first, unless the image has no room for both.
+pub fn plan(observed: &ObservedImage, wanted: &Wanted<'_>) -> ImagePlan {
+    let targets: BTreeSet<LaunchPermission> =
+        wanted.targets.iter().map(|target| target.launch_permission()).collect();
+    let missing: Vec<LaunchPermission> = targets.difference(&observed.launch).cloned().collect();
+    let leaving: Vec<LaunchPermission> = observed
+        .launch
+        .iter()
+        .filter(|permission| wanted.leaving.contains(permission.name()))
+        .cloned()
+        .collect();
+    let before = observed.launch.len();
+    let after = before + missing.len() - leaving.len();
+    let mut plan = ImagePlan { closing: close(observed, wanted, &leaving), ..ImagePlan::default() };
+    if after > wanted.limit && !missing.is_empty() {
+        plan.refused = Some(too_many(after, wanted.limit));
+        return plan;
     }
-    let accounts: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
-    let mut steps: Vec<ImageStep> =
-        snapshots.iter().flat_map(|snapshot| open_snapshot(observed, snapshot, &accounts)).collect();
-    if !permissions.is_empty() {
-        steps.push(ImageStep::OpenImage { permissions });
+    plan.closes_first = before + missing.len() > wanted.limit;
+    let accounts: BTreeSet<&AccountId> = wanted.targets.iter().flat_map(|target| target.accounts()).collect();
+    plan.opening =
+        wanted.snapshots.iter().flat_map(|snapshot| open_snapshot(observed, snapshot, &accounts)).collect();
+    if !missing.is_empty() {
+        plan.opening.push(ImageStep::OpenImage { permissions: missing });
     }
-    ImagePlan { steps, refused: None }
+    plan
+}
+
+/// The image first, then its snapshots.
+fn close(observed: &ObservedImage, wanted: &Wanted<'_>, leaving: &[LaunchPermission]) -> Vec<ImageStep> {
+    let mut steps = Vec::new();
+    if wanted.makes_private && observed.is_public {
+        steps.push(ImageStep::MakeImagePrivate);
+    }
+    if !leaving.is_empty() {
+        steps.push(ImageStep::CloseImage { permissions: leaving.to_vec() });
+    }
+    for (snapshot, accounts) in wanted.leaving_snapshots {
+        // Those whom the snapshot does not let in any more, too: a look may have shut them out without living to
+        // write it down, and the ledger forgets them with this call.
+        let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
+        steps.extend(accounts.chunks(SNAPSHOT_MODIFICATIONS).map(|accounts| ImageStep::CloseSnapshot {
+            snapshot: snapshot.clone(),
+            accounts: accounts.to_vec(),
+        }));
+    }
+    if wanted.makes_private {
+        let public = observed.public_snapshots.iter().cloned();
+        steps.extend(public.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }));
+    }
+    steps
 }
 
 fn open_snapshot(
@@ -102,17 +184,34 @@ fn too_many(total: usize, limit: usize) -> Refusal {
 impl ImagePlan {
     /// The launch permissions that the plan adds.
     pub fn launch_permissions(&self) -> BTreeSet<&LaunchPermission> {
-        self.steps
-            .iter()
-            .flat_map(|step| match step {
-                ImageStep::OpenImage { permissions } => permissions.as_slice(),
-                ImageStep::OpenSnapshot { .. } => &[],
-            })
-            .collect()
+        let opened = self.opening.iter().filter_map(|step| match step {
+            ImageStep::OpenImage { permissions } => Some(permissions),
+            _ => None,
+        });
+        opened.flatten().collect()
+    }
+
+    /// All calls, in the order in which they are made.
+    pub fn steps(&self) -> impl Iterator<Item = &ImageStep> {
+        let (first, second) = match self.closes_first {
+            true => (&self.closing, &self.opening),
+            false => (&self.opening, &self.closing),
+        };
+        first.iter().chain(second)
     }
 }
 
 impl ImageStep {
+    /// Whether the step is about the image itself, not one of its snapshots.
+    pub fn is_of_image(&self) -> bool {
+        match self {
+            Self::OpenImage { .. } | Self::CloseImage { .. } | Self::MakeImagePrivate => true,
+            Self::OpenSnapshot { .. } | Self::CloseSnapshot { .. } | Self::MakeSnapshotPrivate { .. } => {
+                false
+            }
+        }
+    }
+
     /// The step without launch permissions for `rejected`; `None` when nothing is left of it.
     pub fn without(self, rejected: &BTreeSet<LaunchPermission>) -> Option<Self> {
         match self {
@@ -120,9 +219,78 @@ impl ImageStep {
                 permissions.retain(|permission| !rejected.contains(permission));
                 (!permissions.is_empty()).then_some(Self::OpenImage { permissions })
             }
-            Self::OpenSnapshot { .. } => Some(self),
+            other => Some(other),
         }
     }
+
+    /// Whom the step is about; nobody in particular when it takes access from everybody.
+    pub fn whom(&self) -> Vec<String> {
+        match self {
+            Self::OpenImage { permissions } | Self::CloseImage { permissions } => {
+                permissions.iter().map(|permission| permission.name().to_owned()).collect()
+            }
+            Self::OpenSnapshot { accounts, .. } | Self::CloseSnapshot { accounts, .. } => {
+                accounts.iter().map(ToString::to_string).collect()
+            }
+            Self::MakeImagePrivate | Self::MakeSnapshotPrivate { .. } => vec!["all".to_owned()],
+        }
+    }
+
+    /// What the history calls it.
+    pub fn deed(&self) -> Deed {
+        match self {
+            Self::OpenImage { .. } => Deed::ImageOpened,
+            Self::CloseImage { .. } => Deed::ImageClosed,
+            Self::OpenSnapshot { .. } => Deed::SnapshotOpened,
+            Self::CloseSnapshot { .. } => Deed::SnapshotClosed,
+            Self::MakeImagePrivate | Self::MakeSnapshotPrivate { .. } => Deed::MadePrivate,
+        }
+    }
+
+    /// The snapshot that it is about, if it is about one.
+    pub fn snapshot(&self) -> Option<&SnapshotId> {
+        match self {
+            Self::OpenSnapshot { snapshot, .. }
+            | Self::CloseSnapshot { snapshot, .. }
+            | Self::MakeSnapshotPrivate { snapshot } => Some(snapshot),
+            Self::OpenImage { .. } | Self::CloseImage { .. } | Self::MakeImagePrivate => None,
+        }
+    }
+}
+
+/// Access to the image and its snapshots that ami-share did not give: neither in the ledger, nor wanted now.
+pub fn unmanaged(
+    observed: &ObservedImage,
+    image: &ImageId,
+    share: &Share,
+    ledger: &ImageLedger,
+) -> Vec<UnmanagedGrant> {
+    let everybody = || "all".to_owned();
+    let grant = |resource: &dyn fmt::Display, grantee: String| UnmanagedGrant {
+        resource: resource.to_string(),
+        grantee,
+    };
+    let is_ours = |name: &str| ledger.shares.get(name).is_some_and(ShareRow::is_open);
+    let by_others = observed
+        .launch
+        .iter()
+        .filter(|permission| !is_ours(permission.name()) && !share.wants(permission.name()));
+    let mut grants: Vec<UnmanagedGrant> =
+        by_others.map(|permission| grant(image, permission.to_string())).collect();
+    grants.extend(observed.is_public.then(|| grant(image, everybody())));
+    let wanted: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
+        true => BTreeSet::new(),
+        false => share.wanted().flat_map(Target::accounts).collect(),
+    };
+    for (snapshot, accounts) in &observed.snapshots {
+        let ours = ledger.snapshots.get(snapshot);
+        let by_others = accounts
+            .iter()
+            .filter(|account| !ours.is_some_and(|ours| ours.contains(*account)) && !wanted.contains(account));
+        grants.extend(by_others.map(|account| grant(snapshot, account.to_string())));
+    }
+    grants.extend(observed.public_snapshots.iter().map(|snapshot| grant(snapshot, everybody())));
+    grants
 }
 
 impl fmt::Display for LaunchPermission {
@@ -146,6 +314,16 @@ impl fmt::Display for ImageStep {
                 let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
                 write!(f, "open the image to {}", permissions.join(", "))
             }
+            Self::CloseImage { permissions } => {
+                let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
+                write!(f, "close the image to {}", permissions.join(", "))
+            }
+            Self::CloseSnapshot { snapshot, accounts } => {
+                let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+                write!(f, "close {snapshot} to {}", accounts.join(", "))
+            }
+            Self::MakeImagePrivate => f.write_str("make the image private"),
+            Self::MakeSnapshotPrivate { snapshot } => write!(f, "make {snapshot} private"),
         }
     }
 }

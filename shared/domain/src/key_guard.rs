@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::ids::{AccountId, KeyArn};
 use crate::key_policy::KeyPolicy;
-use crate::key_statements::strings;
+use crate::key_statements::{KeyPrincipal, strings};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::share_tags::MANAGED;
 
@@ -48,6 +48,13 @@ pub fn refuse_key(key: &ObservedKey, hub: &AccountId) -> Option<Refusal> {
     Some(Refusal::new(key.arn.as_str(), code, reason))
 }
 
+/// Why nobody can be taken out of this key's policy; `None` when they can. KMS takes a new policy of a key that is
+/// disabled or about to be deleted too, and such a key may come back. Source:
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html#key-state-table>
+pub fn refuse_retraction(key: &ObservedKey, hub: &AccountId) -> Option<Refusal> {
+    refuse_key(&ObservedKey { is_enabled: true, ..key.clone() }, hub)
+}
+
 /// The refusal of a key that does not carry `ami-share:managed = true`.
 pub fn untagged(key: &KeyArn) -> Refusal {
     let name = key.short();
@@ -55,9 +62,28 @@ pub fn untagged(key: &KeyArn) -> Refusal {
         key.as_str(),
         RefusalCode::UntaggedKey,
         format!(
-            "{name} lacks the tag {MANAGED} = true, so its policy is not touched; add that tag to the key, then remove ami-share:with and set it again"
+            "{name} lacks the tag {MANAGED} = true, so its policy is not touched; add that tag to the key and look again, or wait for the review"
         ),
     )
+}
+
+/// The refusal of a key that does not exist any more.
+pub fn missing(key: &KeyArn) -> Refusal {
+    let name = key.short();
+    Refusal::new(
+        key.as_str(),
+        RefusalCode::UnusableKey,
+        format!(
+            "{name} does not exist any more, so nobody can use the image; copy the image with another key"
+        ),
+    )
+}
+
+/// The refusal of taking `principals` out of a key's policy, for the reason that `refusal` says.
+pub fn still_admitted(key: &KeyArn, principals: &[KeyPrincipal], refusal: Refusal) -> Refusal {
+    let names: Vec<String> = principals.iter().map(ToString::to_string).collect();
+    let reason = format!("{} still admits {}: {}", key.short(), names.join(", "), refusal.reason);
+    Refusal { reason, ..refusal }
 }
 
 /// The refusal of a policy that keeps nobody's right to change it.

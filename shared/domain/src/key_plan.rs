@@ -12,6 +12,8 @@ use crate::key_statements::{KeyPrincipal, read_statements, statements_for};
 pub struct KeyPlan {
     /// Whom the new policy admits that the old one does not.
     pub added: Vec<KeyPrincipal>,
+    /// Whom the old policy admits and the new one does not.
+    pub removed: Vec<KeyPrincipal>,
     /// Whom it should admit, had it room: the newest comers, so that nobody loses what they have.
     pub no_room: Vec<KeyPrincipal>,
     /// The policy to put; `None` when the live one is right already, or cannot be mended within the limit.
@@ -35,7 +37,24 @@ pub fn extend(policy: &KeyPolicy, wanted: &BTreeSet<KeyPrincipal>, partition: &s
     KeyPlan {
         bytes: document.as_ref().map_or_else(|| policy.with(policy.ours()).len(), String::len),
         added: added.to_vec(),
+        removed: Vec::new(),
         no_room: no_room.to_vec(),
+        document,
+    }
+}
+
+/// Plans the policy that admits nobody of `leaving` any more, and everybody else as before.
+pub fn retract(policy: &KeyPolicy, leaving: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
+    let live = read_statements(policy.ours(), partition).principals;
+    let staying: BTreeSet<KeyPrincipal> = live.difference(leaving).cloned().collect();
+    let removed: Vec<KeyPrincipal> = live.intersection(leaving).cloned().collect();
+    let document = Some(policy.with(&statements_for(&staying, partition)))
+        .filter(|document| !removed.is_empty() && document.len() <= SIZE_LIMIT);
+    KeyPlan {
+        bytes: document.as_ref().map_or_else(|| policy.with(policy.ours()).len(), String::len),
+        added: Vec::new(),
+        removed,
+        no_room: Vec::new(),
         document,
     }
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ImageId, KeyArn};
+use crate::appointments::Appointments;
+use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use crate::key_statements::KeyPrincipal;
 use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
@@ -30,20 +31,39 @@ pub struct Intent {
     /// The event that asked.
     #[serde(default)]
     pub event: String,
+    /// The image's name, for notices once the image is gone.
+    #[serde(default)]
+    pub image_name: String,
+    /// The names of those who may have access.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// When access ends, or has ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
+    /// Every key that the image has needed.
+    #[serde(default)]
+    pub keys: Vec<KeyArn>,
 }
 
 impl Intent {
-    /// The intent that follows `last`: the same one when it wishes the same. Of the events that ask for
-    /// one thing, only CloudTrail's say who asked; whichever comes first, that one is kept.
-    pub fn following(last: Option<&Intent>, asked: &Asked, digest: String) -> Self {
-        let asking = Self::asking(asked, digest);
+    /// The intent of `share`, which follows `last`: the same one when it wishes the same. Of the events that
+    /// ask for one thing, only CloudTrail's say who asked; whichever comes first, that one is kept.
+    pub fn following(last: Option<&Intent>, share: &Share, digest: String) -> Self {
+        let asking = Self {
+            image_name: share.image.name.clone(),
+            targets: share.wanted().map(|target| target.name().to_owned()).collect(),
+            until: share.until,
+            keys: share.keys.clone(),
+            ..Self::asking(&share.asked, digest)
+        };
         match last {
             Some(last) if last.wish == asking.wish || last.number == 0 => {
                 let number = last.number.max(1);
-                let wish = asking.wish.clone();
-                let named =
-                    if last.asked_by.is_none() && asking.asked_by.is_some() { asking } else { last.clone() };
-                Self { number, wish, ..named }
+                if last.asked_by.is_none() && asking.asked_by.is_some() {
+                    return Self { number, ..asking };
+                }
+                let Asked { by, event, at } = last.asked();
+                Self { number, asked_at: at, asked_by: by, event, ..asking }
             }
             _ => Self { number: last.map_or(0, |last| last.number) + 1, ..asking },
         }
@@ -52,7 +72,17 @@ impl Intent {
     /// Who asked, before it is known what for.
     pub fn asking(asked: &Asked, wish: String) -> Self {
         let Asked { by, event, at } = asked.clone();
-        Self { number: 0, wish, asked_at: at, asked_by: by, event }
+        Self {
+            number: 0,
+            wish,
+            asked_at: at,
+            asked_by: by,
+            event,
+            image_name: String::new(),
+            targets: Vec::new(),
+            until: None,
+            keys: Vec::new(),
+        }
     }
 
     /// Who asked for it, and when.
@@ -71,6 +101,8 @@ pub enum ShareOutcome {
     Shared,
     /// The target has none.
     Refused,
+    /// The target has none any more.
+    Withdrawn,
 }
 
 /// One share: one image open to one target (or one word that was refused).
@@ -80,7 +112,7 @@ pub struct ShareRow {
     pub target: String,
     /// What came of it.
     pub outcome: ShareOutcome,
-    /// Why it was refused.
+    /// Why it was refused or withdrawn.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// The kind of refusal.
@@ -89,6 +121,9 @@ pub struct ShareRow {
     /// Whether ami-share itself added the launch permission. Only then may it ever remove it.
     #[serde(default)]
     pub is_ours: bool,
+    /// Whether a refused target had access before, which was withdrawn.
+    #[serde(default)]
+    pub was_shared: bool,
     /// The keys that were opened for it.
     #[serde(default)]
     pub keys: Vec<KeyArn>,
@@ -114,18 +149,24 @@ pub struct ShareRow {
 impl ShareRow {
     /// What there is to tell of this row; when it equals `told`, nothing.
     pub fn news(&self) -> Option<String> {
-        match (self.outcome, &self.reason) {
-            (ShareOutcome::Giving, _) => None,
-            (ShareOutcome::Shared, _) => Some("shared".to_owned()),
-            (ShareOutcome::Refused, reason) => {
-                Some(format!("refused: {}", reason.as_deref().unwrap_or_default()))
-            }
+        let reason = self.reason.as_deref().unwrap_or_default();
+        match self.outcome {
+            ShareOutcome::Giving => None,
+            ShareOutcome::Shared => Some("shared".to_owned()),
+            ShareOutcome::Refused if self.was_shared => Some(format!("withdrawn and refused: {reason}")),
+            ShareOutcome::Refused => Some(format!("refused: {reason}")),
+            ShareOutcome::Withdrawn => Some(format!("withdrawn: {reason}")),
         }
     }
 
-    /// Whether the target may have access: a refusal does not take back what was given before it.
-    pub fn is_live(&self) -> bool {
-        self.outcome != ShareOutcome::Refused || self.is_ours
+    /// Whether the target may have access by our hand.
+    pub fn is_open(&self) -> bool {
+        self.is_ours && self.outcome != ShareOutcome::Withdrawn
+    }
+
+    /// Whether there is news that nobody has heard.
+    pub fn is_untold(&self) -> bool {
+        self.news().is_some_and(|news| self.told.as_ref() != Some(&news))
     }
 }
 
@@ -144,6 +185,12 @@ pub struct TellRow {
     /// When an outcome was told last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at: Option<Timestamp>,
+    /// The end that the targets have been warned of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub warned: Option<Timestamp>,
+    /// The access by other people's hand that was reported, public access included.
+    #[serde(default)]
+    pub unmanaged: BTreeSet<String>,
 }
 
 impl TellRow {
@@ -165,6 +212,10 @@ pub struct ImageLedger {
     pub shares: BTreeMap<String, ShareRow>,
     /// What has been told.
     pub told: TellRow,
+    /// The accounts that we let copy each snapshot.
+    pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    /// The appointments that were made.
+    pub appointments: Appointments,
 }
 
 impl ImageLedger {
@@ -191,34 +242,66 @@ impl ImageLedger {
             .collect()
     }
 
-    /// The rows that must change once `given` is true, and the words whose refusal no longer stands.
+    /// The rows that must change once `given` is true, and the words whose row no longer stands.
     pub fn rows_after(&self, given: &Given, now: Timestamp) -> (Vec<ShareRow>, Vec<String>) {
         let share = &given.share;
         let shared =
             given.shared_targets().map(|target| row(share, target, self.shares.get(target.name()), now));
-        let refused = given
-            .refused
-            .iter()
-            .map(|refusal| refused_row(share, refusal, self.shares.get(&refusal.word), now));
+        let is_withdrawn = |word: &str| given.withdrawn.iter().any(|target| target == word);
+        let refused = given.refused.iter().map(|refusal| {
+            let last = self.shares.get(&refusal.word);
+            refused_row(share, refusal, last, is_withdrawn(&refusal.word), now)
+        });
+        let withdrawn = self.shares.values().filter(|row| is_withdrawn(&row.target));
+        let withdrawn = withdrawn.map(|last| withdrawn_row(share, last, now));
         // A word may be refused twice, or be the id of a target elsewhere; it has one row all the same.
         let mut named = BTreeSet::new();
         let rows: Vec<ShareRow> =
-            shared.chain(refused).filter(|row| named.insert(row.target.clone())).collect();
-        // What was never ours needs no row once nobody asks for it.
-        let gone = self.shares.values().filter(|row| !row.is_ours && !named.contains(&row.target));
+            shared.chain(refused).chain(withdrawn).filter(|row| named.insert(row.target.clone())).collect();
+        // What was never ours, or was withdrawn and told, needs no row once nobody asks for it.
+        let is_over = |row: &ShareRow| match row.outcome {
+            ShareOutcome::Withdrawn => !row.is_untold(),
+            _ => !row.is_ours && !share.wants(&row.target),
+        };
+        let gone = self.shares.values().filter(|row| is_over(row) && !named.contains(&row.target));
         let gone = gone.map(|row| row.target.clone()).collect();
         let changed = rows.into_iter().filter(|row| self.shares.get(&row.target) != Some(row)).collect();
         (changed, gone)
     }
 
-    /// Targets that still have access by our hand although nobody asks for it any more, or it is refused by now.
-    pub fn left_over(&self, share: &Share) -> Vec<&str> {
-        let is_wanted = |row: &ShareRow| {
-            row.outcome != ShareOutcome::Refused
-                && share.targets.iter().any(|target| target.name() == row.target)
-        };
-        let live = self.shares.values().filter(|row| row.is_ours && row.is_live() && !is_wanted(row));
-        live.map(|row| row.target.as_str()).collect()
+    /// The targets that have access by our hand and that nobody wants any more.
+    pub fn leaving(&self, share: &Share) -> BTreeSet<String> {
+        let leaving = self.shares.values().filter(|row| row.is_open() && !share.wants(&row.target));
+        leaving.map(|row| row.target.clone()).collect()
+    }
+
+    /// The accounts that we let copy each snapshot and that nobody wants there any more.
+    pub fn leaving_snapshots(&self, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
+        let wanted: BTreeSet<&AccountId> = share.wanted().flat_map(Target::accounts).collect();
+        let leaving = self.snapshots.iter().map(|(snapshot, accounts)| {
+            let is_wanted = share.snapshots.contains(snapshot);
+            let accounts = accounts.iter().filter(|account| !is_wanted || !wanted.contains(account));
+            (snapshot.clone(), accounts.cloned().collect::<BTreeSet<_>>())
+        });
+        leaving.filter(|(_, accounts)| !accounts.is_empty()).collect()
+    }
+
+    /// The accounts that were told of access and have none any more, now that `share` is wanted.
+    pub fn losing_accounts(&self, share: &Share) -> BTreeSet<AccountId> {
+        let wanted: BTreeSet<&AccountId> = share.wanted().flat_map(Target::accounts).collect();
+        let named = self.leaving(share);
+        let told = self.told.delivered.iter().chain(&self.told.without_bus).chain(&named);
+        told.filter_map(|account| account.parse().ok()).filter(|account| !wanted.contains(account)).collect()
+    }
+
+    /// Whether nothing is open by our hand.
+    pub fn is_closed(&self) -> bool {
+        self.shares.values().all(|row| !row.is_open()) && self.snapshots.values().all(BTreeSet::is_empty)
+    }
+
+    /// Whether nothing is open and nothing is left to be told: then an image that is gone needs no review.
+    pub fn is_settled(&self) -> bool {
+        self.is_closed() && self.shares.values().all(|row| !row.is_untold())
     }
 }
 
@@ -231,7 +314,8 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
         outcome: ShareOutcome::Shared,
         reason: None,
         code: None,
-        is_ours: last.is_some_and(|last| last.is_ours),
+        is_ours: last.is_some_and(ShareRow::is_open),
+        was_shared: false,
         keys: share.keys.clone(),
         through: target.through().to_vec(),
         since: standing.map_or(now, |standing| standing.since),
@@ -252,12 +336,18 @@ fn asked(share: &Share, standing: Option<&ShareRow>) -> (Option<String>, String)
     }
 }
 
-/// The row of a word that gets nothing now; access that it was given before stays ours to take back.
-fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: Timestamp) -> ShareRow {
+/// The row of a word that gets nothing now; access that it still has by our hand stays ours to take back.
+fn refused_row(
+    share: &Share,
+    refusal: &Refusal,
+    last: Option<&ShareRow>,
+    is_withdrawn: bool,
+    now: Timestamp,
+) -> ShareRow {
     // What AWS has just rejected was about to be given, and never was.
     let never_was =
         |last: &ShareRow| last.outcome == ShareOutcome::Giving && refusal.code == RefusalCode::RejectedByAws;
-    let ours = last.filter(|last| last.is_ours && !never_was(last));
+    let ours = last.filter(|last| last.is_open() && !is_withdrawn && !never_was(last));
     let standing = last.filter(|last| {
         last.outcome == ShareOutcome::Refused && last.reason.as_ref() == Some(&refusal.reason)
     });
@@ -268,6 +358,7 @@ fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: T
         reason: Some(refusal.reason.clone()),
         code: Some(refusal.code),
         is_ours: ours.is_some(),
+        was_shared: is_withdrawn || standing.is_some_and(|standing| standing.was_shared),
         keys: ours.map(|ours| ours.keys.clone()).unwrap_or_default(),
         through: ours.map(|ours| ours.through.clone()).unwrap_or_default(),
         since: standing.map_or(now, |standing| standing.since),
@@ -278,12 +369,30 @@ fn refused_row(share: &Share, refusal: &Refusal, last: Option<&ShareRow>, now: T
     }
 }
 
+/// The row of a target that has no access any more.
+fn withdrawn_row(share: &Share, last: &ShareRow, now: Timestamp) -> ShareRow {
+    ShareRow {
+        outcome: ShareOutcome::Withdrawn,
+        reason: Some(share.why_withdrawn(&last.target)),
+        code: None,
+        is_ours: false,
+        was_shared: true,
+        since: now,
+        asked_by: share.asked.by.clone(),
+        event: share.asked.event.clone(),
+        ..last.clone()
+    }
+}
+
 /// Whom one image needs on a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Need {
     /// The principals of all its live shares.
     #[serde(default)]
     pub principals: BTreeSet<KeyPrincipal>,
+    /// Whom it needs no more, and whom the policy may still admit.
+    #[serde(default)]
+    pub leaving: BTreeSet<KeyPrincipal>,
     /// Those of them that KMS did not take, or for which the policy had no room.
     #[serde(default)]
     pub left_out: BTreeSet<KeyPrincipal>,
@@ -299,16 +408,37 @@ pub struct KeyLedger {
 }
 
 impl KeyLedger {
-    /// Whom the key must admit, as a look at `image` sees it: the union over all images. What was left
-    /// out for `image` itself is tried again; for the others it is not, so that one bad apple does not
-    /// hold up everybody who uses the key.
-    pub fn wanted_by(&self, image: &ImageId) -> BTreeSet<KeyPrincipal> {
+    /// Whom the key must admit, as a look at `image` that still wants `own` sees it: the union over all images.
+    /// What was left out for `image` itself is tried again; for the others it is not, so that one bad apple
+    /// does not hold up everybody who uses the key.
+    pub fn wanted_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
         let wanted = self.needed_by.iter().flat_map(|(needing, need)| {
-            need.principals
-                .iter()
-                .filter(move |principal| needing == image || !need.left_out.contains(*principal))
+            need.principals.iter().filter(move |principal| match needing == image {
+                true => own.contains(*principal),
+                false => !need.left_out.contains(*principal),
+            })
         });
         wanted.cloned().collect()
+    }
+
+    /// Whom `image` needs no more, now that it wants `own`, and has not given up yet.
+    pub fn given_up_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
+        let need = self.needed_by.get(image);
+        need.map(|need| need.principals.difference(own).cloned().collect()).unwrap_or_default()
+    }
+
+    /// Whom other images than `image` need.
+    pub fn wanted_by_others(&self, image: &ImageId) -> BTreeSet<KeyPrincipal> {
+        let others = self.needed_by.iter().filter(|(needing, _)| *needing != image);
+        others.flat_map(|(_, need)| &need.principals).cloned().collect()
+    }
+
+    /// Whom the policy may still admit by our hand although no image needs them.
+    pub fn leaving(&self) -> BTreeSet<KeyPrincipal> {
+        let needed: BTreeSet<&KeyPrincipal> =
+            self.needed_by.values().flat_map(|need| &need.principals).collect();
+        let leaving = self.needed_by.values().flat_map(|need| &need.leaving);
+        leaving.filter(|principal| !needed.contains(principal)).cloned().collect()
     }
 
     /// The images whose row must change when `left_out` were left out of what was `tried`,

@@ -6,10 +6,16 @@
 //! ([`key_plan`], [`image_plan`]), a [`status`] and [`notice`]s.
 //! The [`ledger`] is the memory between two looks.
 
+pub mod access_review;
+pub mod adoption;
+pub mod appointments;
+pub mod audit;
+pub mod ending;
 pub mod guards;
 pub mod ids;
 pub mod image_plan;
 pub mod isolation;
+pub mod key_decision;
 pub mod key_guard;
 pub mod key_plan;
 pub mod key_policy;
@@ -19,8 +25,11 @@ pub mod look;
 pub mod notice;
 pub mod organization;
 pub mod refusal;
+pub mod review;
+pub mod seen_key;
 pub mod selector;
 pub mod share;
 pub mod share_tags;
 pub mod status;
 pub mod targets;
+pub mod usage;

@@ -28,12 +28,21 @@ pub struct Look {
     pub asked: Asked,
     /// Whether to stop before anything is written.
     pub dry_run: bool,
+    /// The moment that this look was made for: it counts as now, whatever the clock of this machine says.
+    pub not_before: Option<Timestamp>,
+    /// Who changed permissions, a snapshot or a key by hand, where that is why we look.
+    pub changed_by: Option<String>,
+    /// Whether access that the tags ask for, and that is open without a row in the ledger, is taken for ours:
+    /// how a lost ledger is rebuilt.
+    pub adopt: bool,
+    /// When the organization changed, where that is why we look: what is remembered of it from before is out of date.
+    pub organization_changed_at: Option<Timestamp>,
 }
 
 /// An event that names no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the event names no image: expected `EC2 AMI State Change`, `Tag Change on Resource` of an image, CloudTrail's CreateImage, CopyImage or RegisterImage, or {{\"image_id\": \"ami-…\"}}, got detail-type `{detail_type}`"
+    "the event names no image: expected `EC2 AMI State Change`, `Tag Change on Resource` of an image, CloudTrail's CreateImage, CopyImage, RegisterImage, ModifyImageAttribute or ResetImageAttribute, or {{\"image_id\": \"ami-…\"}}, got detail-type `{detail_type}`"
 )]
 pub struct NoImage {
     /// What the event called itself.
@@ -53,7 +62,8 @@ impl Look {
             "Tag Change on Resource" => {
                 text(event, "/resources/0").and_then(|arn| arn.rsplit_once("image/")).map(|(_, id)| id)
             }
-            "AWS API Call via CloudTrail" => text(event, "/detail/responseElements/imageId"),
+            "AWS API Call via CloudTrail" => text(event, "/detail/responseElements/imageId")
+                .or_else(|| text(event, "/detail/requestParameters/imageId")),
             _ => text(event, "/image_id"),
         };
         let image = image
@@ -66,9 +76,26 @@ impl Look {
                 event: text(event, "/id").unwrap_or_default().to_owned(),
                 at: text(event, "/time").and_then(|time| time.parse().ok()).unwrap_or(now),
             },
-            dry_run: event.pointer("/dry_run").and_then(Value::as_bool).unwrap_or(false),
+            dry_run: is_set(event, "/dry_run"),
+            not_before: moment(event, "/not_before"),
+            changed_by: changer(event),
+            adopt: is_set(event, "/adopt"),
+            organization_changed_at: moment(event, "/organization_changed_at"),
         })
     }
+
+    /// The moment that counts as now.
+    pub fn now(&self, clock: Timestamp) -> Timestamp {
+        self.not_before.map_or(clock, |moment| clock.max(moment))
+    }
+}
+
+/// Who changed something by hand: CloudTrail's event says so, and so does the review that follows one.
+fn changer(event: &Value) -> Option<String> {
+    let call = text(event, "/detail/eventName");
+    let by_hand = matches!(call, Some("ModifyImageAttribute" | "ResetImageAttribute"));
+    let named = if by_hand { text(event, "/detail/userIdentity/arn") } else { text(event, "/changed_by") };
+    named.map(str::to_owned)
 }
 
 /// Who made the request that carried our tags. Who made an image that somebody else tagged later asked for nothing;
@@ -79,6 +106,14 @@ fn asker(event: &Value) -> Option<String> {
         || text(request, "/copyImageTags") == Some("true");
     let carries_tags = copies_tags || request.to_string().contains(PREFIX);
     text(event, "/detail/userIdentity/arn").filter(|_| carries_tags).map(str::to_owned)
+}
+
+fn moment(event: &Value, pointer: &str) -> Option<Timestamp> {
+    text(event, pointer)?.parse().ok()
+}
+
+fn is_set(event: &Value, pointer: &str) -> bool {
+    event.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn text<'event>(event: &'event Value, pointer: &str) -> Option<&'event str> {

@@ -1,11 +1,15 @@
 //! What targets, the topic and the hub's bus are told: the events' names and their details.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, KeyArn};
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::refusal::RefusalCode;
 use crate::share::{Given, Share};
+use crate::usage;
 
 /// The source of our own events.
 pub const SOURCE: &str = "ami-share";
@@ -19,6 +23,16 @@ pub enum NoticeKind {
     Refused,
     /// An execution failed.
     Failed,
+    /// A target has no access any more.
+    Unshared,
+    /// A target's access ends soon.
+    Ending,
+    /// Somebody took access that ami-share had given, and it was given again.
+    Restored,
+    /// Somebody else gave access to a managed image or its snapshots.
+    Unmanaged,
+    /// Somebody made a managed image or a snapshot of it public.
+    Public,
 }
 
 impl NoticeKind {
@@ -28,6 +42,11 @@ impl NoticeKind {
             Self::Shared => "AMI Shared",
             Self::Refused => "AMI Share Refused",
             Self::Failed => "AMI Share Failed",
+            Self::Unshared => "AMI Unshared",
+            Self::Ending => "AMI Share Ending",
+            Self::Restored => "AMI Share Restored",
+            Self::Unmanaged => "AMI Access Unmanaged",
+            Self::Public => "AMI Public",
         }
     }
 }
@@ -66,9 +85,15 @@ pub struct NoticeDetail {
     /// The kind of refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<RefusalCode>,
-    /// Why it was refused or failed.
+    /// Why it was refused or withdrawn, why it failed, or what was found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Who changed something by hand, where CloudTrail says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changed_by: Option<String>,
+    /// Whether those who lost access still use the image, where the stack asks AWS for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<String>,
     /// The execution that failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub execution: Option<String>,
@@ -83,49 +108,191 @@ pub struct Notice {
     pub detail: NoticeDetail,
 }
 
+/// One thing to tell the hub, and what to remember of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubNews {
+    /// The event.
+    pub notice: Notice,
+    /// The row of the ledger that it speaks of, with the news that it holds; none for news of the whole image.
+    pub row: Option<ShareRow>,
+}
+
 /// What must be told now: nothing that was told before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TellPlan {
-    /// For the hub's bus and topic, each with the ledger row that it speaks of and its news.
-    pub hub: Vec<(Notice, ShareRow, String)>,
-    /// For the bus of each account.
+    /// For the hub's bus and topic.
+    pub hub: Vec<HubNews>,
+    /// For the bus of each account that has access now.
     pub members: Vec<(AccountId, Notice)>,
+    /// For the bus of each account that has none any more.
+    pub leavers: Vec<(AccountId, Notice)>,
+    /// Accounts that have no access any more, and no bus either: only to be forgotten.
+    pub forgotten: Vec<AccountId>,
+    /// For the bus of each account whose access ends soon.
+    pub warned: Vec<(AccountId, Notice)>,
+    /// Whether the targets are warned of the end now.
+    pub is_warning: bool,
 }
 
 /// Plans the notices of `given`, by what the ledger says has been told.
-pub fn plan(given: &Given, ledger: &ImageLedger) -> TellPlan {
-    let share = &given.share;
+pub fn plan(given: &Given, ledger: &ImageLedger, now: Timestamp) -> TellPlan {
     if given.superseded {
         return TellPlan::default();
     }
-    let hub = ledger.shares.values().filter_map(|row| {
-        let news = row.news().filter(|news| row.told.as_ref() != Some(news))?;
-        Some((row_notice(share, row), row.clone(), news))
-    });
-    let accounts = given
-        .shared_targets()
-        .flat_map(|target| target.accounts().iter().map(|account| (account, target.name())));
-    let untold = accounts.filter(|(account, _)| {
-        !ledger.told.delivered.contains(account.as_str())
-            && !ledger.told.without_bus.contains(account.as_str())
-    });
-    let members =
-        untold.map(|(account, target)| (account.clone(), account_notice(share, account, target))).collect();
-    TellPlan { hub: hub.collect(), members }
-}
-
-fn row_notice(share: &Share, row: &ShareRow) -> Notice {
-    match row.outcome {
-        ShareOutcome::Refused => Notice {
-            kind: NoticeKind::Refused,
-            detail: NoticeDetail { code: row.code, reason: row.reason.clone(), ..about(share, &row.target) },
-        },
-        ShareOutcome::Giving | ShareOutcome::Shared => shared(share, &row.target),
+    let (leavers, forgotten) = leavers(given, ledger);
+    let is_warning_due = is_warning_due(given, ledger, now);
+    let mut hub: Vec<HubNews> = ledger.shares.values().flat_map(|row| row_news(given, row)).collect();
+    hub.extend(image_news(given, ledger).into_iter().map(|notice| HubNews { notice, row: None }));
+    if is_warning_due {
+        let shared = given.shared_targets();
+        let ending = shared.map(|target| HubNews { notice: ending(&given.share, target.name()), row: None });
+        hub.extend(ending);
+    }
+    TellPlan {
+        hub,
+        members: newcomers(given, ledger),
+        leavers,
+        forgotten,
+        warned: if is_warning_due { warned(given, ledger) } else { Vec::new() },
+        is_warning: is_warning_due,
     }
 }
 
-fn account_notice(share: &Share, account: &AccountId, target: &str) -> Notice {
-    let mut notice = shared(share, target);
+/// The accounts that have access and have not been told.
+fn newcomers(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
+    let is_told = |account: &AccountId| {
+        ledger.told.delivered.contains(account.as_str()) || ledger.told.without_bus.contains(account.as_str())
+    };
+    let untold = holders_of(given).filter(|(account, _)| !is_told(account));
+    untold
+        .map(|(account, target)| (account.clone(), account_notice(shared(&given.share, target), account)))
+        .collect()
+}
+
+/// The accounts that were told of access and have none any more: those to tell, and those without a bus.
+fn leavers(given: &Given, ledger: &ImageLedger) -> (Vec<(AccountId, Notice)>, Vec<AccountId>) {
+    let holders = given.holders();
+    let gone = |told: &BTreeSet<String>| -> Vec<AccountId> {
+        let accounts = told.iter().filter_map(|account| account.parse().ok());
+        accounts.filter(|account| !holders.contains(account)).collect()
+    };
+    let told = gone(&ledger.told.delivered).into_iter().map(|account| {
+        let reason = given.share.why_withdrawn(account.as_str());
+        (account.clone(), account_notice(unshared(given, account.as_str(), reason), &account))
+    });
+    (told.collect(), gone(&ledger.told.without_bus))
+}
+
+/// Whether the end is near, and nobody has been warned of this very end.
+fn is_warning_due(given: &Given, ledger: &ImageLedger, now: Timestamp) -> bool {
+    let share = &given.share;
+    let is_near =
+        share.warn_at.is_some_and(|warn_at| warn_at <= now) && share.until.is_some_and(|end| end > now);
+    is_near && !given.shared.is_empty() && ledger.told.warned != share.until
+}
+
+fn warned(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
+    let has_bus = |account: &AccountId| !ledger.told.without_bus.contains(account.as_str());
+    let holders = holders_of(given).filter(|(account, _)| has_bus(account));
+    holders
+        .map(|(account, target)| (account.clone(), account_notice(ending(&given.share, target), account)))
+        .collect()
+}
+
+fn holders_of(given: &Given) -> impl Iterator<Item = (&AccountId, &str)> {
+    given.shared_targets().flat_map(|target| target.accounts().iter().map(|account| (account, target.name())))
+}
+
+/// What the hub is told of one share. A refusal that took access away is two pieces of news.
+fn row_news(given: &Given, row: &ShareRow) -> Vec<HubNews> {
+    let share = &given.share;
+    if !row.is_untold() {
+        return Vec::new();
+    }
+    let reason = row.reason.clone().unwrap_or_default();
+    let refused = || Notice {
+        kind: NoticeKind::Refused,
+        detail: NoticeDetail { code: row.code, reason: row.reason.clone(), ..about(share, &row.target) },
+    };
+    let notices = match row.outcome {
+        ShareOutcome::Giving | ShareOutcome::Shared => vec![shared(share, &row.target)],
+        ShareOutcome::Withdrawn => vec![unshared(given, &row.target, reason)],
+        ShareOutcome::Refused if row.was_shared => vec![unshared(given, &row.target, reason), refused()],
+        ShareOutcome::Refused => vec![refused()],
+    };
+    let told = ShareRow { told: row.news(), ..row.clone() };
+    notices.into_iter().map(|notice| HubNews { notice, row: Some(told.clone()) }).collect()
+}
+
+/// What the hub is told of the whole image: what other people's hands did to it.
+fn image_news(given: &Given, ledger: &ImageLedger) -> Vec<Notice> {
+    let share = &given.share;
+    let by_hand = |kind, target: &str, reason: String| Notice {
+        kind,
+        detail: NoticeDetail {
+            reason: Some(reason),
+            changed_by: share.changed_by.clone(),
+            ..about(share, target)
+        },
+    };
+    let restored = given.restored.iter().map(|target| {
+        by_hand(
+            NoticeKind::Restored,
+            target,
+            format!("access of {target} had been removed by hand, and was given again"),
+        )
+    });
+    let unmanaged =
+        given.unmanaged.iter().filter(|grant| !ledger.told.unmanaged.contains(&grant.to_string()));
+    let unmanaged = unmanaged.map(|grant| match given.made_private.contains(&grant.resource) {
+        true if grant.is_public() => {
+            by_hand(NoticeKind::Public, "all", format!("{} had been made public, and is private again", grant.resource))
+        }
+        _ if grant.is_public() => by_hand(
+            NoticeKind::Public,
+            "all",
+            format!(
+                "{} is public, which ami-share never does; remove the group `all` from its permissions, or set MakePublicImagesPrivate",
+                grant.resource
+            ),
+        ),
+        _ => by_hand(
+            NoticeKind::Unmanaged,
+            &grant.grantee,
+            format!("{} is open to {}, which ami-share did not do and leaves as it is", grant.resource, grant.grantee),
+        ),
+    });
+    restored.chain(unmanaged).collect()
+}
+
+fn unshared(given: &Given, target: &str, reason: String) -> Notice {
+    Notice {
+        kind: NoticeKind::Unshared,
+        detail: NoticeDetail {
+            reason: Some(reason),
+            usage: usage_in_words(given),
+            ..about(&given.share, target)
+        },
+    }
+}
+
+/// Whether those who lost access still use the image; `None` where nobody asked.
+fn usage_in_words(given: &Given) -> Option<String> {
+    given.usage_report.as_ref()?;
+    let unanswered = || "AWS had not answered in time whether they still use the image".to_owned();
+    Some(given.usage.as_deref().map_or_else(unanswered, usage::in_words))
+}
+
+/// The notice that says when access ends.
+fn ending(share: &Share, target: &str) -> Notice {
+    let until = share.until.map(|until| until.to_string());
+    let reason = until
+        .as_ref()
+        .map(|until| format!("access ends at {until}; ask for a later ami-share:until to keep it"));
+    Notice { kind: NoticeKind::Ending, detail: NoticeDetail { until, reason, ..about(share, target) } }
+}
+
+fn account_notice(mut notice: Notice, account: &AccountId) -> Notice {
     notice.detail.account = Some(account.clone());
     notice
 }

@@ -1,14 +1,19 @@
 //! The documents that the workflow's steps hand to each other.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::access_review::UnmanagedGrant;
+use crate::ending::Ending;
 use crate::ids::{
     AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, SnapshotId,
 };
 use crate::key_statements::KeyPrincipal;
 use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::usage::{Usage, UsageQuestion};
 
 /// An image as notices and launch permissions need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +82,18 @@ pub enum Target {
     },
 }
 
+impl LaunchPermission {
+    /// The id of the account, OU or organization, as tags and the ledger name it.
+    pub fn name(&self) -> &str {
+        let whole = match self {
+            Self::Account(id) => id.as_str(),
+            Self::Ou(arn) => arn.as_str(),
+            Self::Organization(arn) => arn.as_str(),
+        };
+        whole.rsplit('/').next().unwrap_or(whole)
+    }
+}
+
 impl Target {
     /// The id, as tags, the ledger and notices name the target.
     pub fn name(&self) -> &str {
@@ -129,19 +146,37 @@ pub struct Share {
     pub image: Image,
     /// The number of this intent in the ledger; a later one has a higher number and wins.
     pub intent: u64,
-    /// Who gets the image; none covers another.
+    /// Who gets the image; none covers another. All others lose what ami-share gave them.
     pub targets: Vec<Target>,
+    /// Who is wanted but gets nothing now; what they have they keep.
+    #[serde(default)]
+    pub kept: Vec<Target>,
     /// The words that get nothing.
     pub refused: Vec<Refusal>,
-    /// The customer managed keys of its snapshots.
+    /// The customer managed keys of its snapshots, those of earlier looks included.
     pub keys: Vec<KeyArn>,
     /// Its snapshots, when targets may copy it; empty otherwise.
     pub snapshots: Vec<SnapshotId>,
     /// When access ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<Timestamp>,
+    /// From when on the targets are warned of the end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub warn_at: Option<Timestamp>,
+    /// Whether there is an appointment to make, move or cancel.
+    #[serde(default)]
+    pub must_schedule: bool,
+    /// Why all shares of the image end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ending: Option<Ending>,
     /// Who asked, and when.
     pub asked: Asked,
+    /// Who changed permissions by hand, where that is why we look.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub changed_by: Option<String>,
+    /// Whether access that is wanted and open without a row in the ledger is taken for ours.
+    #[serde(default)]
+    pub adopt: bool,
     /// Whether every step stops before it writes.
     pub dry_run: bool,
 }
@@ -162,17 +197,49 @@ impl Share {
             image: Image { id, name, region, owner, seen_at: _, status: _ },
             intent: _,
             targets,
+            kept,
             refused,
             keys,
             snapshots,
             until,
+            warn_at,
+            must_schedule: _,
+            ending,
             asked: _,
+            changed_by: _,
+            adopt: _,
             dry_run: _,
         } = self;
         // The order of the words is no part of the wish; targets, keys and snapshots are in order already.
         let mut refused = refused.clone();
         refused.sort();
-        serde_json::json!([id, name, region, owner, targets, refused, keys, snapshots, until]).to_string()
+        let wish = serde_json::json!([
+            id, name, region, owner, targets, kept, refused, keys, snapshots, until, warn_at, ending
+        ]);
+        wish.to_string()
+    }
+
+    /// Everybody who may have access: those who get it, and those who keep what they have.
+    pub fn wanted(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().chain(&self.kept)
+    }
+
+    /// Whether `target` may have access.
+    pub fn wants(&self, target: &str) -> bool {
+        self.wanted().any(|wanted| wanted.name() == target)
+    }
+
+    /// Why a target (or an account behind one) that had access may have none any more.
+    pub fn why_withdrawn(&self, target: &str) -> String {
+        let named = self.refused.iter().find(|refusal| refusal.word == target);
+        // A date that is past refuses everybody at once.
+        let refusal =
+            named.or_else(|| self.refused.iter().find(|refusal| refusal.code == RefusalCode::Expired));
+        match (&self.ending, refusal) {
+            (Some(ending), _) => ending.to_string(),
+            (None, Some(refusal)) => refusal.reason.clone(),
+            (None, None) => format!("{target} is no longer among those whom ami-share:with names"),
+        }
     }
 }
 
@@ -199,12 +266,42 @@ pub struct KeyRequest {
     pub key: KeyArn,
     /// The image whose look this is.
     pub image_id: ImageId,
-    /// The share's targets; only a dry run reads them, all else comes from the ledger.
+    /// What is done with the key.
+    #[serde(default)]
+    pub action: KeyAction,
+    /// The number of the share's intent.
+    #[serde(default)]
+    pub intent: u64,
+    /// Whom the image needs on the key.
     #[serde(default)]
     pub targets: Vec<Target>,
+    /// Whom it still needs there without asking for anything new.
+    #[serde(default)]
+    pub kept: Vec<Target>,
+    /// The event that asked, for the ledger's history.
+    #[serde(default)]
+    pub asked: Option<Asked>,
     /// Whether to stop before anything is written.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// What is done with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyAction {
+    /// Admits whom the live shares need; takes nobody out.
+    #[default]
+    Extend,
+    /// Takes out whom no live share needs any more.
+    Retract,
+}
+
+impl KeyRequest {
+    /// Whom the image needs on the key.
+    pub fn wanted(&self) -> BTreeSet<KeyPrincipal> {
+        self.targets.iter().chain(&self.kept).map(Target::key_principal).collect()
+    }
 }
 
 /// The output of `extend-key-policy`.
@@ -214,6 +311,12 @@ pub struct KeyOutcome {
     pub key: KeyArn,
     /// Who was admitted just now (in a dry run: who would be).
     pub added: Vec<KeyPrincipal>,
+    /// Who was taken out just now (in a dry run: who would be).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub removed: Vec<KeyPrincipal>,
+    /// Whom the image needs no more, or no live share at all: what a retraction is about.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub leaving: Vec<KeyPrincipal>,
     /// Who could not be admitted, and why.
     pub left_out: Vec<LeftOut>,
     /// Why the key was not touched at all.
@@ -221,6 +324,21 @@ pub struct KeyOutcome {
     pub refused: Option<Refusal>,
     /// The policy's size in bytes, of 32,768.
     pub bytes: usize,
+}
+
+impl KeyOutcome {
+    /// Nothing was done with `key`.
+    pub fn unchanged(key: &KeyArn) -> Self {
+        Self {
+            key: key.clone(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            leaving: Vec::new(),
+            left_out: Vec::new(),
+            refused: None,
+            bytes: 0,
+        }
+    }
 }
 
 /// A principal that a key policy does not admit.
@@ -288,6 +406,30 @@ pub struct Given {
     pub refused: Vec<Refusal>,
     /// Whether a later intent took over; then nothing was done, and nothing is told.
     pub superseded: bool,
+    /// Who lost access just now.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub withdrawn: Vec<String>,
+    /// Whose access somebody had taken by hand, and who has it again.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub restored: Vec<String>,
+    /// Access that ami-share did not give.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unmanaged: Vec<UnmanagedGrant>,
+    /// What was public and is private again: the image, snapshots.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub made_private: Vec<String>,
+    /// The keys that still admit somebody whom no live share needs.
+    #[serde(default)]
+    pub retract: Vec<KeyArn>,
+    /// What came of retracting them.
+    #[serde(default)]
+    pub retracted: Vec<KeyOutcome>,
+    /// The question whether those who lost access still use the image, where the stack asks it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage_report: Option<UsageQuestion>,
+    /// What the report says; `None` when none was asked for, or it was not ready in time.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<Vec<Usage>>,
     /// In a dry run: the steps that were not taken, as people read them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<String>,
@@ -297,6 +439,17 @@ impl Given {
     /// The targets that have access now.
     pub fn shared_targets(&self) -> impl Iterator<Item = &Target> {
         self.share.targets.iter().filter(|target| self.shared.iter().any(|name| name == target.name()))
+    }
+
+    /// All that was refused: the words of the tags, and keys that still admit whom they should not.
+    pub fn all_refused(&self) -> Vec<Refusal> {
+        let keys = self.retracted.iter().filter_map(|key| key.refused.clone());
+        self.refused.iter().cloned().chain(keys).collect()
+    }
+
+    /// The accounts behind everybody who may have access.
+    pub fn holders(&self) -> BTreeSet<&AccountId> {
+        self.share.wanted().flat_map(Target::accounts).collect()
     }
 }
 

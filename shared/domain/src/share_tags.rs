@@ -37,7 +37,8 @@ pub enum Until {
     Open,
     /// At this moment.
     At(Timestamp),
-    /// The tag is there and cannot be read; a refusal says so. Nothing is shared.
+    /// The tag is there and cannot be read; a refusal says so. Nothing new is shared, what stands is kept
+    /// until the end that could be read last.
     Unreadable,
 }
 
@@ -110,7 +111,7 @@ impl ShareTags {
                 self.refused.push(Refusal::new(
                     UNTIL,
                     RefusalCode::UnreadableUntil,
-                    format!("`{value}` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing is shared until it is"),
+                    format!("`{value}` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is"),
                 ));
                 Until::Unreadable
             }

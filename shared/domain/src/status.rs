@@ -2,20 +2,27 @@
 
 use jiff::Timestamp;
 
+use crate::ending::Ending;
 use crate::refusal::Refusal;
 use crate::share::Target;
 use crate::share_tags::VALUE_LIMIT;
 
 /// Targets that are named before the others are only counted.
 const NAMED: usize = 3;
+/// How the status of an execution that failed begins.
+const FAILED: &str = "failed: ";
 
 /// What the status speaks of.
 #[derive(Debug, Clone, Default)]
 pub struct Summary<'a> {
     /// The targets that have access and should.
     pub shared: Vec<&'a Target>,
-    /// Targets that have access although nobody asks for it any more.
-    pub left_over: Vec<&'a str>,
+    /// Targets that keep what they have, but get nothing new.
+    pub kept: Vec<&'a Target>,
+    /// Whether the image or a snapshot of it is public, by somebody else's hand.
+    pub is_public: bool,
+    /// Why nothing is shared any more.
+    pub ending: Option<&'a Ending>,
     /// What was refused.
     pub refused: &'a [Refusal],
     /// When access ends.
@@ -26,12 +33,19 @@ impl Summary<'_> {
     /// The tag's value.
     pub fn status(&self) -> String {
         let mut parts = Vec::new();
-        if !self.shared.is_empty() {
-            let until = self.until.map(|until| format!(" until {}", until.strftime("%Y-%m-%d %H:%M UTC")));
-            parts.push(format!("shared with {}{}", counts(&self.shared), until.unwrap_or_default()));
+        let until = self.until.map(|until| format!(" until {}", until.strftime("%Y-%m-%d %H:%M UTC")));
+        let until = until.unwrap_or_default();
+        if self.is_public {
+            parts.push("public by somebody else's hand".to_owned());
         }
-        if !self.left_over.is_empty() {
-            parts.push(format!("still open from before: {}", some_of(&self.left_over)));
+        if !self.shared.is_empty() {
+            parts.push(format!("shared with {}{until}", counts(&self.shared)));
+        }
+        if !self.kept.is_empty() {
+            parts.push(format!("kept as it is{until}: {}", some_of(&self.kept)));
+        }
+        if let Some(ending) = self.ending {
+            parts.push(format!("not shared: {ending}"));
         }
         let reasons = distinct_reasons(self.refused);
         if !reasons.is_empty() {
@@ -46,11 +60,17 @@ impl Summary<'_> {
 
 /// The status of an execution that failed; `cause` is what it died of.
 pub fn failed(cause: &str) -> String {
-    shortened(&format!("failed: {cause}"))
+    shortened(&format!("{FAILED}{cause}"))
+}
+
+/// Whether a status is that of an execution that failed.
+pub fn is_of_failure(status: &str) -> bool {
+    status.starts_with(FAILED)
 }
 
 /// A long list would leave no room for what was refused.
-fn some_of(names: &[&str]) -> String {
+fn some_of(targets: &[&Target]) -> String {
+    let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
     let (named, more) = names.split_at(names.len().min(NAMED));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", named.join(", "))

@@ -17,8 +17,23 @@ use crate::share_tags::{ShareTags, UNTIL, Until, WITH};
 pub struct Targets {
     /// Who gets the image, in a fixed order; none covers another.
     pub targets: Vec<Target>,
+    /// Who is wanted but gets nothing now: what they have they keep.
+    pub kept: Vec<Target>,
     /// The words that get nothing.
     pub refused: Vec<Refusal>,
+    /// When access ends.
+    pub until: Option<Timestamp>,
+    /// Whether access has ended as it was agreed.
+    pub has_ended: bool,
+}
+
+/// What was wanted when the tags were read last.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The names of the targets.
+    pub targets: &'a [String],
+    /// When access was to end.
+    pub until: Option<Timestamp>,
 }
 
 /// All that the decision rests on.
@@ -30,43 +45,74 @@ pub struct Context<'a> {
     pub guards: &'a Guards,
     /// The account that owns the images; it needs no share of its own.
     pub hub: &'a AccountId,
+    /// What was wanted before.
+    pub standing: Standing<'a>,
     /// The moment of the decision.
     pub now: Timestamp,
 }
 
 /// Decides who gets the image. The order of the words does not matter.
 pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
-    let mut refused = tags.refused.clone();
-    if let Some(refusal) = out_of_time(tags, context.now) {
-        refused.extend(refusal);
-        return Targets { targets: Vec::new(), refused };
+    let nobody = Targets {
+        targets: Vec::new(),
+        kept: Vec::new(),
+        refused: tags.refused.clone(),
+        until: None,
+        has_ended: false,
+    };
+    let standing = context.standing;
+    match tags.until {
+        Until::Open => select(tags, context, nobody),
+        Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..nobody }),
+        Until::At(end) if standing.until == Some(end) => {
+            Targets { until: Some(end), has_ended: true, ..nobody }
+        }
+        Until::At(end) => with_refusal(nobody, expired(end)),
+        // The end that could be read last still holds, so that a typing error makes nothing open-ended.
+        Until::Unreadable if standing.until.is_some_and(|end| end <= context.now) => {
+            Targets { until: standing.until, has_ended: true, ..nobody }
+        }
+        Until::Unreadable => {
+            let (found, nobody) = find(tags, context, Targets { until: standing.until, ..nobody });
+            Targets { kept: found.standing(context).fold(context), ..nobody }
+        }
     }
-    let mut wanted = Wanted { context, has_end: tags.until != Until::Open, found: Found::default(), refused };
+}
+
+/// Adds to `nobody` those whom the words pick.
+fn select(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> Targets {
+    let (found, nobody) = find(tags, context, nobody);
+    let targets = found.clone().fold(context);
+    let limit = context.guards.target_limit;
+    if targets.len() > limit {
+        let kept = found.standing(context).fold(context);
+        return Targets { kept, ..with_refusal(nobody, too_many(targets.len(), limit)) };
+    }
+    Targets { targets, ..nobody }
+}
+
+/// What the words pick, and `nobody` with the words that pick nothing.
+fn find(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> (Found, Targets) {
+    let has_end = tags.until != Until::Open;
+    let mut wanted = Wanted { context, has_end, found: Found::default(), refused: nobody.refused };
     for selector in &tags.selectors {
         wanted.select(selector);
     }
-    let Wanted { found, mut refused, .. } = wanted;
-    let targets = found.fold(context);
-    if targets.len() > context.guards.target_limit {
-        refused.push(too_many(targets.len(), context.guards.target_limit));
-        return Targets { targets: Vec::new(), refused };
-    }
-    Targets { targets, refused }
+    let Wanted { found, refused, .. } = wanted;
+    (found, Targets { refused, ..nobody })
 }
 
-/// `Some` when the share is over before it began, with the refusal that is still to be told.
-fn out_of_time(tags: &ShareTags, now: Timestamp) -> Option<Option<Refusal>> {
-    match tags.until {
-        Until::Open => None,
-        // The refusal is among the tags' own already.
-        Until::Unreadable => Some(None),
-        Until::At(end) if end > now => None,
-        Until::At(end) => Some(Some(Refusal::new(
-            UNTIL,
-            RefusalCode::Expired,
-            format!("ami-share:until was {end}, which is in the past; set a later date to share again"),
-        ))),
-    }
+fn with_refusal(targets: Targets, refusal: Refusal) -> Targets {
+    let refused = targets.refused.into_iter().chain([refusal]).collect();
+    Targets { refused, ..targets }
+}
+
+fn expired(end: Timestamp) -> Refusal {
+    Refusal::new(
+        UNTIL,
+        RefusalCode::Expired,
+        format!("ami-share:until was {end}, which is in the past; set a later date to share again"),
+    )
 }
 
 fn too_many(count: usize, limit: usize) -> Refusal {
@@ -80,7 +126,7 @@ fn too_many(count: usize, limit: usize) -> Refusal {
 }
 
 /// What the words picked, before overlaps are folded; each with the `tag:` words that led to it.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Found {
     accounts: BTreeMap<AccountId, BTreeSet<String>>,
     units: BTreeMap<OuId, BTreeSet<String>>,
@@ -221,6 +267,16 @@ impl Wanted<'_> {
 }
 
 impl Found {
+    /// Those of them who are wanted already. An account that stands for itself does so still when its OU, which
+    /// gets nothing now, is named beside it.
+    fn standing(mut self, context: &Context<'_>) -> Self {
+        let stands = |name: &str| context.standing.targets.iter().any(|standing| standing == name);
+        self.accounts.retain(|id, _| stands(id.as_str()));
+        self.units.retain(|id, _| stands(id.as_str()));
+        self.organizations.retain(|id, _| stands(id.as_str()));
+        self
+    }
+
     /// Drops whatever a larger target covers, and the hub itself.
     fn fold(self, context: &Context<'_>) -> Vec<Target> {
         let Self { accounts, units, organizations } = self;

@@ -124,3 +124,90 @@ fn the_workflow_hands_extend_key_policy_what_its_example_says() {
     assert_eq!(made, shown);
     assert_eq!(selector["targets.$"], json!("$.share.targets"));
 }
+
+/// What the review workflow hands to `review-shares`, and from its answer to the share workflow, is made by the
+/// workflow, not by code of ours.
+#[test]
+fn the_review_workflow_hands_on_what_its_examples_say() {
+    let states = &read("workflows/review.asl.json")["States"];
+    let names = |value: &Value| -> BTreeSet<String> {
+        value.as_object().unwrap().keys().map(|name| name.trim_end_matches(".$").to_owned()).collect()
+    };
+    let page = event("review-shares-page.json");
+    for (state, example) in [("ComparePage", &page), ("WriteReport", &event("review-shares-report.json"))] {
+        let payload = &states[state]["Parameters"]["Payload"];
+        assert_eq!(payload["action"], example["action"], "{state}");
+        assert_eq!(names(payload), names(example), "{state}");
+        assert_eq!(names(&payload["review"]), names(&example["review"]), "{state}");
+    }
+    let input =
+        &states["LookAtEachThatDiffers"]["ItemProcessor"]["States"]["LookAtImage"]["Parameters"]["Input"];
+    let mut handed_on = names(input);
+    assert!(handed_on.remove("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"));
+    let differing = &page["state"]["differing"][0];
+    assert_eq!(handed_on, names(differing));
+    let Look { image, asked, adopt, organization_changed_at, .. } =
+        Look::from_event(differing, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!((image.as_str(), asked.event.as_str()), (IMAGE, page["state"]["review_id"].as_str().unwrap()));
+    assert!(!adopt && organization_changed_at.is_none());
+}
+
+#[test]
+fn an_image_that_can_be_launched_no_more_is_looked_at() {
+    let seen = look(&event("ami-state-change-disabled.json"));
+    assert_eq!(seen, (IMAGE.to_owned(), None, "2026-11-22T14:20:17Z".to_owned()));
+    let seen = look(&event("ami-state-change-deregistered.json"));
+    assert_eq!(seen, (IMAGE.to_owned(), None, "2026-11-22T15:02:36Z".to_owned()));
+}
+
+#[test]
+fn who_changed_permissions_by_hand_is_known_and_asks_for_nothing() {
+    let change = event("cloudtrail-modify-image-attribute.json");
+    let Look { image, asked, changed_by, .. } = Look::from_event(&change, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!((image.as_str(), asked.by), (IMAGE, None));
+    let by = "arn:aws:sts::111122223333:assumed-role/account-administrator/jane@example.com";
+    assert_eq!(changed_by.as_deref(), Some(by));
+}
+
+#[test]
+fn an_appointment_is_a_look_at_the_end_of_the_share() {
+    let appointment = event("look-at-image-not-before.json");
+    let look = Look::from_event(&appointment, Timestamp::UNIX_EPOCH).unwrap();
+    let share = &event("schedule-expiry.json")["share"];
+    assert_eq!(share["image"]["id"], look.image.as_str());
+    assert_eq!(share["until"], look.now(Timestamp::UNIX_EPOCH).to_string());
+    assert_eq!(share, &event("share-image.json")["share"]);
+}
+
+#[test]
+fn the_documents_of_a_withdrawal_tell_of_a_later_intent_that_lacks_an_account() {
+    let (item, given) = (event("extend-key-policy-retract.json"), event("report-usage.json"));
+    assert_eq!(again::<KeyRequest>(&item), item);
+    assert_eq!(again::<Given>(&given), given);
+    let share = &given["share"];
+    assert_eq!((&item["key"], &item["image_id"]), (&given["retract"][0], &share["image"]["id"]));
+    for name in ["intent", "targets", "kept", "asked", "dry_run"] {
+        assert_eq!(item[name], share[name], "{name}");
+    }
+    let before = Given::deserialize(&event("notify-targets.json")).unwrap();
+    let given = Given::deserialize(&given).unwrap();
+    assert!(given.share.intent > before.share.intent);
+    assert!(
+        given.withdrawn.iter().all(|target| before.shared.contains(target) && !given.share.wants(target))
+    );
+    assert_eq!(given.retracted.iter().map(|key| key.key.clone()).collect::<Vec<_>>(), given.retract);
+    assert_eq!(given.usage_report.unwrap().accounts[0].as_str(), given.withdrawn[0]);
+}
+
+#[test]
+fn the_workflow_hands_extend_key_policy_the_same_to_retract_as_to_extend() {
+    let states = &read("workflows/share.asl.json")["States"];
+    let selector = |state: &str| {
+        let mut selector = states[state]["ItemSelector"].clone();
+        (selector["action"].take(), selector)
+    };
+    let (extend, retract) = (selector("ExtendKeyPolicies"), selector("RetractKeyPolicies"));
+    assert_eq!(extend.1, retract.1);
+    assert_eq!(extend.0, event("extend-key-policy.json")["action"]);
+    assert_eq!(retract.0, event("extend-key-policy-retract.json")["action"]);
+}

@@ -1,26 +1,85 @@
-//! Opening an image: it converges from wherever it stopped, only ever adds, and opens the image last.
+//! Opening and closing an image: it converges from wherever it stopped, takes only what it is told to take,
+//! opens the image last and closes it first, and leaves nobody without access who only changes places.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_domain::access_review::UnmanagedGrant;
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, open};
+use ami_share_domain::image_plan::{
+    self, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Wanted, unmanaged,
+};
+use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::refusal::RefusalCode;
-use ami_share_domain::share::Target;
-use ami_share_testkit::ids::{account, snapshot};
+use ami_share_domain::share::{LaunchPermission, Share, Target};
+use ami_share_testkit::ids::{account, image_id, snapshot};
 use ami_share_testkit::shares::{account_target, ou_target, target_lists};
-use ami_share_testkit::world::World;
+use ami_share_testkit::wishes::{by_hand, share_of, wishes};
+use ami_share_testkit::world::{World, apply};
 use proptest::prelude::*;
 
 const NO_LIMIT: usize = usize::MAX;
 
+/// What is, and what is wanted of it.
+#[derive(Debug, Clone)]
+struct Case {
+    observed: ObservedImage,
+    targets: Vec<Target>,
+    snapshots: Vec<SnapshotId>,
+    leaving: BTreeSet<String>,
+    leaving_snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    makes_private: bool,
+    limit: usize,
+}
+
+impl Case {
+    fn plan(&self) -> ImagePlan {
+        let targets: Vec<&Target> = self.targets.iter().collect();
+        let wanted = Wanted {
+            targets: &targets,
+            snapshots: &self.snapshots,
+            leaving: &self.leaving,
+            leaving_snapshots: &self.leaving_snapshots,
+            limit: self.limit,
+            makes_private: self.makes_private,
+        };
+        image_plan::plan(&self.observed, &wanted)
+    }
+
+    fn steps(&self) -> Vec<ImageStep> {
+        self.plan().steps().cloned().collect()
+    }
+
+    fn after(&self, steps: &[ImageStep]) -> Self {
+        let mut after = self.clone();
+        for step in steps {
+            apply(&mut after.observed, step);
+            // The ledger forgets a snapshot's accounts with the call that shuts them out.
+            if let ImageStep::CloseSnapshot { snapshot, accounts } = step {
+                let leaving = after.leaving_snapshots.entry(snapshot.clone()).or_default();
+                leaving.retain(|account| !accounts.contains(account));
+            }
+        }
+        after
+    }
+}
+
 /// An image that is open already to some of the targets that the properties know.
 fn observed() -> impl Strategy<Value = ObservedImage> {
+    let numbers = || prop::collection::btree_set((1..=4_usize).prop_map(snapshot), 0..3);
+    (target_lists(), copiers(), any::<bool>(), numbers()).prop_map(
+        |(targets, snapshots, is_public, public)| ObservedImage {
+            launch: targets.iter().map(Target::launch_permission).collect(),
+            snapshots,
+            is_gone: false,
+            is_public,
+            public_snapshots: public,
+        },
+    )
+}
+
+fn copiers() -> impl Strategy<Value = BTreeMap<SnapshotId, BTreeSet<AccountId>>> {
     let accounts = prop::collection::btree_set((1..=40_usize).prop_map(account), 0..20);
-    let snapshots = prop::collection::btree_map((1..=4_usize).prop_map(snapshot), accounts, 0..4);
-    (target_lists(), snapshots).prop_map(|(targets, snapshots)| ObservedImage {
-        launch: targets.iter().map(Target::launch_permission).collect(),
-        snapshots,
-    })
+    prop::collection::btree_map((1..=4_usize).prop_map(snapshot), accounts, 0..4)
 }
 
 fn snapshots() -> impl Strategy<Value = Vec<SnapshotId>> {
@@ -28,118 +87,255 @@ fn snapshots() -> impl Strategy<Value = Vec<SnapshotId>> {
         .prop_map(|snapshots| snapshots.into_iter().collect())
 }
 
-fn plan(observed: &ObservedImage, targets: &[Target], snapshots: &[SnapshotId]) -> ImagePlan {
-    open(observed, &targets.iter().collect::<Vec<_>>(), snapshots, NO_LIMIT)
-}
-
-fn world(observed: &ObservedImage) -> World {
-    World { image: observed.clone(), ..World::default() }
-}
-
-fn applied(observed: &ObservedImage, steps: &[ImageStep]) -> ObservedImage {
-    let mut world = world(observed);
-    steps.iter().for_each(|step| world.apply(step));
-    world.image
+/// Nobody is wanted and leaving at once, as the ledger never says so.
+fn cases() -> impl Strategy<Value = Case> {
+    let names =
+        target_lists().prop_map(|targets| targets.iter().map(|target| target.name().to_owned()).collect());
+    let what = (observed(), target_lists(), snapshots(), any::<bool>());
+    (what, names, copiers()).prop_map(
+        |((observed, targets, snapshots, makes_private), leaving, mut leaving_snapshots): (
+            _,
+            BTreeSet<String>,
+            _,
+        )| {
+            let is_wanted = |name: &String| targets.iter().any(|target| target.name() == name);
+            let leaving = leaving.into_iter().filter(|name| !is_wanted(name)).collect();
+            let wanted: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
+            for snapshot in &snapshots {
+                let leaving: Option<&mut BTreeSet<AccountId>> = leaving_snapshots.get_mut(snapshot);
+                leaving.into_iter().for_each(|accounts| accounts.retain(|account| !wanted.contains(account)));
+            }
+            leaving_snapshots.retain(|_, accounts| !accounts.is_empty());
+            Case { observed, targets, snapshots, leaving, leaving_snapshots, makes_private, limit: NO_LIMIT }
+        },
+    )
 }
 
 proptest! {
     #[test]
-    fn a_plan_that_was_applied_makes_the_next_one_empty(
-        observed in observed(), targets in target_lists(), snapshots in snapshots(),
-    ) {
-        let after = applied(&observed, &plan(&observed, &targets, &snapshots).steps);
-        prop_assert_eq!(plan(&after, &targets, &snapshots), ImagePlan::default());
+    fn a_plan_that_was_applied_makes_the_next_one_empty(case in cases()) {
+        let mut after = case.after(&case.steps());
+        after.leaving_snapshots.retain(|_, accounts| !accounts.is_empty());
+        prop_assert_eq!(after.plan(), ImagePlan::default());
     }
 
     #[test]
     fn stopping_after_any_step_and_planning_again_ends_the_same(
-        observed in observed(),
-        targets in target_lists(),
-        snapshots in snapshots(),
-        stop in any::<prop::sample::Index>(),
+        case in cases(), stop in any::<prop::sample::Index>(),
     ) {
-        let steps = plan(&observed, &targets, &snapshots).steps;
-        let straight = applied(&observed, &steps);
-        let half_way = applied(&observed, &steps[..stop.index(steps.len() + 1)]);
-        let resumed = applied(&half_way, &plan(&half_way, &targets, &snapshots).steps);
-        prop_assert_eq!(resumed, straight);
+        let steps = case.steps();
+        let straight = case.after(&steps);
+        let half_way = case.after(&steps[..stop.index(steps.len() + 1)]);
+        let resumed = half_way.after(&half_way.steps());
+        prop_assert_eq!(resumed.observed, straight.observed);
     }
 
     #[test]
     fn the_order_of_targets_does_not_matter(
-        observed in observed(),
-        (targets, other) in target_lists()
-            .prop_flat_map(|targets| (Just(targets.clone()), Just(targets).prop_shuffle())),
-        snapshots in snapshots(),
+        (case, other) in cases().prop_flat_map(|case| (Just(case.clone()), Just(case.targets).prop_shuffle())),
     ) {
-        prop_assert_eq!(plan(&observed, &targets, &snapshots), plan(&observed, &other, &snapshots));
+        prop_assert_eq!(case.plan(), Case { targets: other, ..case.clone() }.plan());
     }
 
     #[test]
-    fn all_that_is_wanted_is_added_nothing_else_is_and_nothing_is_taken(
-        observed in observed(), targets in target_lists(), snapshots in snapshots(),
-    ) {
-        let after = applied(&observed, &plan(&observed, &targets, &snapshots).steps);
-        let permissions = targets.iter().map(Target::launch_permission);
-        prop_assert_eq!(after.launch, observed.launch.iter().cloned().chain(permissions).collect());
+    fn all_that_is_wanted_is_added_all_that_leaves_is_taken_and_nothing_else_changes(case in cases()) {
+        let Case { observed, targets, snapshots, leaving, leaving_snapshots, .. } = case.clone();
+        let after = case.after(&case.steps()).observed;
+        let mut launch = observed.launch.clone();
+        launch.retain(|permission| !leaving.contains(permission.name()));
+        launch.extend(targets.iter().map(Target::launch_permission));
+        prop_assert_eq!(after.launch, launch);
         let accounts: BTreeSet<AccountId> =
             targets.iter().flat_map(|target| target.accounts()).cloned().collect();
         let mut expected = observed.snapshots.clone();
-        if !accounts.is_empty() {
-            for snapshot in snapshots {
-                expected.entry(snapshot).or_default().extend(accounts.iter().cloned());
-            }
+        for (snapshot, accounts) in leaving_snapshots {
+            let open = expected.entry(snapshot).or_default();
+            open.retain(|account| !accounts.contains(account));
         }
-        prop_assert_eq!(after.snapshots, expected);
+        for snapshot in snapshots {
+            expected.entry(snapshot).or_default().extend(accounts.iter().cloned());
+        }
+        let without_empty = |mut sets: BTreeMap<SnapshotId, BTreeSet<AccountId>>| {
+            sets.retain(|_, accounts| !accounts.is_empty());
+            sets
+        };
+        prop_assert_eq!(without_empty(after.snapshots), without_empty(expected));
+        prop_assert_eq!(after.is_public, observed.is_public && !case.makes_private);
+        let public = if case.makes_private { BTreeSet::new() } else { observed.public_snapshots };
+        prop_assert_eq!(after.public_snapshots, public);
     }
 
     #[test]
-    fn snapshots_are_opened_before_the_image_and_no_step_is_empty(
-        observed in observed(), targets in target_lists(), snapshots in snapshots(),
-    ) {
-        let steps = plan(&observed, &targets, &snapshots).steps;
-        let image = steps.iter().position(|step| matches!(step, ImageStep::OpenImage { .. }));
-        prop_assert!(image.is_none_or(|image| image + 1 == steps.len()));
-        for step in &steps {
-            match step {
-                ImageStep::OpenSnapshot { accounts, .. } => prop_assert!(!accounts.is_empty()),
-                ImageStep::OpenImage { permissions } => prop_assert!(!permissions.is_empty()),
-            }
+    fn snapshots_are_opened_before_the_image_and_closed_after_it_and_no_step_is_empty(case in cases()) {
+        let ImagePlan { opening, closing, .. } = case.plan();
+        prop_assert!(opening.is_sorted_by_key(ImageStep::is_of_image));
+        prop_assert!(closing.is_sorted_by_key(|step| !step.is_of_image()));
+        for step in opening.iter().chain(&closing) {
+            prop_assert!(!step.whom().is_empty());
         }
     }
 
     #[test]
-    fn more_than_the_limit_is_refused_before_anything_is_sent(
-        observed in observed(), targets in target_lists(), snapshots in snapshots(), limit in 0..12_usize,
+    fn who_changes_from_an_account_to_its_ou_or_back_is_never_without_access_where_there_is_room(
+        case in cases(), limit in 0..40_usize,
     ) {
-        let plan = open(&observed, &targets.iter().collect::<Vec<_>>(), &snapshots, limit);
-        let wanted: BTreeSet<_> = targets.iter().map(Target::launch_permission).collect();
-        let has_all = wanted.is_subset(&observed.launch);
-        let total = observed.launch.union(&wanted).count();
-        match plan.refused {
+        let case = Case { limit, ..case };
+        let plan = case.plan();
+        let behind = |names: &dyn Fn(&str) -> bool, case: &Case| -> BTreeSet<AccountId> {
+            let units = (1..=6).map(|number| ou_target(number, vec![account(number), account(number + 6)]));
+            let known = units.chain((1..=12).map(|number| account_target(account(number))));
+            let open = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
+            open.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
+        };
+        let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.leaving.contains(name);
+        let steps: Vec<ImageStep> = plan.steps().cloned().collect();
+        let all = |_: &str| true;
+        let before = behind(&all, &case);
+        let kept: BTreeSet<AccountId> = &before & &behind(&stays, &case.after(&steps));
+        for count in 0..=steps.len() {
+            let now = behind(&all, &case.after(&steps[..count]));
+            prop_assert!(kept.is_subset(&now) || plan.closes_first, "{:?} is without access", &kept - &now);
+        }
+        let adds = plan.launch_permissions().len();
+        let is_crowded = case.observed.launch.len() + adds > limit;
+        prop_assert!(!plan.closes_first || is_crowded);
+        // At no time has the image more launch permissions than it may have, unless it had them before.
+        for count in 0..=steps.len() {
+            let open = case.after(&steps[..count]).observed.launch.len();
+            prop_assert!(open <= limit.max(case.observed.launch.len()));
+        }
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused_before_anything_is_given_and_what_leaves_goes_all_the_same(
+        case in cases(), limit in 0..12_usize,
+    ) {
+        let case = Case { limit, ..case };
+        let plan = case.plan();
+        let wanted: BTreeSet<_> = case.targets.iter().map(Target::launch_permission).collect();
+        let has_all = wanted.is_subset(&case.observed.launch);
+        let leaves = |permission: &LaunchPermission| case.leaving.contains(permission.name());
+        let total = case.observed.launch.union(&wanted).filter(|permission| !leaves(permission)).count();
+        match &plan.refused {
             Some(refusal) => {
                 prop_assert_eq!(refusal.code, RefusalCode::TooManyTargets);
-                prop_assert_eq!(plan.steps, []);
+                prop_assert_eq!(&plan.opening, &[]);
                 prop_assert!(total > limit && !has_all);
             }
             // An image that is over its limit already is left as it is.
             None => prop_assert!(total <= limit || has_all),
         }
+        let after = case.after(&case.steps()).observed;
+        prop_assert!(after.launch.iter().all(|permission| !case.leaving.contains(permission.name())));
+    }
+
+    #[test]
+    fn what_is_open_by_nobodys_wish_and_not_by_our_hand_is_called_unmanaged_and_nothing_else(
+        by_hand in by_hand(), first in wishes(1), last in wishes(1),
+    ) {
+        let mut world = World::opened_by_hand(by_hand.clone());
+        world.look(&first);
+        let observed = world.first().observed;
+        let grants = unmanaged(&observed, &image_id(1), &last, &world.first().ledger);
+        let wanted: BTreeSet<&AccountId> = last.wanted().flat_map(Target::accounts).collect();
+        let foreign = by_hand.launch.iter().filter(|permission| !last.wants(permission.name()));
+        let mut expected: Vec<UnmanagedGrant> = foreign
+            .map(|permission| UnmanagedGrant { resource: image_id(1).to_string(), grantee: permission.to_string() })
+            .collect();
+        for (snapshot, accounts) in &by_hand.snapshots {
+            let is_wanted = |account: &AccountId| !last.snapshots.is_empty() && wanted.contains(account);
+            let foreign = accounts.iter().filter(|account| !is_wanted(account));
+            expected.extend(foreign.map(|account| UnmanagedGrant {
+                resource: snapshot.to_string(),
+                grantee: account.to_string(),
+            }));
+        }
+        prop_assert_eq!(grants, expected);
+    }
+}
+
+fn case(targets: Vec<Target>) -> Case {
+    Case {
+        observed: ObservedImage::default(),
+        targets,
+        snapshots: Vec::new(),
+        leaving: BTreeSet::new(),
+        leaving_snapshots: BTreeMap::new(),
+        makes_private: false,
+        limit: NO_LIMIT,
     }
 }
 
 #[test]
-fn no_call_opens_a_snapshot_to_more_than_five_hundred_accounts() {
-    let targets = [ou_target(1, (1..=1_201).map(account).collect()), account_target(account(2_000))];
-    let observed = ObservedImage::default();
-    let steps = plan(&observed, &targets, &[snapshot(1), snapshot(2)]).steps;
-    let sizes: Vec<usize> = steps
-        .iter()
-        .map(|step| match step {
-            ImageStep::OpenSnapshot { accounts, .. } => accounts.len(),
-            ImageStep::OpenImage { permissions } => permissions.len(),
-        })
-        .collect();
-    assert_eq!(sizes, [SNAPSHOT_MODIFICATIONS, 500, 202, 500, 500, 202, 2]);
-    assert_eq!(applied(&observed, &steps).snapshots[&snapshot(2)].len(), 1_202);
+fn no_call_opens_or_closes_a_snapshot_for_more_than_five_hundred_accounts() {
+    let targets = vec![ou_target(1, (1..=1_201).map(account).collect()), account_target(account(2_000))];
+    let case = Case { snapshots: vec![snapshot(1), snapshot(2)], ..case(targets) };
+    let steps = case.steps();
+    let sizes = |steps: &[ImageStep]| steps.iter().map(|step| step.whom().len()).collect::<Vec<_>>();
+    assert_eq!(sizes(&steps), [SNAPSHOT_MODIFICATIONS, 500, 202, 500, 500, 202, 2]);
+    let after = case.after(&steps).observed;
+    assert_eq!(after.snapshots[&snapshot(2)].len(), 1_202);
+    let leaving_snapshots = after.snapshots.clone();
+    let closing =
+        Case { observed: after, leaving_snapshots, targets: Vec::new(), snapshots: Vec::new(), ..case };
+    assert_eq!(sizes(&closing.steps()), [500, 500, 202, 500, 500, 202]);
+}
+
+#[test]
+fn an_account_gives_way_to_its_ou_after_the_ou_has_come_unless_there_is_no_room() {
+    let (alone, unit) = (account_target(account(1)), ou_target(1, vec![account(1)]));
+    let observed = ObservedImage { launch: [alone.launch_permission()].into(), ..ObservedImage::default() };
+    let leaving = BTreeSet::from([alone.name().to_owned()]);
+    let change = Case { observed, leaving, ..case(vec![unit.clone()]) };
+    let open = ImageStep::OpenImage { permissions: vec![unit.launch_permission()] };
+    let close = ImageStep::CloseImage { permissions: vec![alone.launch_permission()] };
+    assert_eq!(change.steps(), [open.clone(), close.clone()]);
+    assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [close.clone(), open]);
+    let full = Case { limit: 0, ..change };
+    assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![close], true));
+}
+
+#[test]
+fn what_a_plan_does_is_said_in_words() {
+    let image = |targets: Vec<Target>| targets.iter().map(Target::launch_permission).collect();
+    let observed = ObservedImage {
+        launch: image(vec![account_target(account(2))]),
+        is_public: true,
+        public_snapshots: [snapshot(10)].into(),
+        ..ObservedImage::default()
+    };
+    let case = Case {
+        observed,
+        snapshots: vec![snapshot(10)],
+        leaving: [account(2).to_string()].into(),
+        leaving_snapshots: [(snapshot(11), [account(2)].into())].into(),
+        makes_private: true,
+        ..case(vec![account_target(account(1))])
+    };
+    let words: Vec<String> = case.steps().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        words,
+        [
+            "open snap-0000000000000000a to 000000000001",
+            "open the image to 000000000001",
+            "make the image private",
+            "close the image to 000000000002",
+            "close snap-0000000000000000b to 000000000002",
+            "make snap-0000000000000000a private",
+        ]
+    );
+}
+
+#[test]
+fn everybody_is_unmanaged_whatever_the_tags_say() {
+    let observed = ObservedImage {
+        is_public: true,
+        public_snapshots: [snapshot(10)].into(),
+        ..ObservedImage::default()
+    };
+    let share: Share = share_of(1, vec![account_target(account(1))], true);
+    let grants = unmanaged(&observed, &image_id(1), &share, &ImageLedger::default());
+    let words: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
+    assert!(grants.iter().all(UnmanagedGrant::is_public));
 }

@@ -103,6 +103,53 @@ proptest! {
     }
 
     #[test]
+    fn extending_takes_nobody_out_and_retracting_nobody_whom_leaving_does_not_name(
+        foreign in foreign(),
+        live in principals(),
+        others in principals(),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        let mut key = key(&foreign, &live);
+        let foreign_before = key.read().foreign().to_vec();
+        let admitted: Vec<&KeyPrincipal> = live.iter().collect();
+        let some = places.iter().filter(|_| !admitted.is_empty()).map(|place| (*place.get(&admitted)).clone());
+        let leaving: BTreeSet<KeyPrincipal> = some.chain(others.clone()).collect();
+        let plan = key.retract(&leaving);
+        prop_assert_eq!(who(&key), &live - &leaving);
+        prop_assert_eq!(plan.removed.into_iter().collect::<BTreeSet<_>>(), &live & &leaving);
+        prop_assert_eq!((plan.added, plan.no_room), (vec![], vec![]));
+        prop_assert_eq!(key.retract(&leaving).document, None);
+        let plan = key.extend(&others);
+        prop_assert_eq!(plan.removed, []);
+        prop_assert_eq!(who(&key), union(&(&live - &leaving), &others));
+        let foreign_after = key.read().foreign().to_vec();
+        prop_assert_eq!(foreign_after, foreign_before);
+    }
+
+    #[test]
+    fn taking_out_all_that_was_let_in_gives_back_the_policy_to_the_letter(
+        foreign in foreign(), wanted in principals(), is_at_once in any::<bool>(),
+    ) {
+        let mut key = Key { policy: foreign.written(&[]) };
+        key.extend(&wanted);
+        if is_at_once {
+            key.retract(&wanted);
+        } else {
+            wanted.iter().for_each(|principal| _ = key.retract(&BTreeSet::from([principal.clone()])));
+        }
+        prop_assert_eq!(key.policy, foreign.written(&[]));
+    }
+
+    #[test]
+    fn a_full_policy_can_always_let_go(room in 400..2_000_usize, leaving in 1..4_usize) {
+        let mut key = Key { policy: crowded_policy(room).written(&[]) };
+        let admitted: BTreeSet<KeyPrincipal> = key.extend(&accounts(1, 60)).added.into_iter().collect();
+        let leaving: BTreeSet<KeyPrincipal> = admitted.iter().take(leaving).cloned().collect();
+        key.retract(&leaving);
+        prop_assert_eq!(who(&key), &admitted - &leaving);
+    }
+
+    #[test]
     fn a_policy_for_chosen_principals_admits_them_and_nobody_else(
         foreign in foreign(),
         live in principals(),

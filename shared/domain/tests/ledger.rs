@@ -2,145 +2,134 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_domain::audit::{AuditRow, Deed};
+use ami_share_domain::image_plan::ObservedImage;
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{Intent, KeyLedger, Need, ShareOutcome, TellRow};
+use ami_share_domain::ledger::{ImageLedger, Intent, KeyLedger, Need, ShareOutcome, ShareRow, TellRow};
+use ami_share_domain::notice::NoticeKind;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Image, LaunchPermission, Share, Target};
+use ami_share_domain::share::{Image, Share, Target};
+use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, id, image_id, now, snapshot};
 use ami_share_testkit::shares::{account_target, given, image, ou_target, refusal, share};
-use ami_share_testkit::world::{Crash, World};
-use jiff::{SignedDuration, Timestamp};
+use ami_share_testkit::wishes::{by_hand, pool, share_of, some_targets, wishes};
+use ami_share_testkit::world::{Managed, World};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// The targets that a tag may name here.
-fn pool() -> Vec<Target> {
-    let accounts = (1..=4).map(|number| account_target(account(number)));
-    accounts.chain([ou_target(1, vec![account(11), account(12)]), ou_target(2, Vec::new())]).collect()
+/// Looks, each killed after some steps or never.
+fn looks() -> impl Strategy<Value = Vec<(Share, usize)>> {
+    let steps = prop_oneof![2 => 0..20_usize, 1 => Just(99)];
+    prop::collection::vec((wishes(1), steps), 0..5)
 }
 
-fn some_targets() -> impl Strategy<Value = Vec<Target>> {
-    let pool = pool();
-    let count = pool.len();
-    prop::sample::subsequence(pool, 0..=count)
+/// Principals of some targets, which KMS does not take.
+fn rejected() -> impl Strategy<Value = BTreeSet<KeyPrincipal>> {
+    let none = Just(BTreeSet::new());
+    let some = some_targets().prop_map(|targets| targets.iter().map(Target::key_principal).collect());
+    prop_oneof![2 => none, 1 => some]
 }
 
-/// One look at the image: what its tag names by then, whom its keys refuse, and where the look dies.
-#[derive(Debug, Clone)]
-struct Look {
-    targets: Vec<Target>,
-    refused: Vec<Target>,
-    crash: Crash,
-}
-
-fn looks() -> impl Strategy<Value = Vec<Look>> {
-    let crash = prop_oneof![
-        1 => Just(Crash::AtOnce),
-        2 => (0..3_usize).prop_map(Crash::AfterSteps),
-        3 => Just(Crash::Never),
-    ];
-    let refused = prop_oneof![2 => Just(Vec::new()), 1 => some_targets()];
-    let look = (some_targets(), refused, crash).prop_map(|(targets, refused, crash)| Look {
-        targets,
-        refused,
-        crash,
-    });
-    prop::collection::vec(look, 0..6)
-}
-
-fn by_hand() -> impl Strategy<Value = BTreeSet<LaunchPermission>> {
-    some_targets().prop_map(|targets| targets.iter().map(Target::launch_permission).collect())
-}
-
-/// A moment that is later for every look.
-fn minute(number: i64) -> Timestamp {
-    now() + SignedDuration::from_mins(number)
-}
-
-/// What a look wants: a word that its keys refuse is refused by `share-image`, another one by `resolve-share`.
-fn wish(look: &Look) -> (Share, Vec<Refusal>) {
-    let refused = |target: &Target| refusal(target.name());
-    let (here, before): (Vec<&Target>, Vec<&Target>) =
-        look.refused.iter().partition(|target| look.targets.contains(target));
-    let mut share = share(look.targets.clone());
-    share.snapshots = vec![snapshot(1)];
-    share.refused = before.into_iter().map(refused).collect();
-    (share, here.into_iter().map(refused).collect())
-}
-
-fn run(world: &mut World, looks: &[Look]) {
-    for (number, look) in (0..).zip(looks) {
-        let (share, refused) = wish(look);
-        world.give(&share, refused, minute(number), look.crash);
-    }
+fn world(by_hand: ObservedImage, rejected: BTreeSet<KeyPrincipal>) -> World {
+    World::opened_by_hand(by_hand).with_rejected(rejected)
 }
 
 proptest! {
+    #![proptest_config(fewer_cases())]
+
     #[test]
     fn what_we_opened_is_ours_and_what_was_open_is_not_wherever_a_look_dies(
-        by_hand in by_hand(),
-        looks in looks(),
+        by_hand in by_hand(), rejected in rejected(), looks in looks(),
     ) {
-        let mut world = World::opened_by_hand(by_hand.clone());
-        for number in 0..looks.len() {
-            run(&mut world, &looks[number..=number]);
+        let mut world = world(by_hand.clone(), rejected);
+        for (share, steps) in looks {
+            world.look_killed_after(&share, steps);
+            let Managed { observed, ledger, .. } = world.first();
             for target in pool() {
                 let permission = target.launch_permission();
-                let is_ours = world.ledger.shares.get(target.name()).is_some_and(|row| row.is_ours);
-                let is_open = world.image.launch.contains(&permission);
-                let rows = &world.ledger.shares;
-                prop_assert!(!is_open || is_ours != by_hand.contains(&permission), "{:?}: {:?}", target, rows);
+                let is_ours = ledger.shares.get(target.name()).is_some_and(ShareRow::is_open);
+                let is_open = observed.launch.contains(&permission);
+                let is_theirs = by_hand.launch.contains(&permission);
+                prop_assert!(!is_open || is_ours != is_theirs, "{:?}: {:?}", target, ledger.shares);
+            }
+            for (snapshot, open) in &observed.snapshots {
+                let theirs = by_hand.snapshots.get(snapshot).cloned().unwrap_or_default();
+                let ours = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
+                prop_assert!(ours.is_disjoint(&theirs), "{:?} and {:?}", ours, theirs);
+                prop_assert!((open - &theirs).is_subset(&ours), "{:?} and {:?}", open, ours);
             }
         }
     }
 
     #[test]
-    fn what_is_open_by_our_hand_is_shared_or_reported_as_left_over(
-        by_hand in by_hand(), looks in looks(), last in looks(),
+    fn a_repeat_changes_nothing_and_tells_nothing(
+        by_hand in by_hand(), rejected in rejected(), looks in looks(), last in wishes(1),
     ) {
-        let mut world = World::opened_by_hand(by_hand.clone());
-        run(&mut world, &looks);
-        let Some(last) = last.first() else { return Ok(()) };
-        let (share, refused) = wish(last);
-        let given = world.give(&share, refused, minute(99), Crash::Never).unwrap();
-        let left_over = world.ledger.left_over(&share);
-        for target in pool() {
-            let permission = target.launch_permission();
-            let is_told = left_over.contains(&target.name())
-                || given.shared.iter().any(|name| name == target.name());
-            let is_ours = world.image.launch.contains(&permission) && !by_hand.contains(&permission);
-            prop_assert!(is_told || !is_ours, "{:?}", target);
+        let mut world = world(by_hand, rejected);
+        for (share, steps) in looks {
+            world.look_killed_after(&share, steps);
         }
+        world.look(&last);
+        // What was withdrawn and told is forgotten by the next look.
+        world.look(&last);
+        let before = world.first();
+        world.look(&last);
+        let after = world.first();
+        prop_assert_eq!(after.ledger, before.ledger);
+        prop_assert_eq!((after.observed, after.sent), (before.observed, before.sent));
+        prop_assert_eq!(after.history, before.history);
     }
 
     #[test]
-    fn a_look_that_comes_through_ends_the_same_whatever_died_before(
-        targets in some_targets(),
-        crashes in looks(),
+    fn whoever_has_nothing_any_more_is_withdrawn_with_a_reason_and_then_forgotten(
+        first in wishes(1), last in wishes(1),
     ) {
-        let straight = Look { targets, refused: Vec::new(), crash: Crash::Never };
         let mut world = World::default();
-        for Look { crash, .. } in crashes {
-            run(&mut world, &[Look { crash, ..straight.clone() }]);
+        world.look(&first);
+        world.look(&last);
+        let rows = world.first().ledger.shares;
+        for target in &first.targets {
+            let is_refused = last.refused.iter().any(|refusal| refusal.word == target.name());
+            match last.wants(target.name()) {
+                true => prop_assert_eq!(rows[target.name()].outcome, ShareOutcome::Shared),
+                false if is_refused => {
+                    prop_assert_eq!(rows[target.name()].outcome, ShareOutcome::Refused);
+                    prop_assert!(rows[target.name()].was_shared);
+                }
+                false => {
+                    let row = &rows[target.name()];
+                    prop_assert_eq!(row.outcome, ShareOutcome::Withdrawn);
+                    prop_assert_eq!(row.reason.as_ref(), Some(&last.why_withdrawn(target.name())));
+                }
+            }
+            prop_assert_eq!(rows[target.name()].is_open(), last.wants(target.name()));
         }
-        run(&mut world, std::slice::from_ref(&straight));
-        let mut other = World::default();
-        run(&mut other, std::slice::from_ref(&straight));
-        prop_assert_eq!(&world.image, &other.image);
-        for (name, row) in &world.ledger.shares {
-            prop_assert_eq!(row.outcome, ShareOutcome::Shared);
-            prop_assert!(row.is_ours, "{}", name);
-        }
-        prop_assert!(world.ledger.shares.keys().eq(other.ledger.shares.keys()));
+        world.look(&last);
+        let rows = world.first().ledger.shares;
+        prop_assert!(rows.values().all(|row| row.outcome != ShareOutcome::Withdrawn), "{:?}", rows);
     }
 
     #[test]
-    fn a_repeat_changes_no_row(by_hand in by_hand(), looks in looks(), last in looks()) {
-        let mut world = World::opened_by_hand(by_hand);
-        run(&mut world, &looks);
-        let Some(last) = last.first() else { return Ok(()) };
-        let (share, refused) = wish(last);
-        let given = world.give(&share, refused, minute(98), Crash::Never).unwrap();
-        prop_assert_eq!(world.ledger.rows_after(&given, minute(99)), (Vec::new(), Vec::new()));
+    fn the_history_names_last_what_is_true_now_wherever_a_look_dies(looks in looks(), last in wishes(1)) {
+        let mut world = World::default();
+        for (share, steps) in looks {
+            world.look_killed_after(&share, steps);
+        }
+        world.look(&last);
+        let Managed { observed, history, .. } = world.first();
+        for target in pool() {
+            let name = target.name();
+            let about = |row: &&AuditRow| {
+                row.resource == image_id(1).as_str() && row.whom.iter().any(|whom| whom == name)
+            };
+            let is_open = history.iter().rfind(about).is_some_and(|row| match row.deed {
+                Deed::ImageOpened => true,
+                Deed::Found => row.reason.as_ref().is_some_and(|reason| reason.contains("found open")),
+                _ => false,
+            });
+            let open = observed.launch.contains(&target.launch_permission());
+            prop_assert_eq!(is_open, open, "{}: {:?}", name, history);
+        }
     }
 
     #[test]
@@ -152,14 +141,14 @@ proptest! {
         for (number, word) in words.iter().flatten().enumerate() {
             share.refused.push(Refusal { reason: number.to_string(), ..refusal(word.name()) });
         }
-        let mut world = World::default();
+        let mut ledger = ImageLedger::default();
         let given = given(share, Vec::new());
-        let (rows, _) = world.ledger.rows_after(&given, now());
+        let (rows, _) = ledger.rows_after(&given, now());
         let names: BTreeSet<&str> = rows.iter().map(|row| row.target.as_str()).collect();
         prop_assert_eq!(names.len(), rows.len());
-        world.ledger.shares = rows.into_iter().map(|row| (row.target.clone(), row)).collect();
+        ledger.shares = rows.into_iter().map(|row| (row.target.clone(), row)).collect();
         for name in &given.shared {
-            prop_assert_eq!(world.ledger.shares[name].outcome, ShareOutcome::Shared);
+            prop_assert_eq!(ledger.shares[name].outcome, ShareOutcome::Shared);
         }
     }
 
@@ -170,7 +159,7 @@ proptest! {
         let mut last: Option<Intent> = None;
         for targets in wishes {
             let share = share(targets);
-            let next = Intent::following(last.as_ref(), &share.asked, share.wish());
+            let next = Intent::following(last.as_ref(), &share, share.wish());
             match &last {
                 Some(last) if last.wish == share.wish() => prop_assert_eq!(&next, last),
                 Some(last) => prop_assert_eq!(next.number, last.number + 1),
@@ -196,26 +185,54 @@ fn who_asked_and_what_the_status_said_make_no_other_wish() {
 
 #[test]
 fn what_aws_rejected_is_not_called_open() {
-    let share = share(pool());
-    let mut world = World::default();
-    world.give(&share, Vec::new(), now(), Crash::AfterSteps(0));
-    assert_eq!(world.ledger.shares[account(1).as_str()].outcome, ShareOutcome::Giving);
+    let share = share(vec![account_target(account(1))]);
+    let mut ledger = ImageLedger::default();
+    let targets: Vec<&Target> = share.targets.iter().collect();
+    for row in ledger.rows_before(&share, &targets, |_| true, now()) {
+        ledger.shares.insert(row.target.clone(), row);
+    }
+    assert_eq!(ledger.shares[account(1).as_str()].outcome, ShareOutcome::Giving);
+    assert!(ledger.shares[account(1).as_str()].is_open());
     let rejected = Refusal { code: RefusalCode::RejectedByAws, ..refusal(account(1).as_str()) };
-    world.give(&share, vec![rejected], now(), Crash::Never);
-    assert!(!world.ledger.shares[account(1).as_str()].is_ours);
-    assert!(world.ledger.left_over(&share).is_empty());
+    let (rows, _) = ledger.rows_after(&given(share, vec![rejected]), now());
+    assert!(!rows[0].is_ours);
+}
+
+#[test]
+fn an_account_that_left_an_ou_is_shut_out_of_its_snapshots_though_the_ou_stays() {
+    let unit = |accounts: &[usize]| {
+        share_of(1, vec![ou_target(1, accounts.iter().copied().map(account).collect())], true)
+    };
+    let mut world = World::default();
+    world.look(&unit(&[11, 12]));
+    world.look(&unit(&[12, 13]));
+    let Managed { observed, ledger, sent, .. } = world.first();
+    assert_eq!(observed.snapshots[&snapshot(10)], BTreeSet::from([account(12), account(13)]));
+    assert_eq!(ledger.snapshots[&snapshot(11)], BTreeSet::from([account(12), account(13)]));
+    let told: Vec<_> = sent.iter().filter_map(|(whom, notice)| Some((whom.clone()?, notice.kind))).collect();
+    let (shared, unshared) = (NoticeKind::Shared, NoticeKind::Unshared);
+    assert_eq!(
+        told,
+        [(account(11), shared), (account(12), shared), (account(13), shared), (account(11), unshared)]
+    );
 }
 
 fn key_accounts() -> impl Strategy<Value = KeyPrincipal> {
     (1..=5_usize).prop_map(|number| KeyPrincipal::Account(account(number)))
 }
 
+/// Everybody of them.
+fn all() -> BTreeSet<KeyPrincipal> {
+    (1..=5).map(|number| KeyPrincipal::Account(account(number))).collect()
+}
+
 /// A ledger of a key that several images need, with some left out already.
 fn key_ledgers() -> impl Strategy<Value = KeyLedger> {
     let principals = || prop::collection::btree_set(key_accounts(), 0..4);
-    let need = (principals(), principals()).prop_map(|(principals, left_out)| {
+    let need = (principals(), principals(), principals()).prop_map(|(principals, left_out, leaving)| {
         let left_out = left_out.intersection(&principals).cloned().collect();
-        Need { principals, left_out }
+        let leaving = leaving.difference(&principals).cloned().collect();
+        Need { principals, left_out, leaving }
     });
     prop::collection::btree_map((1..=4_usize).prop_map(image_id), need, 0..4)
         .prop_map(|needed_by| KeyLedger { needed_by, is_taken: false })
@@ -223,14 +240,39 @@ fn key_ledgers() -> impl Strategy<Value = KeyLedger> {
 
 proptest! {
     #[test]
-    fn a_key_must_admit_whatever_any_image_needs_but_for_the_bad_apples_of_others(ledger in key_ledgers()) {
+    fn a_key_must_admit_whatever_any_image_needs_but_for_the_bad_apples_of_others(
+        ledger in key_ledgers(), own in prop::collection::btree_set(key_accounts(), 0..4),
+    ) {
         let image = image_id(1);
         let mut expected = BTreeSet::new();
-        for (needing, Need { principals, left_out }) in &ledger.needed_by {
-            let is_bad = |principal: &&KeyPrincipal| *needing != image && left_out.contains(*principal);
-            expected.extend(principals.iter().filter(|principal| !is_bad(principal)).cloned());
+        for (needing, Need { principals, left_out, .. }) in &ledger.needed_by {
+            expected.extend(match *needing == image {
+                true => principals & &own,
+                false => principals - left_out,
+            });
         }
-        prop_assert_eq!(ledger.wanted_by(&image), expected);
+        prop_assert_eq!(ledger.wanted_by(&image, &own), expected);
+    }
+
+    #[test]
+    fn nobody_whom_an_image_needs_is_leaving_and_only_own_needs_are_given_up(
+        ledger in key_ledgers(), own in prop::collection::btree_set(key_accounts(), 0..4),
+    ) {
+        let image = image_id(1);
+        let leaving = ledger.leaving();
+        for need in ledger.needed_by.values() {
+            prop_assert!(leaving.is_disjoint(&need.principals));
+        }
+        let given_up = ledger.given_up_by(&image, &own);
+        prop_assert!(given_up.is_disjoint(&own));
+        let needed = ledger.needed_by.get(&image).cloned().unwrap_or_default().principals;
+        prop_assert_eq!(&given_up | &(&needed & &own), needed.clone());
+        // Once given up, it leaves the key exactly when no other image needs it.
+        let mut after = ledger.clone();
+        let need = after.needed_by.entry(image.clone()).or_default();
+        need.principals = &need.principals - &given_up;
+        need.leaving.extend(given_up.clone());
+        prop_assert_eq!(&after.leaving() & &given_up, &given_up - &ledger.wanted_by_others(&image));
     }
 
     #[test]
@@ -238,7 +280,7 @@ proptest! {
         ledger in key_ledgers(),
         bad in prop::collection::btree_set(key_accounts(), 0..4),
     ) {
-        let tried = ledger.wanted_by(&image_id(1));
+        let tried = ledger.wanted_by(&image_id(1), &all());
         let left_out: BTreeSet<KeyPrincipal> = tried.intersection(&bad).cloned().collect();
         let mut after: BTreeMap<_, Need> = ledger.needed_by.clone();
         for change in ledger.left_out_changes(&tried, &left_out) {
@@ -253,7 +295,7 @@ proptest! {
             prop_assert!(left_out.intersection(&need.principals).all(|bad| need.left_out.contains(bad)));
         }
         // Another image's writer is not held up by those that were just found bad.
-        let other = after.wanted_by(&id("ami-00000000000000099"));
+        let other = after.wanted_by(&id("ami-00000000000000099"), &all());
         prop_assert!(other.is_disjoint(&left_out));
     }
 }

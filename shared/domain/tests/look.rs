@@ -1,7 +1,7 @@
 //! The events that say *look at this image*, and all that does not.
 
 use ami_share_domain::look::Look;
-use ami_share_testkit::ids::now;
+use ami_share_testkit::ids::{id, now};
 use ami_share_testkit::json::values;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -113,6 +113,53 @@ fn an_event_without_an_image_where_its_kind_has_it_is_refused() {
         let error = Look::from_event(&event, now()).unwrap_err();
         assert!(error.to_string().starts_with("the event names no image: expected"), "{event}");
     }
+}
+
+#[test]
+fn an_appointment_names_the_moment_that_counts_as_now() {
+    let moment = "2026-06-01T12:00:30Z";
+    let look = look(&json!({ "image_id": IMAGE, "not_before": moment })).unwrap();
+    assert_eq!(look.not_before, Some(id(moment)));
+    assert_eq!(look.now(now()), id(moment), "this machine's clock is behind");
+    assert_eq!(look.now(id("2026-06-02T00:00:00Z")), id("2026-06-02T00:00:00Z"), "never earlier than it is");
+    let unreadable = self::look(&json!({ "image_id": IMAGE, "not_before": "soon" })).unwrap();
+    assert_eq!((unreadable.not_before, unreadable.now(now())), (None, now()));
+}
+
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyImageAttribute.html>
+#[test]
+fn who_changed_permissions_by_hand_asked_for_nothing_but_is_known() {
+    let mut event = api_call("ModifyImageAttribute");
+    event["detail"]["responseElements"] = json!({ "_return": true });
+    event["detail"]["requestParameters"] = json!({
+        "imageId": IMAGE, "attributeType": "launchPermission",
+        "launchPermission": { "add": { "items": [{ "group": "all" }] } },
+    });
+    let changed = look(&event).unwrap();
+    assert_eq!(changed.image.as_str(), IMAGE);
+    let by = Some("arn:aws:sts::111122223333:assumed-role/bake/run");
+    assert_eq!((changed.changed_by.as_deref(), changed.asked.by), (by, None));
+    for event in [state_change(), tag_change(), api_call("CreateImage")] {
+        assert_eq!(look(&event).unwrap().changed_by, None);
+    }
+    let review = look(&json!({ "image_id": IMAGE, "changed_by": "eve" })).unwrap();
+    assert_eq!(review.changed_by.as_deref(), Some("eve"));
+}
+
+#[test]
+fn only_a_look_that_says_so_adopts_or_reads_the_organization_anew() {
+    let look = |event| {
+        let Look { adopt, organization_changed_at, dry_run, .. } = look(&event).unwrap();
+        (adopt, organization_changed_at.is_some(), dry_run)
+    };
+    assert_eq!(look(json!({ "image_id": IMAGE })), (false, false, false));
+    assert_eq!(look(json!({ "image_id": IMAGE, "adopt": true })), (true, false, false));
+    assert_eq!(
+        look(json!({ "image_id": IMAGE, "organization_changed_at": "2026-06-01T12:00:10Z" })),
+        (false, true, false)
+    );
+    assert_eq!(look(json!({ "image_id": IMAGE, "adopt": "true", "dry_run": 1 })), (false, false, false));
+    assert_eq!(look(tag_change()), (false, false, false));
 }
 
 proptest! {

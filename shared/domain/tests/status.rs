@@ -1,10 +1,11 @@
 //! The status tag: always something, never too long, and never silent about a refusal that fits.
 
+use ami_share_domain::ending::Ending;
 use ami_share_domain::refusal::Refusal;
 use ami_share_domain::share::Target;
 use ami_share_domain::share_tags::VALUE_LIMIT;
 use ami_share_domain::status::{Summary, failed};
-use ami_share_testkit::ids::{account, id, matching};
+use ami_share_testkit::ids::{account, id, matching, now};
 use ami_share_testkit::shares::{account_target, refusals, target_lists};
 use proptest::prelude::*;
 
@@ -12,25 +13,38 @@ fn is_a_tags_value(status: &str) -> bool {
     !status.is_empty() && status.chars().count() <= VALUE_LIMIT && !status.contains('\n')
 }
 
+fn endings() -> impl Strategy<Value = Option<Ending>> {
+    let unusable = Ending::ImageUnusable { state: "disabled".to_owned() };
+    prop::sample::select(vec![
+        None,
+        Some(Ending::Untagged),
+        Some(Ending::Expired { at: now() }),
+        Some(unusable),
+    ])
+}
+
 proptest! {
     #[test]
     fn it_fits_and_mentions_a_refusal_where_there_is_room(
         targets in target_lists(),
-        left_over in prop::collection::btree_set((1..=99_usize).prop_map(account), 0..30),
+        kept in target_lists(),
         refused in prop::collection::vec(refusals(), 0..4),
         has_end in any::<bool>(),
+        is_public in any::<bool>(),
+        ending in endings(),
     ) {
-        let left_over: Vec<String> = left_over.iter().map(ToString::to_string).collect();
         let summary = |refused| Summary {
             shared: targets.iter().collect(),
-            left_over: left_over.iter().map(String::as_str).collect(),
+            kept: kept.iter().collect(),
+            is_public,
+            ending: ending.as_ref(),
             refused,
             until: has_end.then(|| id("2026-12-31T23:59:59Z")),
         };
         let status = summary(&refused).status();
         prop_assert!(is_a_tags_value(&status), "{}", status);
         let without = summary(&[]).status();
-        let is_silent = targets.is_empty() && left_over.is_empty();
+        let is_silent = targets.is_empty() && kept.is_empty() && !is_public && ending.is_none();
         let has_room = is_silent || without.chars().count() + "; refused: ".len() < VALUE_LIMIT;
         prop_assert!(status.contains("refused:") || !has_room || refused.is_empty(), "{}", status);
         prop_assert!(!refused.is_empty() || !status.contains("refused:"), "{}", status);
@@ -38,6 +52,41 @@ proptest! {
             let one_line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
             let beginning: String = one_line.chars().take(200).collect();
             prop_assert!(status.contains(beginning.trim()), "{}", status);
+        }
+    }
+
+    #[test]
+    fn it_tells_first_of_what_is_public_then_of_who_has_access_and_then_why_it_ended(
+        targets in target_lists(),
+        kept in prop::collection::vec((1..=9_usize).prop_map(|number| account_target(account(number))), 0..6),
+        is_public in any::<bool>(),
+        ending in endings(),
+    ) {
+        let summary = Summary {
+            shared: targets.iter().collect(),
+            kept: kept.iter().collect(),
+            is_public,
+            ending: ending.as_ref(),
+            ..Summary::default()
+        };
+        let status = summary.status();
+        let why = ending.as_ref().map(ToString::to_string).unwrap_or_default();
+        let why = format!("not shared: {why}");
+        let parts = [
+            ("public by somebody else's hand".to_owned(), is_public),
+            ("shared with ".to_owned(), !targets.is_empty()),
+            ("kept as it is: ".to_owned(), !kept.is_empty()),
+            (why, ending.is_some()),
+        ];
+        let mut rest = status.as_str();
+        for (part, _) in parts.iter().filter(|(_, is_told)| *is_told) {
+            let place = rest.find(part.as_str());
+            prop_assert!(place.is_some(), "`{}` in {}", part, status);
+            rest = &rest[place.unwrap()..];
+        }
+        for (part, _) in parts.iter().filter(|(_, is_told)| !is_told) {
+            let is_all = part == "not shared: " && parts.iter().all(|(_, is_told)| !is_told);
+            prop_assert!(is_all || !status.contains(part.as_str()), "`{}` in {}", part, status);
         }
     }
 
@@ -50,17 +99,43 @@ proptest! {
 }
 
 #[test]
-fn it_counts_by_kind_and_says_until_when() {
+fn it_counts_by_kind_names_who_is_kept_and_says_until_when() {
     let targets: Vec<Target> = (1..=3).map(|number| account_target(account(number))).collect();
+    let kept: Vec<Target> = (5..=9).map(|number| account_target(account(number))).collect();
     let summary = Summary {
         shared: targets.iter().collect(),
-        left_over: vec!["000000000009"],
+        kept: kept.iter().collect(),
         until: Some(id("2026-12-31T23:59:59Z")),
         ..Summary::default()
     };
     assert_eq!(
         summary.status(),
-        "shared with 3 accounts until 2026-12-31 23:59 UTC; still open from before: 000000000009"
+        "shared with 3 accounts until 2026-12-31 23:59 UTC; kept as it is until 2026-12-31 23:59 UTC: \
+         000000000005, 000000000006, 000000000007 and 2 more"
     );
     assert_eq!(Summary::default().status(), "not shared: ami-share:with names nobody");
+}
+
+#[test]
+fn it_says_why_nothing_is_shared_any_more() {
+    for (ending, words) in [
+        (Ending::Untagged, "not shared: the image has no ami-share: tags any more"),
+        (Ending::ImageUnusable { state: "disabled".to_owned() }, "not shared: the image is disabled"),
+        (
+            Ending::Expired { at: now() },
+            "not shared: ami-share:until was 2026-06-01T12:00:00Z; set a later date to share again",
+        ),
+    ] {
+        let summary = Summary { ending: Some(&ending), ..Summary::default() };
+        assert_eq!(summary.status(), words);
+        assert!(ending.leaves_an_image());
+    }
+    assert!(!Ending::ImageGone.leaves_an_image(), "there is nothing to carry a status");
+}
+
+#[test]
+fn a_public_image_is_called_public_first() {
+    let target = account_target(account(1));
+    let summary = Summary { shared: vec![&target], is_public: true, ..Summary::default() };
+    assert_eq!(summary.status(), "public by somebody else's hand; shared with 1 account");
 }

@@ -11,9 +11,10 @@ use ami_share_domain::selector::Selector;
 use ami_share_domain::share::Target;
 use ami_share_domain::share_tags::Until;
 use ami_share_domain::targets::Targets;
-use ami_share_testkit::ids::{account, hub, now, ou};
+use ami_share_testkit::ids::{account, hub, id, now, ou};
 use ami_share_testkit::organizations::tree;
 use ami_share_testkit::scenes::{Scene, reached, reordered_scenes, scenes};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 /// Everything below a parent, found by walking down.
@@ -82,12 +83,52 @@ fn tagged(own: &Organization, key: &str, value: &str) -> BTreeSet<AccountId> {
     accounts
 }
 
+/// Whether nothing new may be shared, for the date's sake.
 fn is_over(scene: &Scene) -> bool {
     match scene.tags().until {
         Until::Open => false,
         Until::Unreadable => true,
         Until::At(end) => end <= now(),
     }
+}
+
+/// The end that holds: the tag's, or where that cannot be read the last one that could.
+fn end(scene: &Scene) -> Option<Timestamp> {
+    match scene.tags().until {
+        Until::Open => None,
+        Until::At(end) => Some(end),
+        Until::Unreadable => scene.standing_until,
+    }
+}
+
+/// The names that the words stand for, overlaps and all.
+fn names(scene: &Scene) -> BTreeSet<String> {
+    let tags = scene.tags();
+    let alone = tags.selectors.iter().flat_map(|selector| {
+        let scene = Scene {
+            words: vec![selector.to_string()],
+            until: Some("2026-12-31".to_owned()).filter(|_| tags.until != Until::Open),
+            guards: Guards { target_limit: usize::MAX, ..scene.guards.clone() },
+            ..scene.clone()
+        };
+        // A word for tags may pick an OU and what lies within it; each is a name of its own.
+        let picked = match selector {
+            Selector::Tagged { key, value } => {
+                scene.organization.as_ref().map(|own| tagged_names(own, key, value))
+            }
+            _ => None,
+        };
+        let targets = scene.resolve().targets.into_iter().map(|target| target.name().to_owned());
+        picked.into_iter().flatten().chain(targets).collect::<Vec<_>>()
+    });
+    alone.filter(|name| name != scene.hub.as_str()).collect()
+}
+
+fn tagged_names(own: &Organization, key: &str, value: &str) -> Vec<String> {
+    let has = |tags: &BTreeMap<String, String>| tags.get(key).is_some_and(|has| has == value);
+    let accounts = own.accounts.iter().filter(|(_, account)| account.active && has(&account.tags));
+    let units = own.units.iter().filter(|(_, unit)| has(&unit.tags));
+    accounts.map(|(id, _)| id.to_string()).chain(units.map(|(id, _)| id.to_string())).collect()
 }
 
 fn is_too_many(targets: &Targets) -> bool {
@@ -179,7 +220,9 @@ proptest! {
 
     #[test]
     fn no_target_covers_another(scene in scenes()) {
-        let targets = scene.resolve().targets;
+        let Targets { targets, kept, .. } = scene.resolve();
+        prop_assert!(targets.is_empty() || kept.is_empty());
+        let targets = [targets, kept].concat();
         for (position, inner) in targets.iter().enumerate() {
             for (other, outer) in targets.iter().enumerate() {
                 let covers = covers(scene.organization.as_ref(), outer, inner);
@@ -225,8 +268,58 @@ proptest! {
         prop_assert!(targets.targets.len() <= scene.guards.target_limit);
         if is_over(&scene) || is_too_many(&targets) {
             prop_assert!(targets.targets.is_empty());
-            prop_assert!(!targets.refused.is_empty());
+            prop_assert!(!targets.refused.is_empty() || targets.has_ended);
         }
+    }
+
+    #[test]
+    fn an_unreadable_end_and_too_many_targets_keep_exactly_those_who_stand_and_are_still_named(
+        scene in scenes(),
+    ) {
+        let Targets { targets, kept, refused, until, has_ended } = scene.resolve();
+        let is_unreadable = scene.tags().until == Until::Unreadable;
+        let too_many = refused.iter().any(|refusal| refusal.code == RefusalCode::TooManyTargets);
+        if has_ended || !(is_unreadable || too_many) {
+            prop_assert_eq!(kept, []);
+            return Ok(());
+        }
+        prop_assert_eq!(targets, []);
+        let standing = scene.standing.iter().cloned().collect();
+        let expected = &names(&scene) & &standing;
+        let kept_names: BTreeSet<String> = kept.iter().map(|target| target.name().to_owned()).collect();
+        prop_assert!(kept_names.is_subset(&expected), "{:?} of {:?}", kept_names, expected);
+        // Who is not kept by name is kept within somebody who is.
+        let reached: BTreeSet<&AccountId> = kept.iter().flat_map(Target::accounts).collect();
+        for name in expected.difference(&kept_names) {
+            let own = scene.organization.as_ref();
+            let is_whole = own.is_some_and(|own| kept_names.contains(own.id.as_str()));
+            let is_reached = name.parse().is_ok_and(|account: AccountId| reached.contains(&account));
+            let lies_within = name.parse::<OuId>().is_ok_and(|unit| {
+                let outer = own.into_iter().flat_map(|own| {
+                    let kept = own.units.keys().filter(|outer| kept_names.contains(outer.as_str()));
+                    kept.flat_map(|outer| units_below(own, &Parent::Ou(outer.clone()))).collect::<Vec<_>>()
+                });
+                outer.into_iter().any(|below| below == unit)
+            });
+            prop_assert!(is_whole || is_reached || lies_within, "{} of {:?}", name, kept_names);
+        }
+        prop_assert!(!is_unreadable || until == scene.standing_until);
+    }
+
+    #[test]
+    fn nobody_has_access_beyond_the_end_that_was_agreed_or_the_last_that_could_be_read(scene in scenes()) {
+        let targets = scene.resolve();
+        let is_live = !(targets.targets.is_empty() && targets.kept.is_empty());
+        if is_live {
+            prop_assert_eq!(targets.until, end(&scene));
+            prop_assert!(targets.until.is_none_or(|end| end > now()));
+        }
+        // Nothing is refused for a date that has come as it was agreed; any other past date is.
+        let is_past = end(&scene).is_some_and(|end| end <= now());
+        prop_assert_eq!(targets.has_ended, is_past && end(&scene) == scene.standing_until);
+        let is_expired = targets.refused.iter().any(|refusal| refusal.code == RefusalCode::Expired);
+        prop_assert_eq!(is_expired, is_past && !targets.has_ended);
+        prop_assert!(!targets.has_ended || targets.until == end(&scene));
     }
 
     #[test]
@@ -266,6 +359,8 @@ fn an_ou_inside_a_shared_ou_needs_no_entry_of_its_own() {
         organization: Some(own),
         guards: Guards::default(),
         hub: hub(),
+        standing: Vec::new(),
+        standing_until: None,
     };
     let targets = scene.resolve();
     assert_eq!(targets.refused, []);
@@ -283,9 +378,48 @@ fn one_target_more_than_the_limit_is_reported_before_anything_is_given() {
         organization: Some(own.clone()),
         guards: Guards::default(),
         hub: hub(),
+        standing: Vec::new(),
+        standing_until: None,
     };
     assert_eq!(scene(1_000).resolve().targets.len(), 1_000);
     let targets = scene(1_001).resolve();
     assert_eq!(targets.targets, []);
     assert!(is_too_many(&targets));
+}
+
+#[test]
+fn an_account_that_stands_is_kept_when_its_ou_is_named_beside_it_and_gets_nothing() {
+    let own = tree().unit(1, None).account(account(1), Some(1)).account(account(2), Some(1)).build();
+    let scene = Scene {
+        words: vec![account(1).to_string(), ou(1).to_string(), account(2).to_string()],
+        until: Some("tomorrow".to_owned()),
+        organization: Some(own),
+        guards: Guards::default(),
+        hub: hub(),
+        standing: vec![account(1).to_string()],
+        standing_until: None,
+    };
+    let names =
+        |targets: Targets| targets.kept.iter().map(|target| target.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(scene.resolve()), [account(1).to_string()]);
+    let no_room = Guards { target_limit: 0, ..Guards::default() };
+    let crowded = Scene { until: None, guards: no_room, ..scene };
+    assert_eq!(names(crowded.resolve()), [account(1).to_string()]);
+}
+
+#[test]
+fn an_end_that_cannot_be_read_any_more_ends_when_it_was_agreed_to() {
+    let scene = |standing_until| Scene {
+        words: vec![account(1).to_string()],
+        until: Some("2026-13-01".to_owned()),
+        organization: Some(tree().account(account(1), None).build()),
+        guards: Guards::default(),
+        hub: hub(),
+        standing: vec![account(1).to_string()],
+        standing_until: Some(standing_until),
+    };
+    let ahead = scene(id("2026-06-01T12:00:01Z")).resolve();
+    assert_eq!((ahead.kept.len(), ahead.has_ended), (1, false));
+    let come = scene(now()).resolve();
+    assert_eq!((come.kept.len(), come.has_ended, come.until), (0, true, Some(now())));
 }

@@ -17,6 +17,9 @@ pub enum Failure {
     /// The function was deployed wrongly.
     #[error("{0}")]
     Environment(String),
+    /// AWS has not made yet what it was asked for.
+    #[error("{0}")]
+    NotReady(String),
     /// What was just written is not what is read back.
     #[error("{0}")]
     NotSettled(String),
@@ -29,6 +32,7 @@ impl Failure {
             Self::Aws(AwsError::Busy(_)) | Self::NotSettled(_) => "Busy",
             Self::Aws(error) if error.fault().may_be_tried_again() => "Retry",
             Self::Aws(_) => "AwsFailed",
+            Self::NotReady(_) => "NotReady",
             Self::BadRequest(_) => "BadRequest",
             Self::Environment(_) => "BadEnvironment",
         }

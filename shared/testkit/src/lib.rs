@@ -14,11 +14,14 @@
 
 pub mod ids;
 pub mod json;
+pub mod looks;
 pub mod organizations;
 pub mod policies;
+pub mod reviews;
 pub mod scenes;
 pub mod selectors;
 pub mod shares;
+pub mod wishes;
 pub mod world;
 
 use proptest::test_runner::Config;

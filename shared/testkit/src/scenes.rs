@@ -7,7 +7,8 @@ use ami_share_domain::ids::{AccountId, OrganizationId};
 use ami_share_domain::organization::Organization;
 use ami_share_domain::selector::Selector;
 use ami_share_domain::share_tags::{ShareTags, UNTIL, WITH};
-use ami_share_domain::targets::{Context, Targets, resolve};
+use ami_share_domain::targets::{Context, Standing, Targets, resolve};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::ids::{OTHER_ORGANIZATION, OWN_ORGANIZATION, account, hub, id, now, organization_arn, ou};
@@ -27,6 +28,10 @@ pub struct Scene {
     pub guards: Guards,
     /// The account that owns the image.
     pub hub: AccountId,
+    /// The names of those who were wanted before.
+    pub standing: Vec<String>,
+    /// The end that was agreed with them.
+    pub standing_until: Option<Timestamp>,
 }
 
 impl Scene {
@@ -38,8 +43,10 @@ impl Scene {
 
     /// Who gets the image.
     pub fn resolve(&self) -> Targets {
-        let Self { words: _, until: _, organization, guards, hub } = self;
-        resolve(&self.tags(), &Context { organization: organization.as_ref(), guards, hub, now: now() })
+        let Self { words: _, until: _, organization, guards, hub, standing, standing_until } = self;
+        let standing = Standing { targets: standing, until: *standing_until };
+        let organization = organization.as_ref();
+        resolve(&self.tags(), &Context { organization, guards, hub, standing, now: now() })
     }
 }
 
@@ -91,16 +98,36 @@ fn untils() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// The ends that may have been agreed: none, ahead, just come, long past.
+fn standing_untils() -> impl Strategy<Value = Option<Timestamp>> {
+    let ends = ["2026-12-31T23:59:59Z", "2026-06-01T12:00:00Z", "2020-01-01T23:59:59Z"];
+    prop::option::weighted(0.7, prop::sample::select(ends.map(id::<Timestamp>).to_vec()))
+}
+
+/// Names that may have been wanted before, many of them by words that are there still.
+fn standing() -> impl Strategy<Value = Vec<String>> {
+    let names = selectors().prop_map(|selector| match selector {
+        Selector::OwnOrganization | Selector::Root(_) => OWN_ORGANIZATION.to_owned(),
+        selector => selector.to_string(),
+    });
+    prop::collection::vec(names, 0..12)
+}
+
 /// Any scene; the hub may be in no organization at all.
 pub fn scenes() -> impl Strategy<Value = Scene> {
     let organization = prop::option::weighted(0.9, organizations());
-    (words(), untils(), organization, guards()).prop_map(|(words, until, organization, guards)| Scene {
-        words,
-        until,
-        organization,
-        guards,
-        hub: hub(),
-    })
+    let before = (standing(), standing_untils());
+    (words(), untils(), organization, guards(), before).prop_map(
+        |(words, until, organization, guards, (standing, standing_until))| Scene {
+            words,
+            until,
+            organization,
+            guards,
+            hub: hub(),
+            standing,
+            standing_until,
+        },
+    )
 }
 
 /// Any scene, with its words in another order and some of them twice.

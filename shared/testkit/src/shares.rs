@@ -44,11 +44,17 @@ pub fn share(targets: Vec<Target>) -> Share {
         image: image(),
         intent: 1,
         targets,
+        kept: Vec::new(),
         refused: Vec::new(),
         keys: vec![key(1)],
         snapshots: Vec::new(),
         until: None,
+        warn_at: None,
+        must_schedule: false,
+        ending: None,
         asked: Asked { by: None, event: "event".to_owned(), at: now() },
+        changed_by: None,
+        adopt: false,
         dry_run: false,
     }
 }
@@ -59,7 +65,26 @@ pub fn given(share: Share, refused: Vec<Refusal>) -> Given {
     let shared = share.targets.iter().filter(|target| !is_refused(target));
     let shared = shared.map(|target| target.name().to_owned()).collect();
     let refused = share.refused.iter().cloned().chain(refused).collect();
-    Given { share, shared, refused, superseded: false, plan: Vec::new() }
+    Given {
+        share,
+        shared,
+        refused,
+        superseded: false,
+        withdrawn: Vec::new(),
+        restored: Vec::new(),
+        unmanaged: Vec::new(),
+        made_private: Vec::new(),
+        retract: Vec::new(),
+        retracted: Vec::new(),
+        usage_report: None,
+        usage: None,
+        plan: Vec::new(),
+    }
+}
+
+/// What `share-image` says when a later look does all that is to be done.
+pub fn overtaken(share: Share) -> Given {
+    Given { shared: Vec::new(), refused: Vec::new(), superseded: true, ..given(share, Vec::new()) }
 }
 
 /// A refusal of `word`.

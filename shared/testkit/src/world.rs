@@ -1,114 +1,224 @@
-//! A small model of what plans act upon: one image with its snapshots, one key, and the ledger.
+//! A small model of what looks act upon: the hub's images with their snapshots, one key, and the ledger.
 //!
-//! Each step is applied alone, so that a property can stop anywhere, look again, and go on.
+//! It changes one call at a time: [`crate::looks`] makes the calls, in any order and as far as a test likes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::image_plan::{ImagePlan, ImageStep, ObservedImage, open};
-use ami_share_domain::key_plan::{KeyPlan, extend};
+use ami_share_domain::audit::AuditRow;
+use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
+use ami_share_domain::image_plan::{ImageStep, ObservedImage};
+use ami_share_domain::key_plan::{KeyPlan, admitted, extend, retract};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notice::{TellPlan, plan};
-use ami_share_domain::refusal::Refusal;
-use ami_share_domain::share::{Given, LaunchPermission, Share, Target};
-use jiff::Timestamp;
+use ami_share_domain::ledger::{ImageLedger, KeyLedger, ShareRow};
+use ami_share_domain::notice::Notice;
+use ami_share_domain::share::{LaunchPermission, Share};
+use jiff::{SignedDuration, Timestamp};
 
-use crate::shares::given;
+use crate::ids::{image_id, now};
+use crate::looks::Running;
+use crate::policies::default_policy;
 
 /// One image, and what the ledger knows of it.
 #[derive(Debug, Clone, Default)]
-pub struct World {
+pub struct Managed {
     /// Who has access.
-    pub image: ObservedImage,
+    pub observed: ObservedImage,
     /// What the ledger knows.
     pub ledger: ImageLedger,
+    /// Its history, the oldest row first.
+    pub history: Vec<AuditRow>,
+    /// What was told about it: an account on its bus, or the hub (`None`).
+    pub sent: Vec<(Option<AccountId>, Notice)>,
 }
 
-/// Where a look dies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
-    /// Before the ledger is told what is about to be given.
-    AtOnce,
-    /// After this many steps on the image.
-    AfterSteps(usize),
-    /// When everything is done.
-    Never,
+/// The hub.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Its images.
+    pub images: BTreeMap<ImageId, Managed>,
+    /// The key of all of them.
+    pub key: Key,
+    /// Whom each image needs on the key.
+    pub needs: KeyLedger,
+    /// Whom KMS does not take.
+    pub rejected: BTreeSet<KeyPrincipal>,
+    /// Accounts that have no bus for us.
+    pub without_bus: BTreeSet<AccountId>,
+    /// How many launch permissions an image may have.
+    pub limit: usize,
+    /// Whether what is public is made private.
+    pub makes_private: bool,
+    /// The moment that counts as now.
+    pub clock: Timestamp,
+    /// Which look has which turn.
+    pub(crate) turns: BTreeMap<Turn, usize>,
+    /// How many looks there have been.
+    pub(crate) looks: usize,
+}
+
+/// What only one look at a time may write.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Turn {
+    Key,
+    Image(ImageId),
+}
+
+/// Who can use what by our hand; two worlds in which it is equal differ for nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The launch permissions of each image, other people's included.
+    pub launch: BTreeMap<ImageId, BTreeSet<LaunchPermission>>,
+    /// The accounts of each snapshot, other people's included.
+    pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    /// The key's policy: what other people wrote, and ours.
+    pub policy: KeyPolicy,
+    /// The targets that the ledger calls open, by image.
+    pub ours: BTreeSet<(ImageId, String)>,
+    /// The accounts that the ledger says we let copy each snapshot.
+    pub copiers: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    /// Whom the ledger says each image needs on the key.
+    pub needed: BTreeMap<ImageId, BTreeSet<KeyPrincipal>>,
+    /// Whom the ledger says to have left the key, or nearly.
+    pub leaving: BTreeSet<KeyPrincipal>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            images: BTreeMap::new(),
+            key: Key { policy: default_policy().written(&[]) },
+            needs: KeyLedger::default(),
+            rejected: BTreeSet::new(),
+            without_bus: BTreeSet::new(),
+            limit: usize::MAX,
+            makes_private: false,
+            clock: now(),
+            turns: BTreeMap::new(),
+            looks: 0,
+        }
+    }
 }
 
 impl World {
-    /// A world in which somebody opened the image to `permissions` by hand.
-    pub fn opened_by_hand(permissions: BTreeSet<LaunchPermission>) -> Self {
-        Self { image: ObservedImage { launch: permissions, ..ObservedImage::default() }, ..Self::default() }
+    /// A world in which other people's hands opened image 1.
+    pub fn opened_by_hand(observed: ObservedImage) -> Self {
+        let managed = Managed { observed, ..Managed::default() };
+        Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
+    }
+
+    /// The same world, in which the key has this policy.
+    #[must_use]
+    pub fn with_policy(self, policy: String) -> Self {
+        Self { key: Key { policy }, ..self }
+    }
+
+    /// The same world, in which KMS does not take these.
+    #[must_use]
+    pub fn with_rejected(self, rejected: BTreeSet<KeyPrincipal>) -> Self {
+        Self { rejected, ..self }
+    }
+
+    /// An image.
+    pub fn image(&self, image: &ImageId) -> Managed {
+        self.images.get(image).cloned().unwrap_or_default()
+    }
+
+    /// Image 1, which most tests are about.
+    pub fn first(&self) -> Managed {
+        self.image(&image_id(1))
+    }
+
+    pub(crate) fn image_mut(&mut self, image: &ImageId) -> &mut Managed {
+        self.images.entry(image.clone()).or_default()
+    }
+
+    /// A look begins that finds `share` wanted; nothing has happened yet. A minute has gone by since the last.
+    pub fn begin(&mut self, share: &Share) -> Running {
+        self.looks += 1;
+        self.clock += SignedDuration::from_mins(1);
+        Running::new(share.clone(), self.looks, self.clock)
+    }
+
+    /// A whole look.
+    pub fn look(&mut self, share: &Share) -> Running {
+        let mut look = self.begin(share);
+        while look.step(self) {}
+        look
+    }
+
+    /// A look that is killed after so many steps; its turns end with it. Says whether it was killed at all.
+    pub fn look_killed_after(&mut self, share: &Share, steps: usize) -> bool {
+        let mut look = self.begin(share);
+        let is_killed = (0..steps).all(|_| look.step(self));
+        look.die(self);
+        is_killed
+    }
+
+    /// Somebody deregisters an image; its snapshots stay.
+    pub fn deregister(&mut self, image: &ImageId) {
+        let observed = &mut self.image_mut(image).observed;
+        observed.launch.clear();
+        observed.is_gone = true;
+        observed.is_public = false;
+    }
+
+    /// Who can use what.
+    pub fn access(&self) -> Access {
+        let images = || self.images.iter();
+        let ours = images().flat_map(|(image, managed)| {
+            let open = managed.ledger.shares.values().filter(|row| row.is_open());
+            open.map(|row| (image.clone(), row.target.clone()))
+        });
+        let needs = || self.needs.needed_by.iter();
+        Access {
+            launch: images()
+                .map(|(image, managed)| (image.clone(), managed.observed.launch.clone()))
+                .collect(),
+            snapshots: without_empty(images().flat_map(|(_, managed)| managed.observed.snapshots.clone())),
+            policy: self.key.read(),
+            ours: ours.collect(),
+            copiers: without_empty(images().flat_map(|(_, managed)| managed.ledger.snapshots.clone())),
+            needed: without_empty(needs().map(|(image, need)| (image.clone(), need.principals.clone()))),
+            leaving: needs().flat_map(|(_, need)| need.leaving.clone()).collect(),
+        }
     }
 
     /// Makes one call.
-    pub fn apply(&mut self, step: &ImageStep) {
-        match step {
-            ImageStep::OpenSnapshot { snapshot, accounts } => {
-                self.image.snapshots.entry(snapshot.clone()).or_default().extend(accounts.iter().cloned());
-            }
-            ImageStep::OpenImage { permissions } => self.image.launch.extend(permissions.iter().cloned()),
+    pub fn apply(&mut self, image: &ImageId, step: &ImageStep) {
+        apply(&mut self.image_mut(image).observed, step);
+    }
+}
+
+/// Makes one call to EC2.
+pub fn apply(observed: &mut ObservedImage, step: &ImageStep) {
+    match step {
+        ImageStep::OpenSnapshot { snapshot, accounts } => {
+            observed.snapshots.entry(snapshot.clone()).or_default().extend(accounts.iter().cloned());
+        }
+        ImageStep::OpenImage { permissions } => observed.launch.extend(permissions.iter().cloned()),
+        ImageStep::CloseImage { permissions } => {
+            observed.launch.retain(|permission| !permissions.contains(permission));
+        }
+        ImageStep::CloseSnapshot { snapshot, accounts } => {
+            let open = observed.snapshots.entry(snapshot.clone()).or_default();
+            open.retain(|account| !accounts.contains(account));
+        }
+        ImageStep::MakeImagePrivate => observed.is_public = false,
+        ImageStep::MakeSnapshotPrivate { snapshot } => {
+            observed.public_snapshots.remove(snapshot);
         }
     }
+}
 
-    /// Does what `share-image` does: ledger, calls, ledger; and dies where it is told to.
-    pub fn give(
-        &mut self,
-        share: &Share,
-        refused: Vec<Refusal>,
-        now: Timestamp,
-        crash: Crash,
-    ) -> Option<Given> {
-        let given = given(share.clone(), refused);
-        let targets: Vec<&Target> = share
-            .targets
-            .iter()
-            .filter(|target| given.shared.iter().any(|name| name == target.name()))
-            .collect();
-        let ImagePlan { steps, refused: _ } = open(&self.image, &targets, &share.snapshots, usize::MAX);
-        if crash == Crash::AtOnce {
-            return None;
-        }
-        let adds: BTreeSet<LaunchPermission> = steps.iter().flat_map(launch_permissions).collect();
-        let is_added = |target: &Target| adds.contains(&target.launch_permission());
-        let before = self.ledger.rows_before(share, &targets, is_added, now);
-        self.store(before);
-        for (done, step) in steps.iter().enumerate() {
-            if crash == Crash::AfterSteps(done) {
-                return None;
-            }
-            self.apply(step);
-        }
-        if crash != Crash::Never {
-            return None;
-        }
-        let (rows, gone) = self.ledger.rows_after(&given, now);
-        self.store(rows);
-        self.ledger.shares.retain(|name, _| !gone.contains(name));
-        Some(given)
-    }
-
-    /// Does what `notify-targets` does when every account has a bus.
-    pub fn tell(&mut self, given: &Given) -> TellPlan {
-        let told = plan(given, &self.ledger);
-        for (_, row, news) in &told.hub {
-            self.store(vec![ShareRow { told: Some(news.clone()), ..row.clone() }]);
-        }
-        self.ledger.told.delivered.extend(told.members.iter().map(|(account, _)| account.to_string()));
-        told
-    }
-
-    fn store(&mut self, rows: Vec<ShareRow>) {
+impl Managed {
+    pub(crate) fn store(&mut self, rows: Vec<ShareRow>) {
         self.ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
     }
 }
 
-fn launch_permissions(step: &ImageStep) -> Vec<LaunchPermission> {
-    match step {
-        ImageStep::OpenImage { permissions } => permissions.clone(),
-        ImageStep::OpenSnapshot { .. } => Vec::new(),
-    }
+fn without_empty<K: Ord, V: Ord>(sets: impl Iterator<Item = (K, BTreeSet<V>)>) -> BTreeMap<K, BTreeSet<V>> {
+    sets.filter(|(_, set)| !set.is_empty()).collect()
 }
 
 /// A key's policy as KMS keeps it.
@@ -124,6 +234,11 @@ impl Key {
         extend(&self.read(), wanted, "aws")
     }
 
+    /// Plans to take `leaving` out.
+    pub fn plan_without(&self, leaving: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        retract(&self.read(), leaving, "aws")
+    }
+
     /// Puts the plan's document, if it has one.
     pub fn apply(&mut self, plan: &KeyPlan) {
         if let Some(document) = &plan.document {
@@ -136,6 +251,18 @@ impl Key {
         let plan = self.plan(wanted);
         self.apply(&plan);
         plan
+    }
+
+    /// Plans and applies.
+    pub fn retract(&mut self, leaving: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        let plan = self.plan_without(leaving);
+        self.apply(&plan);
+        plan
+    }
+
+    /// Whom our statements admit.
+    pub fn admitted(&self) -> BTreeSet<KeyPrincipal> {
+        admitted(&self.read(), "aws")
     }
 
     /// The policy, parted into foreign statements and ours.

@@ -19,7 +19,7 @@ struct Arguments {
     /// The port of the simulated AWS on 127.0.0.1.
     #[arg(long, default_value_t = 5555)]
     port: u16,
-    /// How often the scheduled review runs (like 10s). Accepted now; the review itself is still to come.
+    /// How often the scheduled review runs (like 10s, 2m, 1h), instead of the parameter ReviewSchedule.
     #[arg(long, value_name = "DURATION")]
     review_every: Option<String>,
     /// A parameter of template.yaml, like AllowedExternalAccounts=999999999999. May be repeated.
@@ -39,13 +39,11 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
-    if arguments.review_every.is_some() {
-        say("--review-every is accepted; there is no scheduled review yet");
-    }
     // Asked for before the start: a signal during the deployment must not leave anything behind either.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let options = Options { port: Some(arguments.port), parameters: arguments.parameters };
+    let Arguments { port, review_every, parameters } = arguments;
+    let options = Options { port: Some(port), parameters, review_every, ..Options::default() };
     let mut start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
     let mut stack = tokio::select! {
         started = &mut start => started.context("starting")??,

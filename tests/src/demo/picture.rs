@@ -62,3 +62,11 @@ pub(super) fn print_rows(rows: &BTreeMap<String, BTreeMap<String, String>>) {
         println!("     {sort_key}: {}", attributes.collect::<Vec<_>>().join(", "));
     }
 }
+
+/// Prints the rows of an image's history, oldest first.
+pub(super) fn print_history(rows: &BTreeMap<String, BTreeMap<String, String>>) {
+    for row in rows.values() {
+        let value = |name: &str| row.get(name).map(String::as_str).unwrap_or_default();
+        println!("     {} {:16} {} for {}", value("at"), value("deed"), value("resource"), value("whom"));
+    }
+}

@@ -1,4 +1,4 @@
-//! An organization, an encrypted image, one tag; then who can launch it, and who cannot.
+//! An organization, an encrypted image, one tag; then who can launch it, and who cannot; then the tag goes.
 
 use std::time::Instant;
 
@@ -7,23 +7,24 @@ use serde_json::Value;
 
 use super::picture::{print_policy_diff, print_rows, print_steps};
 use super::proof::Proofs;
+use super::taking_back::take_back;
 use crate::launch::{Launch, launch};
 use crate::world::Account;
 
 /// Who takes part.
-struct Cast {
+pub(super) struct Cast {
     workloads: String,
-    b: Account,
-    b_notices: String,
-    in_ou: Account,
+    pub(super) b: Account,
+    pub(super) b_notices: String,
+    pub(super) in_ou: Account,
     c: Account,
 }
 
 /// A golden image on a key of its own.
-struct Golden {
-    image: String,
-    key: String,
-    policy_before: String,
+pub(super) struct Golden {
+    pub(super) image: String,
+    pub(super) key: String,
+    pub(super) policy_before: String,
 }
 
 /// Tells the story in the hub account `hub`, and checks every claim.
@@ -34,7 +35,8 @@ pub async fn tell(hub: &Account, proofs: &mut Proofs) -> Result<()> {
     prove_access(&cast, &golden, proofs).await?;
     prove_key_policy(hub, &cast, &golden, proofs).await?;
     show_ledger(hub, &cast, &golden, proofs).await?;
-    prove_notice(&cast, &golden, proofs).await
+    prove_notice(&cast, &golden, proofs).await?;
+    take_back(hub, &cast, &golden, proofs).await
 }
 
 async fn make_organization(hub: &Account) -> Result<Cast> {

@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use aws_sdk_ec2::types::{
-    BlockDeviceMapping, EbsBlockDevice, LaunchPermission, LaunchPermissionModifications, ResourceType, Tag,
-    TagSpecification,
-};
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, ResourceType, Tag, TagSpecification};
 
 use super::{Account, REGION};
 
@@ -79,6 +76,18 @@ impl Account {
     /// Deregisters an image.
     pub async fn deregister(&self, image: &str) -> Result<()> {
         self.ec2.deregister_image().image_id(image).send().await.context("DeregisterImage")?;
+        Ok(())
+    }
+
+    /// Disables an image, so that nobody can launch it.
+    pub async fn disable(&self, image: &str) -> Result<()> {
+        self.ec2.disable_image().image_id(image).send().await.context("DisableImage")?;
+        Ok(())
+    }
+
+    /// Enables an image that was disabled.
+    pub async fn enable(&self, image: &str) -> Result<()> {
+        self.ec2.enable_image().image_id(image).send().await.context("EnableImage")?;
         Ok(())
     }
 
@@ -164,16 +173,7 @@ impl Account {
         Ok(entries)
     }
 
-    /// Opens an image to an account by hand, as people without ami-share do.
-    pub async fn permit_by_hand(&self, image: &str, account: &str) -> Result<()> {
-        let add = LaunchPermission::builder().user_id(account).build();
-        let change = LaunchPermissionModifications::builder().add(add).build();
-        let request = self.ec2.modify_image_attribute().image_id(image).launch_permission(change);
-        request.send().await.context("ModifyImageAttribute")?;
-        Ok(())
-    }
-
-    /// The accounts that may copy a snapshot, sorted.
+    /// The accounts that may copy a snapshot, and `all` where everybody may; sorted.
     pub async fn snapshot_permissions(&self, snapshot: &str) -> Result<Vec<String>> {
         let request = self
             .ec2
@@ -184,7 +184,8 @@ impl Account {
         let mut accounts: Vec<String> = answer
             .create_volume_permissions()
             .iter()
-            .filter_map(|entry| entry.user_id().map(str::to_owned))
+            .filter_map(|entry| entry.user_id().or(entry.group().map(|group| group.as_str())))
+            .map(str::to_owned)
             .collect();
         accounts.sort();
         Ok(accounts)

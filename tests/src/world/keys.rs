@@ -4,14 +4,29 @@ use anyhow::{Context, Result};
 
 use super::Account;
 
+/// The tag without which ami-share writes no key's policy.
+const MANAGED: &str = "ami-share:managed";
+
 impl Account {
     /// Makes a key that ami-share may write (it carries the tag); answers its ARN.
     pub async fn create_key(&self) -> Result<String> {
         let key = self.create_untagged_key().await?;
-        let tag =
-            aws_sdk_kms::types::Tag::builder().tag_key("ami-share:managed").tag_value("true").build()?;
-        self.kms.tag_resource().key_id(&key).tags(tag).send().await.context("kms:TagResource")?;
+        self.let_key_be_managed(&key).await?;
         Ok(key)
+    }
+
+    /// Gives a key the tag that lets ami-share write it.
+    pub async fn let_key_be_managed(&self, key: &str) -> Result<()> {
+        let tag = aws_sdk_kms::types::Tag::builder().tag_key(MANAGED).tag_value("true").build()?;
+        self.kms.tag_resource().key_id(key).tags(tag).send().await.context("kms:TagResource")?;
+        Ok(())
+    }
+
+    /// Takes that tag off a key.
+    pub async fn forbid_key_to_be_managed(&self, key: &str) -> Result<()> {
+        let request = self.kms.untag_resource().key_id(key).tag_keys(MANAGED);
+        request.send().await.context("kms:UntagResource")?;
+        Ok(())
     }
 
     /// Makes a key without the tag; answers its ARN.
@@ -31,6 +46,11 @@ impl Account {
             .await
             .context("GetKeyPolicy")?;
         Ok(answer.policy().context("no policy")?.to_owned())
+    }
+
+    /// Whether this account may use a key, wherever it is.
+    pub async fn may_use_key(&self, key: &str) -> bool {
+        self.kms.describe_key().key_id(key).send().await.is_ok()
     }
 
     /// Puts a key's policy, as other people do.

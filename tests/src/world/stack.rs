@@ -48,10 +48,32 @@ impl Account {
         Ok(())
     }
 
+    /// Writes down that an image needed one more key for a target, as if it had had a snapshot on it.
+    pub async fn remember_key(&self, image: &str, key: &str, account: &str) -> Result<()> {
+        let keys = AttributeValue::L(vec![AttributeValue::S(key.to_owned())]);
+        let request = self.dynamodb.update_item().table_name(format!("{STACK}-ledger"));
+        let request = request.key("pk", AttributeValue::S(format!("IMAGE#{image}")));
+        let request = request.key("sk", AttributeValue::S("INTENT".to_owned()));
+        let request = request.update_expression("SET #keys = list_append(#keys, :keys)");
+        let request = request.expression_attribute_names("#keys", "keys");
+        request.expression_attribute_values(":keys", keys).send().await.context("UpdateItem")?;
+        let request = self.dynamodb.put_item().table_name(format!("{STACK}-ledger"));
+        let request = request.item("pk", AttributeValue::S(format!("KEY#{key}")));
+        let request = request.item("sk", AttributeValue::S(format!("IMAGE#{image}")));
+        let needed = AttributeValue::Ss(vec![account.to_owned()]);
+        request.item("principals", needed).send().await.context("PutItem")?;
+        Ok(())
+    }
+
     /// The executions of the share workflow so far, by ARN, with their status.
     pub async fn executions(&self) -> Result<BTreeMap<String, String>> {
+        self.executions_of_workflow(&share_workflow()).await
+    }
+
+    /// The executions of a workflow so far, by ARN, with their status.
+    pub(super) async fn executions_of_workflow(&self, workflow: &str) -> Result<BTreeMap<String, String>> {
         let mut pages =
-            self.sfn.list_executions().state_machine_arn(share_workflow()).into_paginator().items().send();
+            self.sfn.list_executions().state_machine_arn(workflow).into_paginator().items().send();
         let mut executions = BTreeMap::new();
         while let Some(execution) = pages.next().await {
             let execution = execution.context("ListExecutions")?;

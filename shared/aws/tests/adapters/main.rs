@@ -1,7 +1,14 @@
 //! The adapters against recorded answers of AWS: what they ask, and what they make of the answers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod executions;
+mod images;
+mod managed_images;
 mod replay;
+mod review_store;
+mod schedules;
+mod topic;
+mod usage_reports;
 
 use std::time::Duration;
 
@@ -71,10 +78,10 @@ async fn one_account_that_ec2_does_not_take_is_isolated_and_the_others_are_added
     let (clients, requests) = replay(vec![bad(), ec2_done(), bad(), ec2_done(), bad()]).await;
     let ids = ["222222222222", "333333333333", "999999999999"];
     let permissions = ids.iter().map(|id| LaunchPermission::Account(account(id))).collect();
-    let rejected =
+    let applied =
         clients.permission_writer().apply(&image(), &ImageStep::OpenImage { permissions }).await.unwrap();
     assert_eq!(
-        rejected.iter().map(|rejected| rejected.permission.to_string()).collect::<Vec<_>>(),
+        applied.rejected.iter().map(|rejected| rejected.permission.to_string()).collect::<Vec<_>>(),
         ["999999999999"]
     );
     let asked = requests.bodies();

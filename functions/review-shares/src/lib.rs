@@ -1,0 +1,89 @@
+//! `review-shares`: finds every image that is not what its tags say, has it looked at, and writes down who can
+//! use what.
+//!
+//! It changes no access itself. A review is a run of the review workflow: pages of images, a look at each that
+//! differs, then the report. Events that concern many images, or a key or snapshot of theirs, come here too, and
+//! start a review or the looks that are needed.
+
+mod events;
+mod pages;
+mod reading;
+mod report;
+mod request;
+
+use ami_share_aws::executions::ExecutionStarter;
+use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::review_store::ReviewStore;
+use ami_share_aws::topic::Topic;
+use ami_share_domain::ids::AccountId;
+use ami_share_domain::key_guard::Caller;
+use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_resolve::Resolver;
+
+use crate::reading::Reader;
+use crate::request::{Answer, ReviewRequest, Task};
+
+/// The function.
+pub struct ReviewShares {
+    reader: Reader,
+    resolver: Resolver,
+    ledger: LedgerReader,
+    store: ReviewStore,
+    topic: Topic,
+    starter: ExecutionStarter,
+    hub: AccountId,
+    region: String,
+    bucket: String,
+    share_workflow: String,
+    review_workflow: String,
+}
+
+impl Function for ReviewShares {
+    type Request = ReviewRequest;
+    type Response = Answer;
+
+    async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
+        // It reads very much, and nobody waits for it.
+        let clients = clients.paced();
+        let ledger = clients.ledger_reader(&environment.text("LEDGER_TABLE")?);
+        let hub: AccountId = environment.parsed("HUB_ACCOUNT_ID", str::parse)?;
+        let bucket = environment.text("REVIEW_BUCKET")?;
+        let reader = Reader {
+            images: clients.image_reader(),
+            keys: clients.key_reader(),
+            permissions: clients.permission_reader(),
+            ledger: ledger.clone(),
+            target_limit: environment.parsed("MAX_TARGETS_PER_IMAGE", str::parse)?,
+            makes_private: environment.parsed("MAKE_PUBLIC_IMAGES_PRIVATE", str::parse)?,
+            key_writer: Caller { account: hub.clone(), role: Some(environment.text("KEY_WRITER_ROLE")?) },
+        };
+        Ok(Self {
+            reader,
+            resolver: Resolver::start(environment, &clients).await?,
+            ledger,
+            store: clients.review_store(&bucket),
+            topic: clients.topic(&environment.text("NOTICE_TOPIC_ARN")?),
+            starter: clients.execution_starter(),
+            hub,
+            region: clients.region(),
+            bucket,
+            share_workflow: environment.text("SHARE_WORKFLOW_ARN")?,
+            review_workflow: environment.text("REVIEW_WORKFLOW_ARN")?,
+        })
+    }
+
+    async fn handle(&self, request: ReviewRequest, _invocation: &str) -> Result<Answer, Failure> {
+        match request {
+            ReviewRequest::Task(Task::Page { review, state }) => {
+                Ok(Answer::Page(Box::new(self.page(state.begun_by(&review)).await?)))
+            }
+            ReviewRequest::Task(Task::Continue { review, state }) => {
+                Ok(Answer::Started(self.go_on(state.begun_by(&review), &review).await?))
+            }
+            ReviewRequest::Task(Task::Report { review, state }) => {
+                Ok(Answer::Reported(self.report(&state.begun_by(&review)).await?))
+            }
+            ReviewRequest::Event(event) => Ok(Answer::Started(self.hear(&event).await?)),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Reads all that the comparison of an image rests on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ami_share_aws::error::Fault;
+use ami_share_aws::images::{FoundImage, ImageReader};
+use ami_share_aws::keys::KeyReader;
+use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::permissions::PermissionReader;
+use ami_share_domain::access_review::ReviewedImage;
+use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
+use ami_share_domain::image_plan::ObservedImage;
+use ami_share_domain::key_guard::{Caller, ObservedKey, refuse_key};
+use ami_share_domain::key_policy::KeyPolicy;
+use ami_share_domain::ledger::{ImageLedger, KeyLedger};
+use ami_share_domain::look::{Asked, Look};
+use ami_share_domain::review::{self, Seen};
+use ami_share_domain::seen_key::{SeenKey, problem};
+use ami_share_domain::share::{Image, Share};
+use ami_share_lambda::Failure;
+use ami_share_resolve::{Resolver, Wish, digest};
+use jiff::Timestamp;
+
+/// Reads images, keys, permissions and the ledger.
+pub(crate) struct Reader {
+    pub(crate) images: ImageReader,
+    pub(crate) keys: KeyReader,
+    pub(crate) permissions: PermissionReader,
+    pub(crate) ledger: LedgerReader,
+    pub(crate) target_limit: usize,
+    pub(crate) makes_private: bool,
+    /// Whom `extend-key-policy` acts as.
+    pub(crate) key_writer: Caller,
+}
+
+/// An image, and all that was read of it.
+pub(crate) struct Facts {
+    ledger: ImageLedger,
+    observed: ObservedImage,
+    state: String,
+    wanted: Wanted,
+}
+
+enum Wanted {
+    Share {
+        share: Box<Share>,
+        wish: String,
+    },
+    Nothing(Box<FoundImage>),
+    /// Nobody knows; the reason is one that trying again does not mend.
+    Unknown {
+        image: Image,
+        reason: String,
+    },
+}
+
+impl Facts {
+    /// The keys that the comparison needs.
+    pub(crate) fn keys(&self) -> &[KeyArn] {
+        match &self.wanted {
+            Wanted::Share { share, .. } => &share.keys,
+            Wanted::Nothing(_) | Wanted::Unknown { .. } => &[],
+        }
+    }
+
+    /// Whether something is wanted of the image, and the ledger has no share of it, be it refused or withdrawn.
+    pub(crate) fn has_no_share(&self) -> bool {
+        matches!(self.wanted, Wanted::Share { .. }) && self.ledger.shares.is_empty()
+    }
+
+    /// Whether nothing of the image is left to speak of.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.observed.is_gone
+    }
+}
+
+impl Reader {
+    /// What is wanted of an image and what is; `None` when it is gone and nothing was ever wanted of it. One
+    /// image of which AWS does not let us know stops no review.
+    pub(crate) async fn facts(
+        &self,
+        resolver: &Resolver,
+        found: Option<FoundImage>,
+        look: &Look,
+    ) -> Result<Option<Facts>, Failure> {
+        let image = &look.image;
+        let (name, state) = match &found {
+            Some(found) => (found.image.name.clone(), found.state.clone()),
+            None => (String::new(), "unknown".to_owned()),
+        };
+        match self.try_facts(resolver, found, look).await {
+            Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
+                tracing::warn!(%image, %error, "cannot be compared");
+                let image = Image {
+                    id: image.clone(),
+                    name,
+                    region: String::new(),
+                    owner: self.key_writer.account.clone(),
+                    seen_at: Timestamp::now(),
+                    status: None,
+                };
+                let wanted = Wanted::Unknown { image, reason: error.to_string() };
+                let observed = ObservedImage::default();
+                Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, wanted }))
+            }
+            facts => facts,
+        }
+    }
+
+    async fn try_facts(
+        &self,
+        resolver: &Resolver,
+        found: Option<FoundImage>,
+        look: &Look,
+    ) -> Result<Option<Facts>, Failure> {
+        let image = &look.image;
+        let found = match found {
+            // An image of another account, which people may tag all the same, is not on our own list.
+            None => resolver.image(image).await?,
+            found => found,
+        };
+        let ledger = self.ledger.image(image).await?;
+        let wanted = match (resolver.wish(look, found.as_ref(), ledger.intent.as_ref()).await?, &found) {
+            (Wish::Share(share), _) => Wanted::Share { wish: digest(&share), share },
+            (Wish::Nothing(_) | Wish::NotYet(_), Some(found)) => Wanted::Nothing(Box::new(found.clone())),
+            (Wish::Nothing(_) | Wish::NotYet(_), None) => return Ok(None),
+        };
+        let snapshots: BTreeSet<SnapshotId> = match &wanted {
+            Wanted::Share { share, .. } => {
+                share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
+            }
+            Wanted::Nothing(_) | Wanted::Unknown { .. } => BTreeSet::new(),
+        };
+        let observed = self.permissions.observe(image, &snapshots).await?;
+        let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
+        Ok(Some(Facts { ledger, observed, state, wanted }))
+    }
+
+    /// The image as the review shows it, with all differences.
+    pub(crate) fn compare(
+        &self,
+        facts: &Facts,
+        keys: &BTreeMap<KeyArn, SeenKey>,
+        speaks_for: &BTreeSet<KeyArn>,
+    ) -> ReviewedImage {
+        match &facts.wanted {
+            Wanted::Nothing(found) => review::idle(&found.image, &facts.state, &facts.observed),
+            Wanted::Unknown { image, reason } => review::unreadable(image, &facts.state, reason),
+            Wanted::Share { share, wish } => review::compare(&Seen {
+                share,
+                wish,
+                state: &facts.state,
+                ledger: &facts.ledger,
+                observed: &facts.observed,
+                keys,
+                speaks_for,
+                limit: self.target_limit,
+                makes_private: self.makes_private,
+                now: Timestamp::now(),
+            }),
+        }
+    }
+
+    /// A key with its policy, and with what the ledger says of it. The ledger is read first, as a look does.
+    pub(crate) async fn key(&self, key: &KeyArn) -> Result<SeenKey, Failure> {
+        let ledger = self.ledger.key(key).await?;
+        let observed = match self.keys.observe(key, &self.key_writer.account).await {
+            Err(error) if error.fault() == Fault::Missing => return Ok(SeenKey::gone(key.clone(), ledger)),
+            Err(error) if error.fault() == Fault::Denied => {
+                return Ok(SeenKey::unreadable(key.clone(), ledger, error.to_string()));
+            }
+            observed => observed?,
+        };
+        if key.account().as_ref() != Some(&self.key_writer.account) {
+            let reason = refuse_key(&observed, &self.key_writer.account).map(|refusal| refusal.reason);
+            return Ok(SeenKey::unreadable(key.clone(), ledger, reason.unwrap_or_default()));
+        }
+        self.with_policy(observed, ledger).await
+    }
+
+    async fn with_policy(&self, observed: ObservedKey, ledger: KeyLedger) -> Result<SeenKey, Failure> {
+        let key = observed.arn.clone();
+        let policy = match self.keys.policy(&key).await {
+            Ok(text) => KeyPolicy::parse(&text).map_err(|bad| bad.to_string()),
+            Err(error) if error.fault() == Fault::Missing => return Ok(SeenKey::gone(key, ledger)),
+            // A policy that does not leave access to IAM: the report says so, and the others go on.
+            Err(error) if error.fault() == Fault::Denied => Err(error.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match policy {
+            Err(reason) => SeenKey::unreadable(key, ledger, reason),
+            Ok(policy) => SeenKey {
+                arn: key,
+                problem: problem(&observed, &policy, &self.key_writer),
+                policy: Some(policy),
+                is_gone: false,
+                ledger,
+            },
+        })
+    }
+}
+
+/// A look that only looks, for the review `review`, one of whose pages began at `moment`: all images of a page are
+/// compared with the same organization.
+pub(crate) fn look_for(image: &ImageId, review: &str, moment: Timestamp) -> Look {
+    Look {
+        image: image.clone(),
+        asked: Asked { by: None, event: review.to_owned(), at: moment },
+        dry_run: true,
+        not_before: None,
+        changed_by: None,
+        adopt: false,
+        organization_changed_at: Some(moment),
+    }
+}

@@ -1,0 +1,120 @@
+//! The access review: put together from the parts of all pages, kept as JSON and as a page, and told.
+
+use std::collections::BTreeMap;
+
+use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedKey};
+use ami_share_lambda::Failure;
+use jiff::Timestamp;
+
+use crate::ReviewShares;
+use crate::pages::{Part, parts_prefix};
+use crate::request::{Reported, State};
+
+impl ReviewShares {
+    /// Writes the access review, and tells the topic where it is.
+    pub(crate) async fn report(&self, state: &State) -> Result<Reported, Failure> {
+        let review = self.assemble(state).await?;
+        let page =
+            ami_share_report::render(&review).map_err(|error| Failure::BadRequest(error.to_string()))?;
+        let json = serde_json::to_vec(&review).map_err(|error| Failure::BadRequest(error.to_string()))?;
+        let (folder, html) = (&state.review_id, "access-review.html");
+        self.store.put(&format!("reviews/{folder}/access-review.json"), "application/json", json).await?;
+        let key = format!("reviews/{folder}/{html}");
+        self.store.put(&key, "text/html; charset=utf-8", page.into_bytes()).await?;
+        let reported = count(&review, format!("s3://{}/{key}", self.bucket));
+        let link = console_link(&self.region, &self.share_workflow, &self.bucket, &key);
+        self.topic.tell(&subject(&reported), &message(&reported, &link)).await?;
+        // template.yaml makes metrics of the counts.
+        tracing::info!(
+            review = folder,
+            images = reported.images,
+            shares = reported.shares,
+            unmanaged = reported.unmanaged,
+            refused = reported.refused,
+            nearly_full_keys = reported.nearly_full_keys,
+            differing = reported.differing,
+            report = reported.report,
+            "reviewed"
+        );
+        Ok(reported)
+    }
+
+    async fn assemble(&self, state: &State) -> Result<AccessReview, Failure> {
+        let mut images: BTreeMap<_, ReviewedImage> = BTreeMap::new();
+        let mut keys: BTreeMap<_, ReviewedKey> = BTreeMap::new();
+        for key in self.store.list(&parts_prefix(&state.review_id)).await? {
+            let Some(part) = self.store.get(&key).await? else { continue };
+            let Part { images: of_part, keys: keys_of_part } = serde_json::from_slice(&part)
+                .map_err(|error| Failure::BadRequest(format!("{key}: {error}")))?;
+            images.extend(of_part.into_iter().map(|image| (image.id.clone(), image)));
+            keys.extend(keys_of_part.into_iter().map(|key| (key.arn.clone(), key)));
+        }
+        let finished_at = Timestamp::now();
+        Ok(AccessReview {
+            account: self.hub.clone(),
+            region: self.region.clone(),
+            started_at: state.started_at.unwrap_or(finished_at),
+            finished_at,
+            images: images.into_values().collect(),
+            keys: keys.into_values().collect(),
+        })
+    }
+}
+
+fn count(review: &AccessReview, report: String) -> Reported {
+    let sum = |count: fn(&ReviewedImage) -> usize| review.images.iter().map(count).sum();
+    Reported {
+        report,
+        images: review.images.len(),
+        shares: sum(|image| image.shares.len()),
+        unmanaged: sum(|image| image.unmanaged.len()),
+        refused: sum(|image| image.refused.len()),
+        nearly_full_keys: review.keys.iter().filter(|key| key.is_nearly_full()).count(),
+        differing: sum(|image| usize::from(!image.differences.is_empty())),
+    }
+}
+
+fn subject(reported: &Reported) -> String {
+    format!("AMI access review: {} images, {} shares", reported.images, reported.shares)
+}
+
+fn message(reported: &Reported, link: &str) -> String {
+    let Reported { report, images, shares, unmanaged, refused, nearly_full_keys, differing } = reported;
+    format!(
+        "Who can use which image, and why: {link}\n(after signing in to this account, or as {report})\n\n\
+         {images} images\n{shares} shares\n{unmanaged} times access that ami-share did not give\n\
+         {refused} words refused\n{nearly_full_keys} keys with a nearly full policy\n\
+         {differing} images that were not what their tags say; they have been looked at\n"
+    )
+}
+
+/// Where the console shows an object. It asks for a login, unlike a link that is signed. AWS documents no such
+/// addresses; this is the one that the console itself has (seen, not documented). The domains of the partitions:
+/// <https://docs.aws.amazon.com/general/latest/gr/aws-arns-and-namespaces.html>,
+/// <https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html>
+fn console_link(region: &str, some_arn: &str, bucket: &str, key: &str) -> String {
+    let domain = match some_arn.split(':').nth(1) {
+        Some("aws-cn") => "console.amazonaws.cn",
+        Some("aws-us-gov") => "console.amazonaws-us-gov.com",
+        _ => "console.aws.amazon.com",
+    };
+    format!("https://{region}.{domain}/s3/object/{bucket}?region={region}&prefix={key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_needs_a_login_and_is_signed_by_nobody() {
+        let arn = "arn:aws:states:eu-west-1:111122223333:stateMachine:ami-share-share";
+        let link = console_link("eu-west-1", arn, "reviews", "reviews/1/access-review.html");
+        assert_eq!(
+            link,
+            "https://eu-west-1.console.aws.amazon.com/s3/object/reviews?region=eu-west-1&prefix=reviews/1/access-review.html"
+        );
+        assert!(
+            console_link("cn-north-1", "arn:aws-cn:states:x", "b", "k").contains(".console.amazonaws.cn/")
+        );
+    }
+}

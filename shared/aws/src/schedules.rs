@@ -1,0 +1,199 @@
+//! Keeps the appointments of images: one-time schedules that start the share workflow.
+//!
+//! What EventBridge Scheduler does with them. Sources unless a line says otherwise:
+//! <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>,
+//! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html>
+//!
+//! - `at(yyyy-mm-ddThh:mm:ss)` has no zone and no fraction of a second; the zone is a field of its own.
+//! - The precision is one minute: a schedule for 1:00 starts its target between 1:00:00 and 1:00:59. So the
+//!   seconds mean nothing, and who needs the exact moment waits for it after the start.
+//! - Of a moment in the past AWS says nothing. Several public projects report a `ValidationException`
+//!   (hearsay). Here it is never asked for, and such an answer is no failure: [`AppointmentWriter::set`].
+//! - A name has 1 to 64 characters of `0-9a-zA-Z-_.` and is unique in its group. Without the
+//!   `ActionAfterCompletion` `DELETE` it stays taken after the schedule ran, and counts towards the quota.
+//! - 10,000,000 schedules a Region (1,000,000 before they raised it), 1,000 to 5,000 creations a second in the
+//!   large Regions and 250 in the others; all adjustable.
+//!   Source: <https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html>
+//!
+//! Who calls this needs `scheduler:CreateSchedule`, `scheduler:UpdateSchedule` and `scheduler:DeleteSchedule`
+//! on `arn:PARTITION:scheduler:REGION:ACCOUNT:schedule/GROUP/*`, and `iam:PassRole` on the target's role
+//! (condition `iam:PassedToService` = `scheduler.amazonaws.com`). The role trusts `scheduler.amazonaws.com`,
+//! and allows `states:StartExecution` on the workflow and `sqs:SendMessage` on the queue. Sources:
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridgescheduler.html>,
+//! <https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonEventBridgeSchedulerFullAccess.html>,
+//! <https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html>
+
+use aws_sdk_scheduler::Client;
+use aws_sdk_scheduler::error::BuildError;
+use aws_sdk_scheduler::types::{
+    ActionAfterCompletion, DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy, Target,
+};
+use jiff::Timestamp;
+
+use crate::error::{AwsError, Explain, Fault, lacks};
+
+const CREATE: &str = "scheduler:CreateSchedule";
+
+/// Rounds of create and update. An appointment that vanishes between the two (it ran) is simply made again.
+const ROUNDS: usize = 3;
+
+/// How long, and how often, Scheduler tries to start the workflow: the most that it takes, which is its
+/// default. Access that ends late is better than access that never ends.
+/// Source: <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>
+const MAXIMUM_EVENT_AGE_SECONDS: i32 = 86_400;
+const MAXIMUM_RETRY_ATTEMPTS: i32 = 185;
+
+/// Where appointments are kept, and what they start.
+#[derive(Debug, Clone)]
+pub struct Appointments {
+    /// The schedule group, by name.
+    pub group: String,
+    /// The share workflow, by ARN.
+    pub workflow: String,
+    /// The role that Scheduler starts the workflow with, by ARN.
+    pub role: String,
+    /// The queue for starts that failed for good, by ARN.
+    pub dead_letters: Option<String>,
+}
+
+/// Makes, moves and deletes appointments.
+#[derive(Debug, Clone)]
+pub struct AppointmentWriter {
+    client: Client,
+    appointments: Appointments,
+}
+
+impl AppointmentWriter {
+    /// A writer of `appointments`.
+    pub fn new(client: Client, appointments: Appointments) -> Self {
+        Self { client, appointments }
+    }
+
+    /// Makes the appointment `name`, or moves it: at `at` (a whole minute) the workflow starts with `input`,
+    /// and the appointment is gone. Asking the same again changes nothing.
+    /// `false` when `at` has passed: no appointment can be had, and the caller starts the workflow itself.
+    ///
+    /// # Errors
+    /// When `scheduler:CreateSchedule` or `scheduler:UpdateSchedule` fails in time.
+    pub async fn set(&self, name: &str, at: Timestamp, input: &str) -> Result<bool, AwsError> {
+        if at <= Timestamp::now() {
+            return Ok(false);
+        }
+        match self.create_or_update(name, at, input).await {
+            Err(error) if came_too_late(at, Timestamp::now(), error.fault()) => Ok(false),
+            answer => answer.map(|()| true),
+        }
+    }
+
+    /// Deletes the appointment. One that is not there (it ran, it never was) is as good as deleted.
+    ///
+    /// # Errors
+    /// When `scheduler:DeleteSchedule` fails for another reason.
+    pub async fn cancel(&self, name: &str) -> Result<(), AwsError> {
+        let request = self.client.delete_schedule().group_name(&self.appointments.group).name(name);
+        match request.send().await.explain("scheduler:DeleteSchedule", name) {
+            Err(error) if error.fault() == Fault::Missing => Ok(()),
+            answer => answer.map(|_| ()).map_err(|error| busy(name, error)),
+        }
+    }
+
+    async fn create_or_update(&self, name: &str, at: Timestamp, input: &str) -> Result<(), AwsError> {
+        for _ in 0..ROUNDS {
+            match self.create(name, at, input).await {
+                Err(error) if error.fault() == Fault::Condition => {}
+                answer => return answer,
+            }
+            match self.update(name, at, input).await {
+                Err(error) if error.fault() == Fault::Missing => {}
+                answer => return answer.map_err(|error| busy(name, error)),
+            }
+        }
+        Err(AwsError::Busy(format!("the appointment {name}")))
+    }
+
+    async fn create(&self, name: &str, at: Timestamp, input: &str) -> Result<(), AwsError> {
+        let request = self
+            .client
+            .create_schedule()
+            .group_name(&self.appointments.group)
+            .name(name)
+            .schedule_expression(expression(at))
+            .schedule_expression_timezone("UTC")
+            .flexible_time_window(no_window().map_err(|error| incomplete(name, &error))?)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(self.target(input).map_err(|error| incomplete(name, &error))?);
+        request.send().await.explain(CREATE, name).map(|_| ())
+    }
+
+    /// An update replaces every field, so it says the same as [`Self::create`].
+    /// Source: <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html>
+    async fn update(&self, name: &str, at: Timestamp, input: &str) -> Result<(), AwsError> {
+        let request = self
+            .client
+            .update_schedule()
+            .group_name(&self.appointments.group)
+            .name(name)
+            .schedule_expression(expression(at))
+            .schedule_expression_timezone("UTC")
+            .flexible_time_window(no_window().map_err(|error| incomplete(name, &error))?)
+            .action_after_completion(ActionAfterCompletion::Delete)
+            .target(self.target(input).map_err(|error| incomplete(name, &error))?);
+        request.send().await.explain("scheduler:UpdateSchedule", name).map(|_| ())
+    }
+
+    /// A state machine as the target means `states:StartExecution` with `input`.
+    /// Source: <https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html>
+    fn target(&self, input: &str) -> Result<Target, BuildError> {
+        let Appointments { workflow, role, dead_letters, group: _ } = &self.appointments;
+        let retries = RetryPolicy::builder()
+            .maximum_event_age_in_seconds(MAXIMUM_EVENT_AGE_SECONDS)
+            .maximum_retry_attempts(MAXIMUM_RETRY_ATTEMPTS)
+            .build();
+        let dead_letters = dead_letters.as_ref().map(|queue| DeadLetterConfig::builder().arn(queue).build());
+        let target = Target::builder().arn(workflow).role_arn(role).input(input).retry_policy(retries);
+        target.set_dead_letter_config(dead_letters).build()
+    }
+}
+
+fn expression(at: Timestamp) -> String {
+    at.strftime("at(%Y-%m-%dT%H:%M:%S)").to_string()
+}
+
+/// Whether the moment passed while we asked for it. Only Scheduler's refusal of the request itself counts:
+/// a permission that we lack, or a service that fails, has nothing to do with the time.
+fn came_too_late(at: Timestamp, now: Timestamp, fault: Fault) -> bool {
+    fault == Fault::Other && at <= now
+}
+
+fn no_window() -> Result<FlexibleTimeWindow, BuildError> {
+    FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build()
+}
+
+fn incomplete(name: &str, error: &BuildError) -> AwsError {
+    lacks(CREATE, name, error.to_string())
+}
+
+/// An update or a deletion in conflict meets another one of the same appointment; later it works. Source:
+/// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html>
+fn busy(name: &str, error: AwsError) -> AwsError {
+    if error.fault() == Fault::Condition {
+        return AwsError::Busy(format!("the appointment {name}"));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_after_the_moment_means_that_it_has_passed() {
+        let at = Timestamp::UNIX_EPOCH;
+        let second = jiff::SignedDuration::from_secs(1);
+        assert!(came_too_late(at, at, Fault::Other));
+        assert!(!came_too_late(at, at - second, Fault::Other));
+        for fault in [Fault::Denied, Fault::Throttled, Fault::Transient, Fault::Missing] {
+            assert!(!came_too_late(at, at + second, fault), "{fault:?}");
+        }
+    }
+}

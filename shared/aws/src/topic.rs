@@ -1,0 +1,33 @@
+//! Tells the subscribers of the hub's topic something that is no event of one image.
+
+use aws_sdk_sns::Client;
+
+use crate::error::{AwsError, Explain};
+
+/// Characters in the subject of a message. Source: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
+const SUBJECT_LIMIT: usize = 100;
+
+/// The hub's topic.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    client: Client,
+    arn: String,
+}
+
+impl Topic {
+    /// The topic with this ARN.
+    pub fn new(client: Client, arn: String) -> Self {
+        Self { client, arn }
+    }
+
+    /// Publishes `text` under `subject`, of which SNS takes printable ASCII only.
+    ///
+    /// # Errors
+    /// When `sns:Publish` fails.
+    pub async fn tell(&self, subject: &str, text: &str) -> Result<(), AwsError> {
+        let subject: String =
+            subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(SUBJECT_LIMIT).collect();
+        let request = self.client.publish().topic_arn(&self.arn).subject(subject.trim()).message(text);
+        request.send().await.explain("sns:Publish", &self.arn).map(|_| ())
+    }
+}

@@ -1,0 +1,156 @@
+//! Reading images: one, some, and page by page.
+
+use ami_share_domain::ids::ImageId;
+
+use crate::replay::{Recorded, replay};
+use crate::{ec2_error, image};
+
+/// An image as EC2 answers it, with one snapshot on two of its devices.
+fn item(id: &str, state: &str) -> String {
+    let device = "<item><ebs><snapshotId>snap-0abcdef1234567890</snapshotId></ebs></item>";
+    let devices = format!(
+        "<blockDeviceMapping>{device}{device}<item><virtualName>ephemeral0</virtualName></item></blockDeviceMapping>"
+    );
+    let tag = "<tagSet><item><key>ami-share:with</key><value>org</value></item></tagSet>";
+    format!(
+        "<item><imageId>{id}</imageId><imageState>{state}</imageState><imageOwnerId>111122223333</imageOwnerId>\
+         <name>golden</name>{devices}{tag}</item>"
+    )
+}
+
+fn images(items: &str, token: &str) -> Recorded {
+    let body = format!("<imagesSet>{items}</imagesSet>{token}");
+    Recorded(200, format!("<DescribeImagesResponse>{body}</DescribeImagesResponse>"))
+}
+
+fn id(at: usize) -> ImageId {
+    format!("ami-{at:017}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_disabled_image_is_asked_for_and_found() {
+    let (clients, requests) = replay(vec![images(&item("ami-0abcdef1234567890", "disabled"), "")]).await;
+    let found = clients.image_reader().image(&image()).await.unwrap().unwrap();
+    assert_eq!((found.state.as_str(), found.is_available), ("disabled", false));
+    assert_eq!(found.image.id, image());
+    assert_eq!((found.image.name.as_str(), found.image.owner.as_str()), ("golden", "111122223333"));
+    assert_eq!(found.tags["ami-share:with"], "org");
+    assert_eq!(
+        found.snapshots.iter().map(|snapshot| snapshot.as_str()).collect::<Vec<_>>(),
+        ["snap-0abcdef1234567890"]
+    );
+    let asked = &requests.bodies()[0];
+    assert!(
+        asked.contains("ImageId.1=ami-0abcdef1234567890") && asked.contains("IncludeDisabled=true"),
+        "{asked}"
+    );
+}
+
+#[tokio::test]
+async fn an_image_that_was_deregistered_a_while_ago_is_no_error() {
+    let (clients, _) = replay(vec![images("", "")]).await;
+    assert!(clients.image_reader().image(&image()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_image_without_an_owner_makes_no_sense() {
+    let (clients, _) =
+        replay(vec![images("<item><imageId>ami-0abcdef1234567890</imageId></item>", "")]).await;
+    let error = clients.image_reader().image(&image()).await.unwrap_err();
+    assert_eq!(error.to_string(), "ec2:DescribeImages of ami-0abcdef1234567890 answered no owner");
+}
+
+#[tokio::test]
+async fn managed_images_come_page_by_page_and_an_empty_page_may_have_a_next_one() {
+    let answers = vec![
+        images("", "<nextToken>two</nextToken>"),
+        images(&format!("{}{}", item(id(1).as_str(), "available"), item(id(2).as_str(), "disabled")), ""),
+    ];
+    let (clients, requests) = replay(answers).await;
+    let reader = clients.image_reader();
+    let (none, next) = reader.managed_page(None).await.unwrap();
+    assert!(none.is_empty());
+    assert_eq!(next.as_deref(), Some("two"));
+    let (two, end) = reader.managed_page(next).await.unwrap();
+    assert_eq!(
+        two.iter().map(|found| (&found.image.id, found.is_available)).collect::<Vec<_>>(),
+        [(&id(1), true), (&id(2), false)]
+    );
+    assert_eq!(end, None);
+    let asked = requests.bodies();
+    for part in [
+        "Filter.1.Name=tag-key",
+        "Filter.1.Value.1=ami-share%3A%2A",
+        "Owner.1=self",
+        "IncludeDisabled=true",
+        "MaxResults=100",
+    ] {
+        assert!(asked.iter().all(|body| body.contains(part)), "{part}: {asked:?}");
+    }
+    assert!(!asked[0].contains("NextToken") && asked[1].contains("NextToken=two"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn of_many_images_a_hundred_are_asked_for_at_once_and_missing_ones_are_absent() {
+    let answers = vec![
+        images(&item(id(3).as_str(), "available"), "<nextToken>two</nextToken>"),
+        images(&item(id(4).as_str(), "disabled"), ""),
+        images(&item(id(100).as_str(), "available"), ""),
+    ];
+    let (clients, requests) = replay(answers).await;
+    let ids: Vec<ImageId> = (0..101).map(id).collect();
+    let found = clients.image_reader().found(&ids).await.unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&id(3), &id(4), &id(100)]);
+    let asked = requests.bodies();
+    assert!(
+        asked[0].contains("Filter.1.Name=image-id") && asked[0].contains("Filter.1.Value.100="),
+        "{}",
+        asked[0]
+    );
+    assert!(asked[1].contains("NextToken=two"), "{}", asked[1]);
+    assert!(
+        asked[2].contains("Filter.1.Value.1=ami-00000000000000100") && !asked[2].contains("Value.2="),
+        "{}",
+        asked[2]
+    );
+    assert!(
+        asked.iter().all(|body| body.contains("IncludeDisabled=true") && !body.contains("ImageId.1")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn for_no_image_nothing_is_asked() {
+    let (clients, requests) = replay(vec![]).await;
+    assert!(clients.image_reader().found(&[]).await.unwrap().is_empty());
+    assert!(requests.bodies().is_empty());
+}
+
+#[tokio::test]
+async fn the_images_of_a_snapshot_are_our_own() {
+    let answers = vec![
+        images(&item(id(1).as_str(), "available"), "<nextToken>two</nextToken>"),
+        images(&item(id(2).as_str(), "disabled"), ""),
+    ];
+    let (clients, requests) = replay(answers).await;
+    let snapshot = "snap-0abcdef1234567890".parse().unwrap();
+    assert_eq!(clients.image_reader().of_snapshot(&snapshot).await.unwrap(), [id(1), id(2)]);
+    let asked = &requests.bodies()[0];
+    assert!(asked.contains("Filter.1.Name=block-device-mapping.snapshot-id"), "{asked}");
+    assert!(
+        asked.contains("Filter.1.Value.1=snap-0abcdef1234567890") && asked.contains("Owner.1=self"),
+        "{asked}"
+    );
+}
+
+#[tokio::test]
+async fn paced_clients_ask_the_same() {
+    let (clients, requests) =
+        replay(vec![ec2_error("RequestLimitExceeded", "Request limit exceeded.")]).await;
+    let error = clients.paced().image_reader().managed_page(None).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "ec2:DescribeImages of tagged images failed: Request limit exceeded. (RequestLimitExceeded)"
+    );
+    assert_eq!(requests.bodies().len(), 1);
+}

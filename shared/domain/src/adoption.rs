@@ -1,0 +1,124 @@
+//! Access that is open and for which the ledger has no row: what a rebuilt ledger takes for ours, what an
+//! earlier look did without living to write it down, and what somebody took that is given again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::audit::{AuditRow, Deed};
+use crate::ids::{AccountId, SnapshotId};
+use crate::image_plan::ObservedImage;
+use crate::key_statements::KeyPrincipal;
+use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
+use crate::share::{ImageRequest, Share, Target};
+
+/// What is taken for ours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adopted {
+    /// The names of targets whose launch permission is taken for ours.
+    pub targets: BTreeSet<String>,
+    /// The accounts whose permission on a snapshot is taken for ours.
+    pub snapshots: BTreeMap<SnapshotId, Vec<AccountId>>,
+}
+
+impl Adopted {
+    /// The rows of history that say so. When access was given, and by whom, can no longer be known.
+    pub fn rows(&self, share: &Share) -> Vec<AuditRow> {
+        let row = |resource: &dyn ToString, whom: Vec<String>| {
+            let row = AuditRow::new(Deed::Adopted, resource.to_string(), whom, &share.asked, share.intent);
+            row.because(
+                "open and asked for by the tags, but not in the ledger; since when and by whom is not known",
+            )
+        };
+        let snapshots = self
+            .snapshots
+            .iter()
+            .map(|(snapshot, accounts)| row(snapshot, accounts.iter().map(ToString::to_string).collect()));
+        let image =
+            (!self.targets.is_empty()).then(|| row(&share.image.id, self.targets.iter().cloned().collect()));
+        image.into_iter().chain(snapshots).collect()
+    }
+}
+
+impl ImageRequest {
+    /// What is taken for ours of what is open to `targets`: only where the look was asked to, only what the
+    /// tags ask for, and, on encrypted images, only of whom our statements had admitted to every key.
+    pub fn adopted(&self, targets: &[&Target], observed: &ObservedImage, ledger: &ImageLedger) -> Adopted {
+        if !self.share.adopt {
+            return Adopted::default();
+        }
+        let was_admitted =
+            |target: &Target| !self.keys.iter().any(|key| key.added.contains(&target.key_principal()));
+        let is_unknown = |target: &Target| {
+            !ledger.shares.contains_key(target.name())
+                && observed.launch.contains(&target.launch_permission())
+        };
+        let known = || targets.iter().filter(|target| was_admitted(target));
+        let adopted = known().filter(|target| is_unknown(target));
+        let wanted: BTreeSet<&AccountId> = known().flat_map(|target| target.accounts()).collect();
+        let snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
+            let open = observed.snapshots.get(snapshot)?;
+            let recorded = ledger.snapshots.get(snapshot);
+            let unknown = open.iter().filter(|account| {
+                wanted.contains(account) && !recorded.is_some_and(|recorded| recorded.contains(*account))
+            });
+            let unknown: Vec<AccountId> = unknown.cloned().collect();
+            (!unknown.is_empty()).then(|| (snapshot.clone(), unknown))
+        });
+        Adopted {
+            targets: adopted.map(|target| target.name().to_owned()).collect(),
+            snapshots: snapshots.collect(),
+        }
+    }
+
+    /// Whose access somebody has taken by hand since we gave it: on the image, a snapshot or a key.
+    pub fn restored(
+        &self,
+        targets: &[&Target],
+        observed: &ObservedImage,
+        ledger: &ImageLedger,
+    ) -> Vec<String> {
+        let is_standing = |row: &&ShareRow| row.is_open() && row.outcome == ShareOutcome::Shared;
+        let was_taken = |target: &Target, row: &ShareRow| {
+            let principal: KeyPrincipal = target.key_principal();
+            let from_key =
+                self.keys.iter().any(|key| row.keys.contains(&key.key) && key.added.contains(&principal));
+            from_key || !observed.launch.contains(&target.launch_permission())
+        };
+        let from_image = targets.iter().filter(|target| {
+            ledger.shares.get(target.name()).filter(is_standing).is_some_and(|row| was_taken(target, row))
+        });
+        let wanted: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
+        let from_snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
+            let (ours, open) = (ledger.snapshots.get(snapshot)?, observed.snapshots.get(snapshot)?);
+            Some(ours.difference(open).filter(|account| wanted.contains(account)))
+        });
+        let mut restored: BTreeSet<String> = from_image.map(|target| target.name().to_owned()).collect();
+        restored.extend(from_snapshots.flatten().map(ToString::to_string));
+        restored.into_iter().collect()
+    }
+}
+
+impl ImageLedger {
+    /// Rows of history for what an earlier look did and did not live to write down: access that is open as it
+    /// was about to be given, and access that is gone as it was about to be taken.
+    pub fn unrecorded(&self, share: &Share, observed: &ObservedImage) -> Vec<AuditRow> {
+        let open: BTreeSet<&str> = observed.launch.iter().map(|permission| permission.name()).collect();
+        let leaving = self.leaving(share);
+        let given = self
+            .shares
+            .values()
+            .filter(|row| row.outcome == ShareOutcome::Giving && open.contains(row.target.as_str()));
+        let taken = leaving.iter().filter(|target| !open.contains(target.as_str()));
+        let row = |whom: Vec<String>, what: &str| {
+            let row = AuditRow::new(Deed::Found, &share.image.id, whom, &share.asked, share.intent);
+            row.done(Timestamp::max(share.asked.at, share.image.seen_at), None).because(what)
+        };
+        let given: Vec<String> = given.map(|row| row.target.clone()).collect();
+        let taken: Vec<String> = taken.cloned().collect();
+        let given =
+            (!given.is_empty()).then(|| row(given, "found open, as an earlier look was about to leave it"));
+        let taken = (!taken.is_empty()).then(|| row(taken, "found closed already"));
+        given.into_iter().chain(taken).collect()
+    }
+}

@@ -1,0 +1,448 @@
+//! A review finds a difference exactly when the next look would change something.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ami_share_domain::ending::Ending;
+use ami_share_domain::ids::ImageId;
+use ami_share_domain::image_plan::{ImageStep, ObservedImage};
+use ami_share_domain::key_guard::{Caller, ObservedKey};
+use ami_share_domain::key_policy::KeyPolicy;
+use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::ledger::{KeyLedger, Need, ShareOutcome};
+use ami_share_domain::refusal::RefusalCode;
+use ami_share_domain::review;
+use ami_share_domain::seen_key::{SeenKey, problem};
+use ami_share_domain::share::{Share, Target};
+use ami_share_testkit::fewer_cases;
+use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
+use ami_share_testkit::policies::{crowded_policy, default_policy};
+use ami_share_testkit::reviews::{review, review_with, scheduled, seen_key};
+use ami_share_testkit::shares::{account_target, image, ou_target};
+use ami_share_testkit::wishes::{by_hand, ending, share_of, wishes};
+use ami_share_testkit::world::World;
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+const IS_OVER: &str = "nothing is left of its shares, and it is still on the list of managed images";
+
+fn differences(world: &World, share: &Share) -> Vec<String> {
+    review(world, share).differences
+}
+
+/// Image 1 shared with accounts 1 and 2, all of it as it should be.
+fn settled() -> (World, Share) {
+    let share = share_of(1, vec![account_target(account(1)), account_target(account(2))], true);
+    let mut world = World::default();
+    world.look(&share);
+    (world, share)
+}
+
+fn first(world: &mut World) -> &mut ami_share_testkit::world::Managed {
+    world.images.get_mut(&image_id(1)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(fewer_cases())]
+
+    #[test]
+    fn after_a_look_that_came_through_there_is_no_difference(
+        by_hand in by_hand(),
+        before in prop::collection::vec((wishes(1), 0..40_usize), 0..3),
+        share in wishes(1),
+        rejected in prop::collection::btree_set((1..=3_usize).prop_map(|number| KeyPrincipal::Account(account(number))), 0..2),
+        limit in prop_oneof![3 => Just(usize::MAX), 1 => 0..4_usize],
+    ) {
+        let mut world = World::opened_by_hand(by_hand);
+        (world.rejected, world.limit) = (rejected, limit);
+        for (share, steps) in &before {
+            world.look_killed_after(share, *steps);
+        }
+        world.look(&share);
+        let differences = differences(&world, &share);
+        let is_over = share.ending == Some(Ending::Untagged);
+        prop_assert!(differences.is_empty() || (is_over && differences == [IS_OVER]), "{differences:?}");
+    }
+
+    #[test]
+    fn without_a_difference_a_look_would_change_nothing_and_tell_nobody(
+        by_hand in by_hand(),
+        before in prop::collection::vec((wishes(1), 0..60_usize), 1..3),
+        share in prop::option::of(wishes(1)),
+    ) {
+        let mut world = World::opened_by_hand(by_hand);
+        for (share, steps) in &before {
+            world.look_killed_after(share, *steps);
+        }
+        let share = share.unwrap_or_else(|| before.last().unwrap().0.clone());
+        if differences(&world, &share).is_empty() {
+            let (access, sent) = (world.access(), world.first().sent);
+            world.look(&share);
+            prop_assert_eq!(world.access(), access);
+            prop_assert_eq!(world.first().sent, sent);
+        }
+    }
+}
+
+#[test]
+fn an_image_that_was_never_looked_at_differs() {
+    let (_, share) = settled();
+    assert_eq!(differences(&World::default(), &share)[0], "no look at it is on record");
+}
+
+#[test]
+fn what_the_tags_say_now_is_compared_with_what_they_said() {
+    let (world, _) = settled();
+    let less = share_of(1, vec![account_target(account(1))], true);
+    let differences = differences(&world, &less);
+    assert_eq!(differences[0], "something else is wanted than at the last look");
+    assert!(differences.contains(&"the image is still open to 000000000002".to_owned()), "{differences:?}");
+    assert!(
+        differences.contains(&format!("{} is not yet closed to 000000000002", key(1).short())),
+        "{differences:?}"
+    );
+    let copies = format!("{} is still open to 000000000002", snapshot(10));
+    assert!(differences.contains(&copies), "{differences:?}");
+    let untold = "not told that their access has ended: 000000000002".to_owned();
+    assert!(differences.contains(&untold), "{differences:?}");
+}
+
+#[test]
+fn access_that_somebody_took_is_missed() {
+    let (mut world, share) = settled();
+    first(&mut world).observed.launch.pop_first();
+    first(&mut world).observed.snapshots.get_mut(&snapshot(10)).unwrap().remove(&account(2));
+    world.key.policy = default_policy().written(&[]);
+    assert_eq!(
+        differences(&world, &share),
+        [
+            format!("{} does not admit 000000000001, 000000000002", key(1).short()),
+            format!("{} is not open to 000000000002", snapshot(10)),
+            "the image is not open to 000000000001".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn access_that_somebody_gave_differs_until_it_is_reported_and_is_never_taken() {
+    let (mut world, share) = settled();
+    first(&mut world).observed.launch.insert(account_target(account(99)).launch_permission());
+    first(&mut world).observed.is_public = true;
+    let found = review(&world, &share);
+    assert_eq!(found.unmanaged.len(), 2);
+    assert_eq!(found.differences.len(), 2, "{:?}", found.differences);
+    assert!(found.differences[0].starts_with("`AMI Access Unmanaged` of 000000000099 has not been told"));
+    assert!(
+        found.differences[1].starts_with("`AMI Public` of all has not been told"),
+        "{:?}",
+        found.differences
+    );
+    world.look(&share);
+    assert_eq!(differences(&world, &share), Vec::<String>::new());
+    assert_eq!(review(&world, &share).unmanaged.len(), 2, "it is in every review all the same");
+}
+
+#[test]
+fn a_public_image_differs_where_it_must_be_made_private() {
+    let (mut world, share) = settled();
+    first(&mut world).observed.is_public = true;
+    world.look(&share);
+    assert_eq!(differences(&world, &share), Vec::<String>::new());
+    world.makes_private = true;
+    assert_eq!(differences(&world, &share), ["the image is public"]);
+    world.look(&share);
+    assert_eq!(differences(&world, &share), Vec::<String>::new());
+}
+
+#[test]
+fn who_joins_or_leaves_an_ou_is_to_be_told() {
+    let in_ou = |accounts: &[usize]| ou_target(1, accounts.iter().copied().map(account).collect());
+    let mut world = World::default();
+    world.look(&share_of(1, vec![in_ou(&[11, 12])], false));
+    let found = differences(&world, &share_of(1, vec![in_ou(&[12, 13])], false));
+    assert_eq!(
+        found,
+        [
+            "something else is wanted than at the last look",
+            "not told of their access: 000000000013",
+            "not told that their access has ended: 000000000011",
+        ]
+    );
+}
+
+#[test]
+fn a_look_that_died_half_way_is_found_wherever_it_died() {
+    let (_, share) = settled();
+    for steps in 0.. {
+        let mut world = World::default();
+        if !world.look_killed_after(&share, steps) {
+            assert!(steps > 5);
+            break;
+        }
+        let told = world.first().ledger.told;
+        let is_all_done =
+            told.delivered.len() == 2 && world.first().ledger.shares.values().all(|row| !row.is_untold());
+        let is_done = is_all_done && world.first().ledger.shares.len() == 2;
+        assert_eq!(differences(&world, &share).is_empty(), is_done, "after {steps} steps");
+    }
+}
+
+#[test]
+fn whom_kms_does_not_take_is_no_difference_once_that_is_told() {
+    let (_, share) = settled();
+    let mut world = World::default();
+    world.rejected.insert(KeyPrincipal::Account(account(2)));
+    world.look(&share);
+    let found = review(&world, &share);
+    assert_eq!(found.differences, Vec::<String>::new());
+    assert_eq!(found.refused.len(), 1);
+    assert_eq!(found.shares.len(), 1);
+}
+
+#[test]
+fn whom_an_image_had_no_room_for_is_tried_again_when_there_is_room() {
+    let (_, share) = settled();
+    let by_hand = [90, 91].map(|number| account_target(account(number)).launch_permission());
+    let observed = ObservedImage { launch: by_hand.into(), ..ObservedImage::default() };
+    let mut world = World::opened_by_hand(observed);
+    world.limit = 3;
+    world.look(&share);
+    assert_eq!(differences(&world, &share), Vec::<String>::new());
+    first(&mut world).observed.launch.pop_last();
+    let found = differences(&world, &share);
+    assert!(found.contains(&"000000000001 was refused, and could have access now".to_owned()), "{found:?}");
+}
+
+#[test]
+fn whom_a_policy_had_no_room_for_is_tried_again_when_there_is_room() {
+    let (mut world, share) = settled();
+    // As extend-key-policy leaves it: no room, and so left out, refused and told.
+    let principal = KeyPrincipal::Account(account(2));
+    let alone = BTreeSet::from([KeyPrincipal::Account(account(1))]);
+    world.key.policy = default_policy().written(&[]);
+    let room = world.key.plan(&alone).bytes - world.key.policy.len();
+    world.key.policy = crowded_policy(room).written(&[]);
+    world.key.extend(&alone);
+    assert_eq!(world.key.admitted(), alone);
+    world.needs.needed_by.get_mut(&image_id(1)).unwrap().left_out.insert(principal);
+    let managed = first(&mut world);
+    managed.observed.launch.pop_last();
+    let row = managed.ledger.shares.get_mut(account(2).as_str()).unwrap();
+    (row.outcome, row.is_ours) = (ShareOutcome::Refused, false);
+    (row.code, row.reason) = (Some(RefusalCode::PolicyTooLarge), Some("no room".to_owned()));
+    row.told = row.news();
+    for open in managed.observed.snapshots.values_mut() {
+        open.remove(&account(2));
+    }
+    let is_tried = |world: &World| {
+        let found = differences(world, &share);
+        found.contains(&"000000000002 was refused, and could have access now".to_owned())
+    };
+    assert!(!is_tried(&world), "{:?}", differences(&world, &share));
+    world.key.policy = default_policy().written(&[]);
+    world.key.extend(&alone);
+    assert!(is_tried(&world));
+}
+
+#[test]
+fn a_status_that_was_overwritten_or_tells_of_a_failure_differs() {
+    let (mut world, mut share) = settled();
+    share.image.status = Some("mine".to_owned());
+    assert_eq!(differences(&world, &share), ["its status was overwritten"]);
+    let told = &mut first(&mut world).ledger.told;
+    told.status = Some("failed: kms:PutKeyPolicy".to_owned());
+    assert_eq!(differences(&world, &share), ["the last look failed"]);
+}
+
+#[test]
+fn appointments_that_are_not_kept_differ() {
+    let (_, mut share) = settled();
+    let mut world = World::default();
+    share.until = Some(world.clock + SignedDuration::from_hours(24 * 30));
+    share.must_schedule = true;
+    world.look(&share);
+    assert_eq!(differences(&world, &share), ["the appointments of its end are not as they should be"]);
+    assert_eq!(differences(&scheduled(world, &share), &share), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_of_terms_that_a_look_died_over_is_found() {
+    let (mut world, mut share) = settled();
+    share.until = Some(world.clock + SignedDuration::from_hours(1));
+    world.look_killed_after(&share, 1);
+    let found = differences(&world, &share);
+    assert!(
+        found.contains(&"the share with 000000000001 is on record with other terms".to_owned()),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn statements_of_ours_that_were_changed_are_said_once_for_each_key() {
+    let (mut world, share) = settled();
+    let changed = world.key.policy.replace("\"kms:DescribeKey\",", "");
+    assert_ne!(changed, world.key.policy);
+    let other = share_of(2, vec![account_target(account(1))], false);
+    world.look(&other);
+    let live = world.key.admitted();
+    let extra =
+        r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
+    world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
+    assert_eq!(world.key.admitted(), live, "it admits nobody whom we know");
+    let sentence = format!("the statements of ami-share on {} were changed", key(1).short());
+    assert_eq!(differences(&world, &share), [sentence]);
+}
+
+#[test]
+fn a_key_that_cannot_be_changed_starts_no_look_for_those_who_leave_it() {
+    let (mut world, share) = settled();
+    let nobody = ending(1, Ending::Expired { at: world.clock });
+    let need = world.needs.needed_by.get_mut(&image_id(1)).unwrap();
+    need.leaving = std::mem::take(&mut need.principals);
+    let mut seen = seen_key(&world, &key(1));
+    let found = |seen: &SeenKey| {
+        let keys = BTreeMap::from([(key(1), seen.clone())]);
+        let found =
+            review_with(&world, &Share { keys: share.keys.clone(), ..nobody.clone() }, &keys).differences;
+        found.into_iter().filter(|sentence| sentence.contains("not yet closed")).count()
+    };
+    assert_eq!(found(&seen), 1);
+    seen.problem = Some("it lacks its tag".to_owned());
+    assert_eq!(found(&seen), 0);
+    assert_eq!(
+        found(&SeenKey::gone(key(1), world.needs.clone())),
+        1,
+        "of a key that is gone it is only forgotten"
+    );
+}
+
+#[test]
+fn an_image_that_nothing_is_left_of_is_taken_off_the_list() {
+    let (mut world, _) = settled();
+    world.deregister(&image_id(1));
+    let gone = ending(1, Ending::ImageGone);
+    let found = differences(&world, &gone);
+    assert!(found.len() > 1 && !found.contains(&IS_OVER.to_owned()), "{found:?}");
+    world.look(&gone);
+    assert_eq!(differences(&world, &gone), [IS_OVER]);
+}
+
+#[test]
+fn the_review_says_who_has_what_since_when_and_why() {
+    let targets = vec![
+        account_target(account(1)),
+        Target::Account { id: account(2), through: vec!["tag:Env=prod".to_owned()] },
+    ];
+    let share = share_of(1, targets, true);
+    let mut world = World::default();
+    world.look(&share);
+    first(&mut world).observed.launch.retain(|permission| permission.name() != account(1).as_str());
+    let found = review(&world, &share);
+    let [shared] = found.shares.as_slice() else { panic!("only what is really open is a share: {found:?}") };
+    assert_eq!(
+        (shared.target.as_str(), shared.selectors.as_slice()),
+        ("000000000002", ["tag:Env=prod".to_owned()].as_slice())
+    );
+    assert_eq!(shared.permits, ["launch", "copy"]);
+    assert!(shared.is_ours && shared.since == world.clock && shared.accounts == [account(2)]);
+    assert_eq!(found.keys, share.keys);
+}
+
+#[test]
+fn access_that_is_wanted_and_not_on_record_is_called_unmanaged_until_it_is() {
+    let (mut world, share) = settled();
+    first(&mut world).ledger = Default::default();
+    let found = review(&world, &share);
+    assert!(found.shares.is_empty());
+    assert_eq!(found.unmanaged.len(), 2);
+}
+
+#[test]
+fn of_an_image_of_which_nothing_was_ever_wanted_only_its_access_is_said() {
+    let observed = ObservedImage { is_public: true, ..ObservedImage::default() };
+    let found = review::idle(&image(), "disabled", &observed);
+    assert_eq!((found.state.as_str(), found.unmanaged.len()), ("disabled", 1));
+    assert_eq!(found.differences, Vec::<String>::new());
+}
+
+#[test]
+fn an_image_that_cannot_be_compared_differs_and_says_why() {
+    let found = review::unreadable(&image(), "available", "kms:DescribeKey failed");
+    assert_eq!(found.differences, ["it could not be compared: kms:DescribeKey failed"]);
+    assert!(found.shares.is_empty());
+}
+
+#[test]
+fn the_image_that_lost_most_on_a_key_is_looked_at() {
+    let need = |numbers: &[usize]| Need {
+        principals: numbers.iter().map(|number| KeyPrincipal::Account(account(*number))).collect(),
+        ..Need::default()
+    };
+    let mut world = World::default();
+    world.key.extend(&need(&[1, 2]).principals);
+    let needed_by = [(1, need(&[1, 2])), (2, need(&[3, 4])), (3, need(&[3])), (4, need(&[]))];
+    world.needs.needed_by = needed_by.map(|(number, need)| (image_id(number), need)).into();
+    assert_eq!(seen_key(&world, &key(1)).worst_hit(), Some(&image_id(2)));
+    world.needs.needed_by.get_mut(&image_id(2)).unwrap().left_out = need(&[3, 4]).principals;
+    assert_eq!(seen_key(&world, &key(1)).worst_hit(), Some(&image_id(3)));
+    assert_eq!(SeenKey::gone(key(1), KeyLedger::default()).worst_hit(), None::<&ImageId>);
+}
+
+#[test]
+fn the_review_of_a_key_says_whom_it_admits_without_need() {
+    let mut world = World::default();
+    let admitted: BTreeSet<KeyPrincipal> = [1, 2].map(|number| KeyPrincipal::Account(account(number))).into();
+    world.key.extend(&admitted);
+    let need = Need { principals: [KeyPrincipal::Account(account(1))].into(), ..Need::default() };
+    world.needs.needed_by.insert(image_id(1), need);
+    let found = seen_key(&world, &key(1)).reviewed();
+    assert_eq!((found.unneeded.as_slice(), found.images), (["000000000002".to_owned()].as_slice(), 1));
+    assert_eq!((found.admitted.len(), found.bytes), (2, world.key.policy.len()));
+}
+
+#[test]
+fn why_a_policy_cannot_be_changed_is_known_before_it_is_tried() {
+    let caller = Caller { account: hub(), role: Some("extend".to_owned()) };
+    let observed =
+        |is_managed| ObservedKey { arn: key(1), is_aws_managed: false, is_enabled: true, is_managed };
+    let policy = World::default().key.read();
+    assert_eq!(problem(&observed(true), &policy, &caller), None);
+    assert!(problem(&observed(false), &policy, &caller).unwrap().contains("ami-share:managed"));
+    let stranger = Caller { account: account(5), role: None };
+    assert!(problem(&observed(true), &policy, &stranger).is_some());
+    let locked = KeyPolicy::parse(r#"{"Statement":[]}"#).unwrap();
+    assert!(problem(&observed(true), &locked, &caller).unwrap().contains("lock everybody out"));
+}
+
+#[test]
+fn an_account_behind_an_ou_that_ec2_does_not_take_is_no_difference() {
+    let (_, mut share) = settled();
+    share.targets = vec![ou_target(1, vec![account(11), account(12)])];
+    let mut world = World::default();
+    world.look(&share);
+    // As share-image leaves it: on record as let in, refused, and not let in.
+    let managed = first(&mut world);
+    for open in managed.observed.snapshots.values_mut() {
+        open.remove(&account(12));
+    }
+    assert_eq!(differences(&world, &share).len(), 2);
+    let mut row = world.first().ledger.shares.values().next().unwrap().clone();
+    row.target = account(12).to_string();
+    (row.outcome, row.is_ours) = (ShareOutcome::Refused, false);
+    (row.code, row.reason) = (Some(RefusalCode::RejectedByAws), Some("EC2 does not take it".to_owned()));
+    row.told = row.news();
+    first(&mut world).ledger.shares.insert(row.target.clone(), row);
+    assert_eq!(differences(&world, &share), Vec::<String>::new());
+    // A step that is refused nobody stays what it is.
+    world.apply(
+        &image_id(1),
+        &ImageStep::CloseSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
+    );
+    assert_eq!(differences(&world, &share), [format!("{} is not open to 000000000011", snapshot(10))]);
+}

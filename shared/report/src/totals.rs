@@ -1,0 +1,53 @@
+//! The numbers at the top of the page.
+
+use std::collections::BTreeSet;
+
+use ami_share_domain::access_review::{AccessReview, ReviewedImage, UnmanagedGrant};
+
+use crate::words::EVERYBODY;
+
+/// What there is of each kind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Images.
+    pub(crate) images: usize,
+    /// Shares: one image open to one target.
+    pub(crate) shares: usize,
+    /// Targets, each counted once.
+    pub(crate) targets: usize,
+    /// Grants that ami-share did not give.
+    pub(crate) unmanaged: usize,
+    /// Words of tags that get nothing.
+    pub(crate) refused: usize,
+    /// Keys whose policy is nearly full.
+    pub(crate) full_keys: usize,
+    /// Keys that cannot be read or written.
+    pub(crate) broken_keys: usize,
+    /// Differences between tags and truth.
+    pub(crate) differences: usize,
+}
+
+impl Totals {
+    /// Counts a review.
+    pub(crate) fn of(review: &AccessReview) -> Self {
+        let images = &review.images;
+        let shares = || images.iter().flat_map(|image| &image.shares);
+        Self {
+            images: images.len(),
+            shares: shares().count(),
+            targets: shares().map(|share| &share.target).collect::<BTreeSet<_>>().len(),
+            unmanaged: images.iter().map(|image| image.unmanaged.len()).sum(),
+            refused: images.iter().map(|image| image.refused.len()).sum(),
+            full_keys: review.keys.iter().filter(|key| key.is_nearly_full()).count(),
+            broken_keys: review.keys.iter().filter(|key| key.problem.is_some()).count(),
+            differences: images.iter().map(|image| image.differences.len()).sum(),
+        }
+    }
+}
+
+/// What is open to everybody with an AWS account.
+pub(crate) fn public(review: &AccessReview) -> Vec<(&ReviewedImage, &UnmanagedGrant)> {
+    let grants =
+        review.images.iter().flat_map(|image| image.unmanaged.iter().map(move |grant| (image, grant)));
+    grants.filter(|(_, grant)| grant.grantee == EVERYBODY).collect()
+}

@@ -1,0 +1,263 @@
+//! What is wanted of one image: reads all that the decision rests on, and lets the domain decide.
+//!
+//! `resolve-share` records what comes out, `review-shares` compares it with what is. Nothing is written here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ami_share_aws::images::{FoundImage, ImageReader};
+use ami_share_aws::keys::KeyReader;
+use ami_share_aws::organization::OrganizationReader;
+use ami_share_domain::appointments::warn_at;
+use ami_share_domain::ending::Ending;
+use ami_share_domain::guards::{Guards, parse_accounts, parse_organizations};
+use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
+use ami_share_domain::key_guard::refuse_key;
+use ami_share_domain::ledger::Intent;
+use ami_share_domain::look::Look;
+use ami_share_domain::organization::{Organization, Scope};
+use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::share::{Image, Share, Target};
+use ami_share_domain::share_tags::{ShareTags, is_tagged};
+use ami_share_domain::targets::{Context, Standing, Targets, resolve};
+use ami_share_lambda::{Clients, Environment, Failure};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// States from which an image may still become `available`. Source:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html>
+const NOT_YET: [&str; 2] = ["pending", "transient"];
+
+/// Finds out what is wanted.
+pub struct Resolver {
+    images: ImageReader,
+    keys: KeyReader,
+    organization: OrganizationReader,
+    guards: Guards,
+    hub: AccountId,
+    region: String,
+    notice_days: u32,
+}
+
+/// What an image comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// This is wanted, be it nothing any more.
+    Share(Box<Share>),
+    /// There is nothing to do yet: the image is still being made.
+    NotYet(String),
+    /// There is nothing to do: nothing was ever wanted of the image.
+    Nothing(String),
+}
+
+impl Resolver {
+    /// Reads the guards from the environment that `template.yaml` sets.
+    ///
+    /// # Errors
+    /// When a variable is missing or cannot be read.
+    pub async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
+        let keep_at_most =
+            environment.parsed("ORGANIZATION_CACHE_SECONDS", |text| text.parse().map(Duration::from_secs))?;
+        let role = environment.text_or_empty("ORGANIZATION_ROLE_ARN");
+        let organization_clients = clients.acting_as(role).await.unwrap_or_else(|| clients.clone());
+        Ok(Self {
+            images: clients.image_reader(),
+            keys: clients.key_reader(),
+            organization: organization_clients.organization_reader(keep_at_most),
+            guards: guards(environment)?,
+            hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
+            region: clients.region(),
+            notice_days: environment.parsed("EXPIRY_NOTICE_DAYS", str::parse)?,
+        })
+    }
+
+    /// What `look` comes to for the image as it was found (`None`: it does not exist), after the `last` intent.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn wish(
+        &self,
+        look: &Look,
+        found: Option<&FoundImage>,
+        last: Option<&Intent>,
+    ) -> Result<Wish, Failure> {
+        // What was only asked for while the image was pending has given nothing.
+        let last = last.filter(|last| last.number > 0);
+        let (found, ending) = match (found, last) {
+            (None, None) => return Ok(Wish::Nothing("the image does not exist".to_owned())),
+            (None, Some(last)) => return Ok(share(self.all_ends(look, None, last, Ending::ImageGone))),
+            (Some(found), None) if !is_tagged(&found.tags) => {
+                return Ok(Wish::Nothing("the image has no ami-share: tags".to_owned()));
+            }
+            (Some(found), Some(_)) if !is_tagged(&found.tags) => (found, Some(Ending::Untagged)),
+            (Some(found), _) => (found, None),
+        };
+        if NOT_YET.contains(&found.state.as_str()) {
+            return Ok(Wish::NotYet(format!(
+                "the image is {}; its event `available` brings it back",
+                found.state
+            )));
+        }
+        let unusable = (!found.is_available).then(|| Ending::ImageUnusable { state: found.state.clone() });
+        match (unusable.or(ending), last) {
+            (Some(ending), Some(last)) => Ok(share(self.all_ends(look, Some(&found.image), last, ending))),
+            (Some(ending), None) => Ok(Wish::Nothing(ending.to_string())),
+            (None, last) => Ok(share(self.wanted(look, found, last).await?)),
+        }
+    }
+
+    /// The share that takes everything back.
+    fn all_ends(&self, look: &Look, image: Option<&Image>, last: &Intent, ending: Ending) -> Share {
+        let gone = || Image {
+            id: look.image.clone(),
+            name: last.image_name.clone(),
+            region: self.region.clone(),
+            owner: self.hub.clone(),
+            seen_at: Timestamp::now(),
+            status: None,
+        };
+        Share { ending: Some(ending), ..nobody(look, image.cloned().unwrap_or_else(gone), last.into()) }
+    }
+
+    /// What the tags come to.
+    async fn wanted(&self, look: &Look, found: &FoundImage, last: Option<&Intent>) -> Result<Share, Failure> {
+        let tags = ShareTags::read(&found.tags);
+        let before = last.map(Before::from).unwrap_or_default();
+        let Targets { mut targets, mut kept, mut refused, until, has_ended } =
+            self.targets(look, &tags, &before).await?;
+        let mut keys = before.keys.clone();
+        if !targets.is_empty() {
+            match self.usable_keys(found).await? {
+                Ok(usable) => keys.extend(usable),
+                Err(reasons) => {
+                    refused.extend(refuse_all(&targets, &reasons));
+                    kept.append(&mut targets);
+                }
+            }
+        }
+        let ending = until.filter(|_| has_ended).map(|at| Ending::Expired { at });
+        let may_copy = tags.copy && !(targets.is_empty() && kept.is_empty());
+        Ok(Share {
+            targets,
+            kept,
+            refused,
+            keys: keys.into_iter().collect(),
+            snapshots: if may_copy { found.snapshots.clone() } else { Vec::new() },
+            until,
+            warn_at: warn_at(until, self.notice_days),
+            must_schedule: until.is_some() || before.until.is_some(),
+            ending,
+            ..nobody(look, found.image.clone(), before)
+        })
+    }
+
+    /// Who gets the image. What a kept organization does not know is looked up again before it is refused.
+    async fn targets(&self, look: &Look, tags: &ShareTags, before: &Before) -> Result<Targets, Failure> {
+        let scope = Scope::needed_by(&tags.selectors);
+        let decide = |organization: Option<&Organization>| {
+            let standing = Standing { targets: &before.targets, until: before.until };
+            let now = look.now(Timestamp::now());
+            resolve(tags, &Context { organization, guards: &self.guards, hub: &self.hub, standing, now })
+        };
+        if tags.selectors.is_empty() {
+            return Ok(decide(None));
+        }
+        let reading = match look.organization_changed_at {
+            Some(moment) => self.organization.read_since(moment, scope).await?,
+            None => self.organization.read(scope).await?,
+        };
+        let targets = decide(reading.organization.as_deref());
+        if targets.refused.len() == tags.refused.len() || !reading.is_kept {
+            return Ok(targets);
+        }
+        Ok(decide(self.organization.read_again(scope).await?.organization.as_deref()))
+    }
+
+    /// The keys of the image, or why it cannot be shared. Nothing is written before all of them are known to be usable.
+    async fn usable_keys(&self, found: &FoundImage) -> Result<Result<Vec<KeyArn>, Vec<Refusal>>, Failure> {
+        if found.image.owner != self.hub {
+            let owner = &found.image.owner;
+            let reason = format!(
+                "the image belongs to account {owner}, and only its owner can share it; copy it and tag the copy"
+            );
+            return Ok(Err(vec![Refusal::new(owner.as_str(), RefusalCode::NotOwner, reason)]));
+        }
+        let keys = self.images.keys(&found.image.id, &found.snapshots).await?;
+        let observed = try_join_all(keys.iter().map(|key| self.keys.observe(key, &self.hub))).await?;
+        let refused: Vec<Refusal> = observed.iter().filter_map(|key| refuse_key(key, &self.hub)).collect();
+        Ok(if refused.is_empty() { Ok(keys.into_iter().collect()) } else { Err(refused) })
+    }
+
+    /// The image as EC2 describes it; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When AWS does not answer.
+    pub async fn image(&self, image: &ImageId) -> Result<Option<FoundImage>, Failure> {
+        Ok(self.images.image(image).await?)
+    }
+}
+
+/// What was wanted before.
+#[derive(Debug, Clone, Default)]
+struct Before {
+    targets: Vec<String>,
+    until: Option<Timestamp>,
+    keys: BTreeSet<KeyArn>,
+}
+
+impl From<&Intent> for Before {
+    fn from(last: &Intent) -> Self {
+        let keys = last.keys.iter().cloned().collect();
+        Self { targets: last.targets.clone(), until: last.until, keys }
+    }
+}
+
+/// The share of an image with nobody.
+fn nobody(look: &Look, image: Image, before: Before) -> Share {
+    Share {
+        image,
+        intent: 0,
+        targets: Vec::new(),
+        kept: Vec::new(),
+        refused: Vec::new(),
+        keys: before.keys.into_iter().collect(),
+        snapshots: Vec::new(),
+        until: None,
+        warn_at: None,
+        must_schedule: before.until.is_some(),
+        ending: None,
+        asked: look.asked.clone(),
+        changed_by: look.changed_by.clone(),
+        adopt: look.adopt,
+        dry_run: look.dry_run,
+    }
+}
+
+fn share(share: Share) -> Wish {
+    Wish::Share(Box::new(share))
+}
+
+/// What parts one wish from another, in a form that the ledger compares.
+pub fn digest(share: &Share) -> String {
+    let digest = Sha256::digest(share.wish().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every target is refused for reasons that lie in the image.
+fn refuse_all(targets: &[Target], reasons: &[Refusal]) -> Vec<Refusal> {
+    let sentences: BTreeSet<&str> = reasons.iter().map(|refusal| refusal.reason.as_str()).collect();
+    let sentence = sentences.into_iter().collect::<Vec<_>>().join("; ");
+    let code = reasons.first().map_or(RefusalCode::PolicyUnsafe, |refusal| refusal.code);
+    targets.iter().map(|target| Refusal::new(target.name(), code, sentence.clone())).collect()
+}
+
+fn guards(environment: &Environment) -> Result<Guards, Failure> {
+    Ok(Guards {
+        external_accounts: environment.parsed_or_empty("ALLOWED_EXTERNAL_ACCOUNTS", parse_accounts)?,
+        external_organizations: environment
+            .parsed_or_empty("ALLOWED_EXTERNAL_ORGANIZATIONS", parse_organizations)?,
+        external_needs_until: environment.parsed("EXTERNAL_SHARES_NEED_UNTIL", str::parse)?,
+        target_limit: environment.parsed("MAX_TARGETS_PER_IMAGE", str::parse)?,
+    })
+}

@@ -1,0 +1,63 @@
+//! The page of an access review, looked at in a real browser. What its text says is tested in `shared/report`.
+
+mod example;
+
+use std::fs;
+use std::path::PathBuf;
+
+use ami_share_domain::access_review::AccessReview;
+use ami_share_tests::browser::{Report, look_at, look_for};
+use ami_share_tests::workspace;
+use anyhow::{Context, Result, ensure};
+
+/// Writes the page of a review below `target`.
+fn write(name: &str, review: &AccessReview) -> Result<PathBuf> {
+    let folder = workspace::target().join("access-review-page");
+    fs::create_dir_all(&folder).context("making target/access-review-page")?;
+    let file = folder.join(format!("{name}.html"));
+    fs::write(&file, ami_share_report::render(review)?).context("writing the page")?;
+    Ok(file)
+}
+
+#[test]
+fn a_few_images_look_right() -> Result<()> {
+    let report = look_at(&write("few", &example::review(3)?)?)?;
+    if let Report::Seen { browser, pictures } = report {
+        ensure!(browser.starts_with("Chromium "), "{browser} looked at it");
+        ensure!(pictures.len() == 3 && pictures.iter().all(|picture| picture.exists()), "{pictures:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn many_images_look_right() -> Result<()> {
+    look_at(&write("many", &example::review(60)?)?).map(drop)
+}
+
+#[test]
+fn a_thousand_shares_look_right_and_stay_fast() -> Result<()> {
+    let page = write("crowd", &example::crowd(1_000)?)?;
+    look_for(&page, "complaint or at_once or curve or its_place").map(drop)
+}
+
+#[test]
+fn a_hub_without_images_looks_right() -> Result<()> {
+    look_at(&write("empty", &example::empty()?)?).map(drop)
+}
+
+#[test]
+fn a_page_that_is_wrong_is_found_out() -> Result<()> {
+    let page = write("wrong", &example::review(3)?)?;
+    let spoiled =
+        fs::read_to_string(&page)?.replace("<main>", "<main><img src=\"https://example.com/logo.png\" alt>");
+    fs::write(&page, spoiled)?;
+    match look_at(&page) {
+        Ok(Report::Skipped { .. }) => Ok(()),
+        Ok(Report::Seen { .. }) => anyhow::bail!("nobody saw that the page loads a picture from elsewhere"),
+        Err(error) => {
+            let said = format!("{error:#}");
+            ensure!(said.contains("Content Security Policy"), "{said}");
+            Ok(())
+        }
+    }
+}

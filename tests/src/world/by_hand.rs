@@ -1,0 +1,71 @@
+//! What people do with permissions by hand, beside ami-share.
+
+use anyhow::{Context, Result};
+use aws_sdk_ec2::types::{
+    CreateVolumePermission, CreateVolumePermissionModifications, LaunchPermission,
+    LaunchPermissionModifications, PermissionGroup, SnapshotAttributeName,
+};
+
+use super::Account;
+
+impl Account {
+    /// Opens an image to an account by hand, as people without ami-share do.
+    pub async fn permit_by_hand(&self, image: &str, account: &str) -> Result<()> {
+        let add = LaunchPermission::builder().user_id(account).build();
+        self.change_image(image, LaunchPermissionModifications::builder().add(add).build()).await
+    }
+
+    /// Takes an image from an account by hand.
+    pub async fn forbid_by_hand(&self, image: &str, account: &str) -> Result<()> {
+        let remove = LaunchPermission::builder().user_id(account).build();
+        self.change_image(image, LaunchPermissionModifications::builder().remove(remove).build()).await
+    }
+
+    /// Opens an image to everybody.
+    pub async fn make_public(&self, image: &str) -> Result<()> {
+        let add = LaunchPermission::builder().group(PermissionGroup::All).build();
+        self.change_image(image, LaunchPermissionModifications::builder().add(add).build()).await
+    }
+
+    /// Takes an image from everybody who is not named.
+    pub async fn make_private(&self, image: &str) -> Result<()> {
+        let remove = LaunchPermission::builder().group(PermissionGroup::All).build();
+        self.change_image(image, LaunchPermissionModifications::builder().remove(remove).build()).await
+    }
+
+    async fn change_image(&self, image: &str, change: LaunchPermissionModifications) -> Result<()> {
+        let request = self.ec2.modify_image_attribute().image_id(image).launch_permission(change);
+        request.send().await.context("ModifyImageAttribute")?;
+        Ok(())
+    }
+
+    /// Opens a snapshot to an account by hand.
+    pub async fn permit_snapshot_by_hand(&self, snapshot: &str, account: &str) -> Result<()> {
+        let add = CreateVolumePermission::builder().user_id(account).build();
+        self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().add(add).build()).await
+    }
+
+    /// Takes a snapshot from an account by hand.
+    pub async fn forbid_snapshot_by_hand(&self, snapshot: &str, account: &str) -> Result<()> {
+        let remove = CreateVolumePermission::builder().user_id(account).build();
+        self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().remove(remove).build())
+            .await
+    }
+
+    /// Opens a snapshot to everybody.
+    pub async fn make_snapshot_public(&self, snapshot: &str) -> Result<()> {
+        let add = CreateVolumePermission::builder().group(PermissionGroup::All).build();
+        self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().add(add).build()).await
+    }
+
+    async fn change_snapshot(
+        &self,
+        snapshot: &str,
+        change: CreateVolumePermissionModifications,
+    ) -> Result<()> {
+        let request = self.ec2.modify_snapshot_attribute().snapshot_id(snapshot);
+        let request = request.attribute(SnapshotAttributeName::CreateVolumePermission);
+        request.create_volume_permission(change).send().await.context("ModifySnapshotAttribute")?;
+        Ok(())
+    }
+}

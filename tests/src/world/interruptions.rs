@@ -1,0 +1,149 @@
+//! Kills functions in the middle of their work or holds them up, and tells how far they came: no AWS has an API for that.
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Account, STACK};
+
+/// Whether the service still does what the killed function asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// The call never reaches the service.
+    Before,
+    /// The service does it, and the function never hears of it.
+    After,
+}
+
+/// What becomes of a function that is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Then {
+    /// Its process is killed, and the workflow may try again.
+    Kill,
+    /// Its process is killed, and the execution that waits for it is stopped: nothing is tried again.
+    Stop,
+    /// It waits until it is released.
+    Hold,
+}
+
+/// One call of one function, at which it is interrupted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interruption {
+    /// The function's name, without the stack's.
+    pub function: String,
+    /// The `action` of its payload, for a function that has several.
+    pub action: Option<String>,
+    /// Which of its calls, from 1.
+    pub call: usize,
+    /// On which side of the call.
+    pub when: When,
+    /// What happens there.
+    pub then: Then,
+}
+
+/// One invocation that spoke of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation {
+    /// The function's name, without the stack's.
+    pub function: String,
+    /// The id of its request, by which the ledger knows the holder of a turn.
+    pub request_id: String,
+    /// The `action` of its payload, where it has one.
+    pub action: Option<String>,
+    /// The `detail-type` of its payload, where that is an event.
+    pub event: Option<String>,
+    /// `running`, `held`, `killed` or `ended`.
+    pub state: String,
+    /// The calls that it made so far, like `dynamodb:PutItem`.
+    pub calls: Vec<String>,
+}
+
+impl Account {
+    /// Interrupts a function once, when it works for `image`. Replaces what was asked for of this image before.
+    pub async fn interrupt(&self, image: &str, interruption: &Interruption) -> Result<()> {
+        let Interruption { function, action, call, when, then } = interruption;
+        let when = match when {
+            When::Before => "before",
+            When::After => "after",
+        };
+        let then = match then {
+            Then::Kill => "kill",
+            Then::Stop => "stop",
+            Then::Hold => "hold",
+        };
+        let body = json!({ "image": image, "function": function, "action": action, "call": call, "when": when, "then": then });
+        self.control("POST", "interruptions", &body.to_string()).await?;
+        Ok(())
+    }
+
+    /// Lets go of a function that is held.
+    pub async fn release(&self, image: &str) -> Result<()> {
+        self.control("POST", "releases", &json!({ "image": image }).to_string()).await?;
+        Ok(())
+    }
+
+    /// The invocations that spoke of `image`, in their order, since it was first asked about here.
+    pub async fn invocations(&self, image: &str) -> Result<Vec<Invocation>> {
+        let answer = self.control("GET", &format!("invocations?image={image}"), "").await?;
+        let all = answer.get("invocations").and_then(Value::as_array).context("no list of invocations")?;
+        Ok(all.iter().map(read).collect())
+    }
+
+    /// Ends the turn that a killed invocation has left in a partition of the ledger, as half a minute would.
+    pub async fn turn_runs_out(&self, partition: &str, holder: &str) -> Result<()> {
+        let request = self
+            .dynamodb
+            .update_item()
+            .table_name(format!("{STACK}-ledger"))
+            .key("pk", AttributeValue::S(partition.to_owned()))
+            .key("sk", AttributeValue::S("TURN".to_owned()))
+            .update_expression("SET ends = :past")
+            .condition_expression("holder = :holder")
+            .expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()))
+            .expression_attribute_values(":past", AttributeValue::N("0".to_owned()));
+        match request.send().await {
+            Err(error)
+                if !error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Err(error).context("UpdateItem")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
+        let host = endpoint.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).await.context("reaching the simulated AWS")?;
+        let request = format!(
+            "{method} /simulated-aws/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.context("asking the simulated AWS")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.context("hearing the simulated AWS")?;
+        let (head, content) =
+            answer.split_once("\r\n\r\n").context("an answer without an end of its head")?;
+        if !head.lines().next().is_some_and(|status| status.contains(" 20")) {
+            bail!("the simulated AWS does not take {method} {path}: {head}");
+        }
+        serde_json::from_str(content).context("an answer that is no JSON")
+    }
+}
+
+fn read(invocation: &Value) -> Invocation {
+    let text = |name: &str| invocation.get(name).and_then(Value::as_str).map(str::to_owned);
+    let calls = invocation.get("calls").and_then(Value::as_array).into_iter().flatten();
+    Invocation {
+        function: text("function").unwrap_or_default(),
+        request_id: text("request-id").unwrap_or_default(),
+        action: text("action"),
+        event: text("detail-type"),
+        state: text("state").unwrap_or_default(),
+        calls: calls.filter_map(|call| call.as_str().map(str::to_owned)).collect(),
+    }
+}
