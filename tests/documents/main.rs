@@ -36,13 +36,21 @@ fn functions() -> Vec<String> {
     files("functions", "").iter().map(|folder| name(folder)).collect()
 }
 
+/// The lines under a heading, down to the next one of its level or above it.
+fn section(document: &str, heading: &str) -> Vec<String> {
+    let level = heading.split(' ').next().map_or(0, str::len);
+    let is_next = |line: &str| (1..=level).any(|level| line.starts_with(&format!("{} ", "#".repeat(level))));
+    let under = document.lines().skip_while(|line| *line != heading).skip(1);
+    let section: Vec<String> = under.take_while(|line| !is_next(line)).map(str::to_owned).collect();
+    assert!(!section.is_empty(), "there is no section `{heading}`");
+    section
+}
+
 /// The rows of the tables under a heading: their cells, without the tables' own headings.
 fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
-    let under = document.lines().skip_while(|line| *line != heading).skip(1);
-    let section: Vec<&str> = under.take_while(|line| !line.starts_with("## ")).collect();
-    assert!(!section.is_empty(), "there is no section `{heading}`");
+    let section = section(document, heading);
     let mut rows = Vec::new();
-    for (line, next) in section.iter().zip(section.iter().skip(1).chain([&""])) {
+    for (line, next) in section.iter().zip(section.iter().skip(1).chain([&String::new()])) {
         let is_heading = line.starts_with("| ---") || next.starts_with("| ---");
         if line.starts_with("| ") && !is_heading {
             let cells = line.trim_matches('|').split(" | ");
@@ -69,6 +77,14 @@ fn kebab(variant: &str) -> String {
         false => letter.to_ascii_lowercase().to_string(),
     });
     letters.collect()
+}
+
+/// The variants of an enum without fields, as serde writes them.
+fn variants(source: &str, name: &str) -> BTreeSet<String> {
+    let source = text(source);
+    let (_, variants) = source.split_once(&format!("pub enum {name} {{")).unwrap();
+    let variants = variants.split_once("\n}").unwrap().0.lines().map(str::trim);
+    variants.filter(|line| line.ends_with(',')).map(|line| kebab(line.trim_end_matches(','))).collect()
 }
 
 /// The name and the default value of each parameter of the template.
@@ -171,7 +187,7 @@ fn the_architecture_lists_exactly_what_each_function_may_do() {
 /// In the README `<…>` stands for what differs from case to case; the words between must be in the code.
 #[test]
 fn every_status_in_the_readme_is_one_that_the_code_writes() {
-    let mut folders = vec!["shared/domain/src".to_owned()];
+    let mut folders = ["shared/domain/src", "shared/resolve/src"].map(str::to_owned).to_vec();
     folders.extend(functions().iter().map(|function| format!("functions/{function}/src")));
     let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
     let code: String = sources.map(|file| fs::read_to_string(file).unwrap()).collect();
@@ -179,7 +195,9 @@ fn every_status_in_the_readme_is_one_that_the_code_writes() {
     let statuses = rows(&text("README.md"), "## Troubleshooting by status text");
     for status in statuses.iter().map(|row| row[0].trim_matches(['`', ' '])) {
         for (at, piece) in status.split(['<', '>']).step_by(2).enumerate() {
-            let piece = if at == 0 { piece.trim_start_matches("refused: ") } else { piece };
+            let outcome =
+                ["refused: ", "not shared: "].into_iter().find(|outcome| piece.starts_with(outcome));
+            let piece = if at == 0 { piece.trim_start_matches(outcome.unwrap_or_default()) } else { piece };
             assert!(code.contains(piece), "`{piece}` of `{status}` is in no source");
         }
     }
@@ -187,14 +205,27 @@ fn every_status_in_the_readme_is_one_that_the_code_writes() {
 
 #[test]
 fn the_readme_explains_every_kind_of_refusal() {
-    let source = text("shared/domain/src/refusal.rs");
-    let (_, variants) = source.split_once("pub enum RefusalCode {").unwrap();
-    let variants = variants.split_once("\n}").unwrap().0.lines().map(str::trim);
-    let in_code: BTreeSet<String> =
-        variants.filter(|line| line.ends_with(',')).map(|line| kebab(line.trim_end_matches(','))).collect();
+    let in_code = variants("shared/domain/src/refusal.rs", "RefusalCode");
     let statuses = rows(&text("README.md"), "## Troubleshooting by status text");
     let in_readme: BTreeSet<String> = statuses.iter().flat_map(|row| code(&row[1])).collect();
     assert_eq!(in_readme, in_code);
+}
+
+#[test]
+fn the_readme_explains_every_deed_of_the_history() {
+    let rows = rows(&text("README.md"), "### The history");
+    let in_readme: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(in_readme, variants("shared/domain/src/audit.rs", "Deed"));
+}
+
+#[test]
+fn the_readme_names_the_changes_of_the_organization_that_are_heard_of() {
+    let template = text("template.yaml");
+    let (_, rule) = template.split_once("eventSource: [organizations.amazonaws.com]").unwrap();
+    let names = rule.lines().skip(2).map_while(|line| line.trim().strip_prefix("- "));
+    let section = section(&text("README.md"), "### What the organization changes").join("\n");
+    let missing: Vec<&str> = names.filter(|name| !section.contains(&format!("`{name}`"))).collect();
+    assert!(template.contains("- MoveAccount") && missing.is_empty(), "{missing:?}");
 }
 
 #[test]
