@@ -64,6 +64,8 @@ def redrive(execution: Execution) -> None:
     execution.redrive_count = redrive_count(execution) + 1
     execution.redrive_date = utcnow()
     execution.stop_date = execution.output = execution.error = execution.cause = None
+    # It runs, and is told to run, before its worker does.
+    execution.exec_status = None
     # `Execution.start` asks for a worker, runs it, and tells of the start.
     execution.exec_worker = None
     execution._get_start_execution_worker = lambda: worker

@@ -187,6 +187,20 @@ def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulatio
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
 
 
+def test_a_redriven_execution_is_told_to_run_again_and_not_to_have_failed_twice(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html"""
+    queue, client = simulation.queue(), simulation.client("stepfunctions")
+    simulation.rule({"source": ["aws.states"], "detail": {"stateMachineArn": [simulation.outputs["WorkflowArn"]]}}, {"Arn": queue.arn})
+    marker = simulation.folder / uuid.uuid4().hex
+    item = {"do": "fail_at_first", "times": 2, "error": "Busy", "marker": str(marker)}
+    arn = start(simulation, {"items": [item]})
+    assert end(simulation, arn)["status"] == "FAILED"
+    client.redrive_execution(executionArn=arn)
+    assert end(simulation, arn)["status"] == "SUCCEEDED"
+    told = [queue.next()["detail"]["status"] for _ in range(4)]
+    assert told == ["RUNNING", "FAILED", "RUNNING", "SUCCEEDED"]
+
+
 def test_an_execution_that_has_not_failed_cannot_be_redriven(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html#API_RedriveExecution_Errors"""
     arn, client = start(simulation, {}), simulation.client("stepfunctions")

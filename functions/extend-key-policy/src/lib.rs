@@ -18,7 +18,7 @@ use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::audit::{AuditRow, Deed};
 use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key_decision::KeyDecision;
-use ami_share_domain::key_guard::{missing, refuse_key, refuse_lock_out, refuse_retraction};
+use ami_share_domain::key_guard::{missing, no_room_to_mend, refuse_key, refuse_lock_out, refuse_retraction};
 use ami_share_domain::key_plan::{self, KeyPlan};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
@@ -180,6 +180,9 @@ impl ExtendKeyPolicy {
     ) -> Result<KeyOutcome, Failure> {
         let key = &request.key;
         let Some(document) = &observed.decision.plan.document else {
+            if !observed.decision.plan.removed.is_empty() {
+                return Ok(refused(request, &observed, no_room_to_mend(key)));
+            }
             return self.conclude(request, observed, Vec::new()).await;
         };
         if let Some(refusal) = self.check(request, &observed).await? {

@@ -6,7 +6,7 @@
 use ami_share_aws::executions::ExecutionStarter;
 use ami_share_aws::ledger::LedgerReader;
 use ami_share_aws::schedules::{AppointmentWriter, Appointments as Schedules};
-use ami_share_aws::turns::Turns;
+use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::appointments::{self, AppointmentStep, Appointments, Occasion};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::share::Share;
@@ -68,14 +68,20 @@ impl Function for ScheduleExpiry {
             return Ok(Scheduled { appointments: wanted, changed: false });
         }
         let turn = self.turns.of_image(&share.image.id, invocation).await?;
-        let scheduled = self.keep(&share, wanted, now).await;
+        let scheduled = self.keep(&share, wanted, now, &turn).await;
         turn.release().await;
         scheduled
     }
 }
 
 impl ScheduleExpiry {
-    async fn keep(&self, share: &Share, wanted: Appointments, now: Timestamp) -> Result<Scheduled, Failure> {
+    async fn keep(
+        &self,
+        share: &Share,
+        wanted: Appointments,
+        now: Timestamp,
+        turn: &Turn,
+    ) -> Result<Scheduled, Failure> {
         let image = &share.image.id;
         let ledger = self.ledger.image(image).await?;
         if ledger.supersedes(share) {
@@ -87,10 +93,12 @@ impl ScheduleExpiry {
             (self.clients.appointment_writer(self.schedules.clone()), self.clients.execution_starter());
         let recorder = self.clients.ledger_writer(&self.table);
         if !steps.is_empty() {
+            turn.renew().await?;
             let meanwhile = appointments::while_taking(&steps, &ledger.appointments);
             recorder.set_appointments(image, &meanwhile).await?;
         }
         for step in &steps {
+            turn.renew().await?;
             self.take(image, step, &writer, &starter).await?;
         }
         if !steps.is_empty() {

@@ -37,6 +37,7 @@ impl Changing<'_> {
         plan: &ImagePlan,
         observed: &mut Observed,
     ) -> Result<(), Failure> {
+        self.turn.renew().await?;
         let share = &self.request.share;
         let adopted = self.request.adopted(targets, &observed.image, &observed.ledger);
         let mut found = observed.ledger.unrecorded(share, &observed.image);

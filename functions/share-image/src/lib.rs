@@ -18,10 +18,13 @@ use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::share::{Given, ImageRequest, Share, Target};
 use ami_share_domain::usage::UsageQuestion;
 use ami_share_lambda::{Clients, Environment, Failure, Function};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::changing::Changing;
 use crate::request::{given, keys_to_retract, overtaken, refusals, refuse_all};
+
+/// How long the notices of a withdrawal wait for a usage report: a little longer than the workflow asks for it.
+const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
 
 /// The function.
 pub struct ShareImage {
@@ -103,7 +106,7 @@ impl ShareImage {
         refused.extend(refuse_all(&mut shared, &plan));
         let restored = request.restored(&shared, &observed.image, &observed.ledger);
         let unmanaged = image_plan::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
-        let usage_report = self.ask_for_usage(share, &observed.ledger).await;
+        let usage_report = self.ask_for_usage(share, &observed.ledger).await?;
         let changing = Changing {
             request: &request,
             turn,
@@ -156,16 +159,21 @@ impl ShareImage {
 
     /// Asks AWS, where the stack wants it, whether those who are about to lose access still use the image. The
     /// answer comes later, and nothing waits for it here; that it cannot be asked for stops no withdrawal.
-    async fn ask_for_usage(&self, share: &Share, ledger: &ImageLedger) -> Option<UsageQuestion> {
-        let is_losing = !ledger.leaving(share).is_empty();
-        if !(self.warns_if_in_use && is_losing) {
-            return None;
+    async fn ask_for_usage(
+        &self,
+        share: &Share,
+        ledger: &ImageLedger,
+    ) -> Result<Option<UsageQuestion>, Failure> {
+        let image = &share.image.id;
+        if !self.warns_if_in_use || ledger.leaving(share).is_empty() {
+            return Ok(None);
         }
         let accounts: Vec<AccountId> = ledger.losing_accounts(share).into_iter().collect();
-        let asked = self.clients.usage_report_writer().ask(&share.image.id, &accounts).await;
-        let report_id =
-            asked.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten()?;
-        Some(UsageQuestion { report_id, accounts })
+        let asked = self.clients.usage_report_writer().ask(image, &accounts).await;
+        let asked = asked.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten();
+        let Some(report_id) = asked else { return Ok(None) };
+        self.writer().wait_for_report(image, &report_id, Timestamp::now() + REPORT_PATIENCE).await?;
+        Ok(Some(UsageQuestion { report_id, accounts }))
     }
 
     async fn record(&self, given: &Given, ledger: &ImageLedger) -> Result<(), Failure> {

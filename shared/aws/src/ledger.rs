@@ -547,6 +547,27 @@ impl LedgerWriter {
         request.send().await.explain("dynamodb:UpdateItem", &row.pk).map(|_| ())
     }
 
+    /// Records that the notices of a withdrawal wait for a usage report, and how long.
+    ///
+    /// # Errors
+    /// When `dynamodb:UpdateItem` fails.
+    pub async fn wait_for_report(
+        &self,
+        image: &ImageId,
+        report_id: &str,
+        until: Timestamp,
+    ) -> Result<(), AwsError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(RowKey::told(image).item()))
+            .update_expression("SET waiting_for = :report, waiting_until = :until")
+            .expression_attribute_values(":report", text(report_id))
+            .expression_attribute_values(":until", text(until.to_string()));
+        request.send().await.explain("dynamodb:UpdateItem", image).map(|_| ())
+    }
+
     /// Records what has been told of the whole image: the end that its targets were warned of, and the access
     /// by other people's hand that was reported.
     ///

@@ -40,6 +40,15 @@ pub struct Turn {
     ends: AtomicI64,
 }
 
+/// When a turn may be had.
+#[derive(Debug, Clone, Copy)]
+enum Condition {
+    /// Nobody has it, or it has run out.
+    FreeOrMine,
+    /// Nobody else has had it.
+    StillMine,
+}
+
 impl Turns {
     /// Turns kept in the ledger's table.
     pub fn new(client: Client, table: String) -> Self {
@@ -75,7 +84,7 @@ impl Turns {
             if attempt > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
-            if turn.hold().await? {
+            if turn.hold(Condition::FreeOrMine).await? {
                 return Ok(turn);
             }
         }
@@ -84,32 +93,33 @@ impl Turns {
 }
 
 impl Turn {
-    /// Makes sure before a write that enough of the turn is left.
+    /// Makes sure before a write that enough of the turn is left. A turn that ran out is taken up again only if
+    /// nobody has had it since: what another writer did meanwhile, this one has not seen.
     ///
     /// # Errors
-    /// [`AwsError::Busy`] when it ran out and another writer has it: then this one must not write any more.
+    /// [`AwsError::Busy`] when another writer has it, or had it: then this one must not write any more.
     pub async fn renew(&self) -> Result<(), AwsError> {
         if self.ends.load(Ordering::Relaxed) - millis(ENOUGH) > Timestamp::now().as_millisecond() {
             return Ok(());
         }
-        if self.hold().await? { Ok(()) } else { Err(AwsError::Busy(self.row.pk.clone())) }
+        if self.hold(Condition::StillMine).await? { Ok(()) } else { Err(AwsError::Busy(self.row.pk.clone())) }
     }
 
     /// Whether the turn is ours now, for [`TURN`] from now on.
-    async fn hold(&self) -> Result<bool, AwsError> {
+    async fn hold(&self, condition: Condition) -> Result<bool, AwsError> {
         let now = Timestamp::now().as_millisecond();
         let ends = now + millis(TURN);
         let mut item = self.row.item();
         item.insert("holder".to_owned(), text(&self.holder));
         item.insert("ends".to_owned(), number(ends));
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR ends < :now OR holder = :me")
-            .expression_attribute_values(":now", number(now))
-            .expression_attribute_values(":me", text(&self.holder));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = match condition {
+            Condition::FreeOrMine => request
+                .condition_expression("attribute_not_exists(pk) OR ends < :now OR holder = :me")
+                .expression_attribute_values(":now", number(now)),
+            Condition::StillMine => request.condition_expression("holder = :me"),
+        };
+        let request = request.expression_attribute_values(":me", text(&self.holder));
         match request.send().await.explain("dynamodb:PutItem", &self.row.pk) {
             Ok(_) => {
                 self.ends.store(ends, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::ids::{AccountId, KeyArn};
-use crate::key_policy::KeyPolicy;
+use crate::key_policy::{KeyPolicy, SIZE_LIMIT};
 use crate::key_statements::{KeyPrincipal, strings};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::share_tags::MANAGED;
@@ -75,6 +75,18 @@ pub fn missing(key: &KeyArn) -> Refusal {
         RefusalCode::UnusableKey,
         format!(
             "{name} does not exist any more, so nobody can use the image; copy the image with another key"
+        ),
+    )
+}
+
+/// The refusal of a policy that somebody made so large that our statements cannot be written anew.
+pub fn no_room_to_mend(key: &KeyArn) -> Refusal {
+    let name = key.short();
+    Refusal::new(
+        key.as_str(),
+        RefusalCode::PolicyTooLarge,
+        format!(
+            "the policy of {name} has no room to be written anew ({SIZE_LIMIT} bytes); shorten its other statements"
         ),
     )
 }

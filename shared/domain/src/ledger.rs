@@ -188,12 +188,25 @@ pub struct TellRow {
     /// The end that the targets have been warned of.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
+    /// The report that the notices of a withdrawal wait for, as AWS numbers it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting_for: Option<String>,
+    /// How long they wait, at the most.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waiting_until: Option<Timestamp>,
     /// The access by other people's hand that was reported, public access included.
     #[serde(default)]
     pub unmanaged: BTreeSet<String>,
 }
 
 impl TellRow {
+    /// Whether withdrawals must not be told by `given`: another look waits for the report that goes with them.
+    /// Should that look die, the next one tells them once the time is over.
+    pub fn waits(&self, given: &Given, now: Timestamp) -> bool {
+        let own = given.usage_report.as_ref().map(|question| &question.report_id);
+        self.waiting_until.is_some_and(|until| now < until) && self.waiting_for.as_ref() != own
+    }
+
     /// Whether `ami-share:status` must be written: it says something else than it should, or somebody
     /// has overwritten it since we wrote it last.
     pub fn needs_status(&self, status: &str, image: &Image) -> bool {
@@ -358,7 +371,8 @@ fn refused_row(
         reason: Some(refusal.reason.clone()),
         code: Some(refusal.code),
         is_ours: ours.is_some(),
-        was_shared: is_withdrawn || standing.is_some_and(|standing| standing.was_shared),
+        was_shared: (is_withdrawn && last.is_some_and(was_heard_of))
+            || standing.is_some_and(|standing| standing.was_shared),
         keys: ours.map(|ours| ours.keys.clone()).unwrap_or_default(),
         through: ours.map(|ours| ours.through.clone()).unwrap_or_default(),
         since: standing.map_or(now, |standing| standing.since),
@@ -369,9 +383,14 @@ fn refused_row(
     }
 }
 
+/// Whether anybody was told of the access that a row speaks of: who never heard of it need not hear of its end.
+fn was_heard_of(last: &ShareRow) -> bool {
+    last.told.is_some()
+}
+
 /// The row of a target that has no access any more.
 fn withdrawn_row(share: &Share, last: &ShareRow, now: Timestamp) -> ShareRow {
-    ShareRow {
+    let row = ShareRow {
         outcome: ShareOutcome::Withdrawn,
         reason: Some(share.why_withdrawn(&last.target)),
         code: None,
@@ -381,7 +400,9 @@ fn withdrawn_row(share: &Share, last: &ShareRow, now: Timestamp) -> ShareRow {
         asked_by: share.asked.by.clone(),
         event: share.asked.event.clone(),
         ..last.clone()
-    }
+    };
+    let told = if was_heard_of(last) { row.told.clone() } else { row.news() };
+    ShareRow { told, ..row }
 }
 
 /// Whom one image needs on a key.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AccountId, KeyArn};
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::refusal::RefusalCode;
-use crate::share::{Given, Share};
-use crate::usage;
+use crate::share::{Given, Share, Target};
+use crate::usage::{self, Usage};
 
 /// The source of our own events.
 pub const SOURCE: &str = "ami-share";
@@ -139,13 +139,17 @@ pub fn plan(given: &Given, ledger: &ImageLedger, now: Timestamp) -> TellPlan {
     if given.superseded {
         return TellPlan::default();
     }
-    let (leavers, forgotten) = leavers(given, ledger);
+    let waits = ledger.told.waits(given, now);
+    let (leavers, forgotten) = if waits { (Vec::new(), Vec::new()) } else { leavers(given, ledger) };
     let is_warning_due = is_warning_due(given, ledger, now);
-    let mut hub: Vec<HubNews> = ledger.shares.values().flat_map(|row| row_news(given, row)).collect();
+    let may_tell = |row: &&ShareRow| !(waits && row.was_shared);
+    let rows = ledger.shares.values().filter(may_tell);
+    let mut hub: Vec<HubNews> = rows.flat_map(|row| row_news(given, row)).collect();
     hub.extend(image_news(given, ledger).into_iter().map(|notice| HubNews { notice, row: None }));
     if is_warning_due {
-        let shared = given.shared_targets();
-        let ending = shared.map(|target| HubNews { notice: ending(&given.share, target.name()), row: None });
+        let standing = standing(given, ledger);
+        let ending =
+            standing.map(|target| HubNews { notice: ending(&given.share, target.name()), row: None });
         hub.extend(ending);
     }
     TellPlan {
@@ -163,7 +167,7 @@ fn newcomers(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
     let is_told = |account: &AccountId| {
         ledger.told.delivered.contains(account.as_str()) || ledger.told.without_bus.contains(account.as_str())
     };
-    let untold = holders_of(given).filter(|(account, _)| !is_told(account));
+    let untold = accounts_of(given.shared_targets()).filter(|(account, _)| !is_told(account));
     untold
         .map(|(account, target)| (account.clone(), account_notice(shared(&given.share, target), account)))
         .collect()
@@ -178,7 +182,8 @@ fn leavers(given: &Given, ledger: &ImageLedger) -> (Vec<(AccountId, Notice)>, Ve
     };
     let told = gone(&ledger.told.delivered).into_iter().map(|account| {
         let reason = given.share.why_withdrawn(account.as_str());
-        (account.clone(), account_notice(unshared(given, account.as_str(), reason), &account))
+        let usage = usage_in_words(given, |usage| usage.account == account);
+        (account.clone(), account_notice(unshared(given, account.as_str(), reason, usage), &account))
     });
     (told.collect(), gone(&ledger.told.without_bus))
 }
@@ -188,19 +193,28 @@ fn is_warning_due(given: &Given, ledger: &ImageLedger, now: Timestamp) -> bool {
     let share = &given.share;
     let is_near =
         share.warn_at.is_some_and(|warn_at| warn_at <= now) && share.until.is_some_and(|end| end > now);
-    is_near && !given.shared.is_empty() && ledger.told.warned != share.until
+    is_near && standing(given, ledger).next().is_some() && ledger.told.warned != share.until
+}
+
+/// The targets that have access: who has it now, and who keeps what was given before.
+fn standing<'a>(given: &'a Given, ledger: &'a ImageLedger) -> impl Iterator<Item = &'a Target> {
+    let is_open = |target: &&Target| ledger.shares.get(target.name()).is_some_and(ShareRow::is_open);
+    given.shared_targets().chain(given.share.kept.iter().filter(is_open))
 }
 
 fn warned(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
     let has_bus = |account: &AccountId| !ledger.told.without_bus.contains(account.as_str());
-    let holders = holders_of(given).filter(|(account, _)| has_bus(account));
+    let holders = accounts_of(standing(given, ledger)).filter(|(account, _)| has_bus(account));
     holders
         .map(|(account, target)| (account.clone(), account_notice(ending(&given.share, target), account)))
         .collect()
 }
 
-fn holders_of(given: &Given) -> impl Iterator<Item = (&AccountId, &str)> {
-    given.shared_targets().flat_map(|target| target.accounts().iter().map(|account| (account, target.name())))
+/// The accounts behind targets, each with the target that it is behind.
+fn accounts_of<'a>(
+    targets: impl Iterator<Item = &'a Target>,
+) -> impl Iterator<Item = (&'a AccountId, &'a str)> {
+    targets.flat_map(|target| target.accounts().iter().map(|account| (account, target.name())))
 }
 
 /// What the hub is told of one share. A refusal that took access away is two pieces of news.
@@ -214,10 +228,13 @@ fn row_news(given: &Given, row: &ShareRow) -> Vec<HubNews> {
         kind: NoticeKind::Refused,
         detail: NoticeDetail { code: row.code, reason: row.reason.clone(), ..about(share, &row.target) },
     };
+    let usage = || usage_in_words(given, |_| true);
     let notices = match row.outcome {
         ShareOutcome::Giving | ShareOutcome::Shared => vec![shared(share, &row.target)],
-        ShareOutcome::Withdrawn => vec![unshared(given, &row.target, reason)],
-        ShareOutcome::Refused if row.was_shared => vec![unshared(given, &row.target, reason), refused()],
+        ShareOutcome::Withdrawn => vec![unshared(given, &row.target, reason, usage())],
+        ShareOutcome::Refused if row.was_shared => {
+            vec![unshared(given, &row.target, reason, usage()), refused()]
+        }
         ShareOutcome::Refused => vec![refused()],
     };
     let told = ShareRow { told: row.news(), ..row.clone() };
@@ -262,25 +279,33 @@ fn image_news(given: &Given, ledger: &ImageLedger) -> Vec<Notice> {
             format!("{} is open to {}, which ami-share did not do and leaves as it is", grant.resource, grant.grantee),
         ),
     });
-    restored.chain(unmanaged).collect()
+    // Said at every look, until it is mended: somebody keeps access that nobody wants.
+    let kept_open = given.retracted.iter().filter_map(|key| key.refused.as_ref()).map(|refusal| Notice {
+        kind: NoticeKind::Refused,
+        detail: NoticeDetail {
+            code: Some(refusal.code),
+            reason: Some(refusal.reason.clone()),
+            ..about(share, &refusal.word)
+        },
+    });
+    restored.chain(unmanaged).chain(kept_open).collect()
 }
 
-fn unshared(given: &Given, target: &str, reason: String) -> Notice {
+fn unshared(given: &Given, target: &str, reason: String, usage: Option<String>) -> Notice {
     Notice {
         kind: NoticeKind::Unshared,
-        detail: NoticeDetail {
-            reason: Some(reason),
-            usage: usage_in_words(given),
-            ..about(&given.share, target)
-        },
+        detail: NoticeDetail { reason: Some(reason), usage, ..about(&given.share, target) },
     }
 }
 
-/// Whether those who lost access still use the image; `None` where nobody asked.
-fn usage_in_words(given: &Given) -> Option<String> {
+/// Whether those who lost access still use the image; `None` where nobody asked. A member hears of itself only.
+fn usage_in_words(given: &Given, may_know: impl Fn(&Usage) -> bool) -> Option<String> {
     given.usage_report.as_ref()?;
-    let unanswered = || "AWS had not answered in time whether they still use the image".to_owned();
-    Some(given.usage.as_deref().map_or_else(unanswered, usage::in_words))
+    let Some(usage) = &given.usage else {
+        return Some("AWS had not answered in time whether they still use the image".to_owned());
+    };
+    let usage: Vec<Usage> = usage.iter().filter(|usage| may_know(usage)).cloned().collect();
+    Some(usage::in_words(&usage))
 }
 
 /// The notice that says when access ends.

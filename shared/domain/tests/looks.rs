@@ -8,7 +8,7 @@ use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image_plan::ObservedImage;
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::share::{LaunchPermission, Share, Target};
-use ami_share_testkit::fewer_cases;
+use ami_share_testkit::fewest_cases;
 use ami_share_testkit::ids::{account, image_id};
 use ami_share_testkit::looks::Running;
 use ami_share_testkit::policies::{Foreign, default_policy, foreign};
@@ -106,7 +106,7 @@ fn nobody_lacks_a_key(world: &World, by_hand: &ObservedImage) -> Result<(), Test
 }
 
 proptest! {
-    #![proptest_config(fewer_cases())]
+    #![proptest_config(fewest_cases())]
 
     #[test]
     fn after_a_look_exactly_the_wanted_have_access_by_our_hand_whatever_died_before(
