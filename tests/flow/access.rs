@@ -72,6 +72,7 @@ fn a_launch_permission_without_the_key_is_no_access() -> Result<()> {
     })
 }
 
-async fn launches(account: &Account, image: &str) -> Result<bool> {
+/// Whether an account gets an instance of an image.
+pub async fn launches(account: &Account, image: &str) -> Result<bool> {
     Ok(matches!(launch(account, image).await?, Launch::Started(_)))
 }

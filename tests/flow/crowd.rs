@@ -4,13 +4,13 @@ use anyhow::Result;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::outcomes::{calls, watch};
-use crate::scene::flow_by_default;
+use crate::scene::flow_on_guard;
 
 const TOO_MANY: usize = 1_001;
 
 #[test]
 fn more_than_a_thousand_targets_are_refused_before_anything_is_sent() -> Result<()> {
-    flow_by_default(async |scene| {
+    flow_on_guard(async |scene| {
         let made: Vec<String> = stream::iter(0..TOO_MANY)
             .map(async |n| scene.hub.create_tagged_account(&format!("crowd-{n}"), "Crowd", "yes").await)
             .buffer_unordered(8)

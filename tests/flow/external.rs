@@ -4,7 +4,7 @@ use ami_share_tests::launch::{Launch, launch};
 use anyhow::Result;
 
 use crate::policy::{for_accounts, for_organization, ours};
-use crate::scene::{flow, flow_by_default};
+use crate::scene::{flow, flow_on_guard};
 
 /// An account outside the organization that the stack's parameters allow.
 const PARTNER: &str = "333333333333";
@@ -115,7 +115,7 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
 
 #[test]
 fn an_account_made_or_closed_a_moment_ago_is_known_though_the_organization_is_kept() -> Result<()> {
-    flow_by_default(async |scene| {
+    flow_on_guard(async |scene| {
         let closed = scene.member("closed").await?;
         assert_eq!(scene.share(&scene.image("keep").await?, &closed.id).await?, "shared with 1 account");
         scene.hub.close_account(&closed.id).await?;

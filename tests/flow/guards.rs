@@ -122,7 +122,7 @@ fn an_unreadable_or_past_end_shares_nothing() -> Result<()> {
         let ends = [
             (
                 "soon",
-                "refused: `soon` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing is shared until it is",
+                "refused: `soon` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is",
             ),
             (
                 "2020-01-01",

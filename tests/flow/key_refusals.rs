@@ -21,7 +21,7 @@ fn a_key_without_the_tag_is_not_written_and_the_status_tells_the_remedy() -> Res
         let named = key.rsplit('/').next().unwrap();
         assert!(status.starts_with("refused: ") && status.contains(named), "{status}");
         assert!(
-            status.contains("lacks the tag ami-share:managed = true, so its policy is not touched; add that tag to the key, then remove ami-share:with and set it again"),
+            status.contains("lacks the tag ami-share:managed = true, so its policy is not touched; add that tag to the key and look again, or wait for the review"),
             "{status}"
         );
         assert_eq!(calls(scene, &queue).await?, [""; 0]);

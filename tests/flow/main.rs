@@ -3,23 +3,36 @@
 //! [`scene`] starts the stacks, which all tests share; every test makes accounts, keys and images of its own,
 //! so that they can run at the same time. Each module covers one promise of the README.
 
+mod clock;
 mod policy;
 mod scene;
 
 mod access;
+mod bad_until;
 mod crowd;
+mod drift;
+mod expiry;
 mod external;
 mod failures;
 mod guards;
+mod history;
 mod key_admission;
 mod key_refusals;
+mod killed;
 mod launch_permissions;
 mod ledger;
+mod membership;
 mod notices;
 mod outcomes;
+mod overtaken;
 mod ownership;
+mod public;
 mod races;
+mod rebuild;
+mod review;
 mod selectors;
 mod snapshots;
 mod status;
 mod triggers;
+mod unshared_notices;
+mod withdrawal;

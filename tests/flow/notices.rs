@@ -92,17 +92,7 @@ fn the_hubs_bus_and_topic_hear_of_every_share_and_every_refusal_once() -> Result
 
         let heard = heard_until(&scene.hub, &bus, &fence).await?;
         assert_shared_and_refused(&about(&heard, &image), &b);
-        let mut messages = Vec::new();
-        scene
-            .hub
-            .until("the topic has told of the fence", async || {
-                for envelope in scene.hub.take(&topic).await? {
-                    let message = envelope.get("Message").and_then(Value::as_str).context("no message")?;
-                    messages.push(serde_json::from_str(message).context("a message that is no JSON")?);
-                }
-                Ok((!about(&messages, &fence).is_empty()).then_some(()))
-            })
-            .await?;
+        let messages = published_until(scene, &topic, &fence).await?;
         assert_shared_and_refused(&about(&messages, &image), &b);
         Ok(())
     })
@@ -148,7 +138,7 @@ pub async fn on_the_bus(scene: &Scene) -> Result<String> {
 }
 
 /// A queue of what the hub's topic tells.
-async fn on_the_topic(scene: &Scene) -> Result<String> {
+pub async fn on_the_topic(scene: &Scene) -> Result<String> {
     scene.hub.subscribe("ami-share-notices", &scene.name("messages")).await
 }
 
@@ -162,6 +152,42 @@ pub async fn heard_until(account: &Account, queue: &str, image: &str) -> Result<
         })
         .await?;
     Ok(heard)
+}
+
+/// All that a queue got from the hub's topic until, and with, the first notice about `image`.
+pub async fn published_until(scene: &Scene, topic: &str, image: &str) -> Result<Vec<Value>> {
+    let mut messages = Vec::new();
+    scene
+        .hub
+        .until("the topic has told of it", async || {
+            for envelope in scene.hub.take(topic).await? {
+                let message = envelope.get("Message").and_then(Value::as_str).context("no message")?;
+                messages.push(serde_json::from_str(message).context("a message that is no JSON")?);
+            }
+            Ok((!about(&messages, image).is_empty()).then_some(()))
+        })
+        .await?;
+    Ok(messages)
+}
+
+/// The notices about `image` that a queue holds by now. It must be one of those to which the hub tells what becomes of
+/// a new image: events come in their order, so all that was told before has come with what is told of that one.
+pub async fn heard_by_now(
+    scene: &Scene,
+    account: &Account,
+    queue: &str,
+    named: &str,
+    image: &str,
+) -> Result<Vec<Value>> {
+    let fence = scene.image("fence").await?;
+    scene.share(&fence, named).await?;
+    let heard = heard_until(account, queue, &fence).await?;
+    Ok(about(&heard, image).into_iter().cloned().collect())
+}
+
+/// The names of notices, in their order.
+pub fn kinds(notices: &[Value]) -> Vec<&str> {
+    notices.iter().filter_map(|notice| notice.get("detail-type")?.as_str()).collect()
 }
 
 /// The notices that speak of an image.

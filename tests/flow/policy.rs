@@ -13,6 +13,20 @@ pub fn foreign(policy: &str) -> Result<Vec<Value>> {
     Ok(statements(policy)?.into_iter().filter(|statement| !is_ours(statement)).collect())
 }
 
+/// The text of a policy without the whitespace between its tokens: what is left must never change by itself.
+pub fn without_whitespace(policy: &str) -> String {
+    let (mut in_string, mut is_escaped) = (false, false);
+    let is_kept = |c: &char| {
+        let is_of_string = in_string;
+        if !is_escaped && *c == '"' {
+            in_string = !in_string;
+        }
+        is_escaped = is_of_string && !is_escaped && *c == '\\';
+        is_of_string || !c.is_whitespace()
+    };
+    policy.chars().filter(is_kept).collect()
+}
+
 /// Whether our statements name this account.
 pub fn admits(policy: &str, account: &str) -> Result<bool> {
     let root = format!("arn:aws:iam::{account}:root");

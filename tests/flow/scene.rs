@@ -2,12 +2,14 @@
 //!
 //! A stack is never dropped: the simulated AWS ends by itself when this process does, and closes its pipe.
 
-use std::sync::OnceLock;
+use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use ami_share_tests::stack::{Options, Stack};
 use ami_share_tests::world::{Account, HUB};
 use anyhow::{Result, anyhow};
+use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 /// A running stack whose hub manages an organization.
@@ -21,7 +23,7 @@ pub struct Scene {
     made: AtomicUsize,
     /// One for all tests of the stack: a client's connections live only as long as the runtime that made them.
     runtime: Runtime,
-    _stack: Stack,
+    stack: Stack,
 }
 
 /// An encrypted image, and its key.
@@ -32,7 +34,8 @@ pub struct Golden {
     pub key: String,
 }
 
-type Shared = OnceLock<Result<Scene, String>>;
+/// A stack that is started by whoever comes first.
+pub type Shared = OnceLock<Result<Scene, String>>;
 
 /// Runs a test on one of the stacks that most tests share: two of them, since each is busy on one processor.
 ///
@@ -52,34 +55,103 @@ pub fn flow(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> 
     on(stack, &parameters, test)
 }
 
-/// Runs a test on a stack as it is by default, in an organization of more than a thousand accounts.
-pub fn flow_by_default(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+/// Runs a test on a stack that is on its guard: it asks AWS whether an image is still used before it takes it back,
+/// and makes private what somebody makes public. All else is as it is by default, in an organization of more than
+/// a thousand accounts.
+pub fn flow_on_guard(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    on(&STACK, &[], test)
+    on(&STACK, &["WarnIfInUse=true", "MakePublicImagesPrivate=true"], test)
 }
+
+/// Runs a test on a stack in which functions are killed. Its reports of usage are there at once: who is
+/// told that a report is not ready comes again ten seconds later.
+pub fn flow_killed(
+    stack: &'static Shared,
+    warn_if_in_use: bool,
+    test: impl AsyncFnOnce(&'static Scene) -> Result<()>,
+) -> Result<()> {
+    let parameters = [&format!("WarnIfInUse={warn_if_in_use}"), "OrganizationCacheSeconds=0"];
+    let at_once = [("SIMULATED_AWS_REPORT_DELAY".to_owned(), "0".to_owned())];
+    on_stack(stack, &options(&parameters, &at_once), Organization::Unheard, test)
+}
+
+/// Runs a test on a stack whose reviews all tests of it share. All is as it is by default, what is remembered of the
+/// organization included.
+pub fn flow_reviewed(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    let _beside_others = ALONE.read().unwrap_or_else(PoisonError::into_inner);
+    on_stack(&REVIEWED, &Options::default(), Organization::Heard, test)
+}
+
+/// Runs a test on the same stack while no other test does: one that counts what is started, or makes the stack deaf.
+pub fn flow_alone(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    let _no_others = ALONE.write().unwrap_or_else(PoisonError::into_inner);
+    on_stack(&REVIEWED, &Options::default(), Organization::Heard, async |scene| {
+        // A test that failed may have left it deaf.
+        scene.hub.enable_rules().await?;
+        scene.hub.still().await?;
+        let outcome = test(scene).await;
+        scene.hub.enable_rules().await?;
+        outcome
+    })
+}
+
+/// Runs a test on a stack of its own that reviews all images every ten seconds.
+pub fn flow_on_schedule(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    static STACK: Shared = OnceLock::new();
+    let options = Options { review_every: Some("10s".to_owned()), ..Options::default() };
+    on_stack(&STACK, &options, Organization::Unheard, test)
+}
+
+static REVIEWED: Shared = OnceLock::new();
+static ALONE: RwLock<()> = RwLock::new(());
 
 fn on(
     stack: &'static Shared,
     parameters: &[&str],
     test: impl AsyncFnOnce(&'static Scene) -> Result<()>,
 ) -> Result<()> {
-    let scene = stack.get_or_init(|| Scene::start(parameters).map_err(|error| format!("{error:#}")));
+    on_stack(stack, &options(parameters, &[]), Organization::Unheard, test)
+}
+
+/// Whether a stack hears that accounts come, go and move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Organization {
+    Heard,
+    /// Every test makes accounts, and each would have the images of all others looked at in the midst of their tests.
+    Unheard,
+}
+
+fn options(parameters: &[&str], environment: &[(String, String)]) -> Options {
+    let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
+    Options { parameters, environment: environment.to_vec(), ..Options::default() }
+}
+
+fn on_stack(
+    stack: &'static Shared,
+    options: &Options,
+    organization: Organization,
+    test: impl AsyncFnOnce(&'static Scene) -> Result<()>,
+) -> Result<()> {
+    let scene =
+        stack.get_or_init(|| Scene::start(options, organization).map_err(|error| format!("{error:#}")));
     let scene = scene.as_ref().map_err(|error| anyhow!("the stack did not start: {error}"))?;
     scene.runtime.block_on(test(scene))
 }
 
 impl Scene {
-    fn start(parameters: &[&str]) -> Result<Self> {
-        let parameters = parameters.iter().map(|parameter| (*parameter).to_owned()).collect();
-        let stack = Stack::start(&Options { port: None, parameters }, |_| ())?;
+    fn start(options: &Options, heard: Organization) -> Result<Self> {
+        let stack = Stack::start(options, |_| ())?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let (hub, organization, root) = runtime.block_on(async {
             let hub = Account::hub(stack.endpoint()).await;
+            if heard == Organization::Unheard {
+                hub.ignore_organization().await?;
+            }
             let organization = hub.create_organization().await?;
             let root = hub.root().await?;
             anyhow::Ok((hub, organization, root))
         })?;
-        Ok(Self { hub, organization, root, made: AtomicUsize::new(0), runtime, _stack: stack })
+        Ok(Self { hub, organization, root, made: AtomicUsize::new(0), runtime, stack })
     }
 
     /// A name that nothing else in this stack has.
@@ -120,10 +192,16 @@ impl Scene {
     }
 
     /// Waits until the looks at an image have come and gone: of a registered image, one because it is available and
-    /// one for CloudTrail's event; and one for each change of its tags.
+    /// one for CloudTrail's event; and one for each change of its tags. A review may have added looks of its own.
     pub async fn looks_end(&self, image: &str, changes: usize) -> Result<()> {
-        let ended = async || Ok((self.hub.settled(image).await? == changes + 2).then_some(()));
-        self.hub.until("every look has come to its end", ended).await
+        let begun = async || {
+            let inputs = self.hub.executions_of(image).await?;
+            let by_event = inputs.values().filter(|input| input.get("detail-type").is_some()).count();
+            Ok((by_event == changes + 2).then_some(()))
+        };
+        self.hub.until("every look has begun", begun).await?;
+        self.hub.settled(image).await?;
+        Ok(())
     }
 
     /// Tags an image that has no status yet with `words`, and waits for its status.
@@ -137,6 +215,13 @@ impl Scene {
         self.hub.tag(image, &[("ami-share:with", words)]).await?;
         self.hub.status(image, |found| found == status).await?;
         Ok(())
+    }
+
+    /// The log lines of a function that speak of an image, as the metric filters see them.
+    pub fn log_lines(&self, function: &str, image: &str) -> Result<Vec<Value>> {
+        let log = fs::read_to_string(self.stack.logs().join(format!("{function}.log")))?;
+        let lines = log.lines().filter(|line| line.contains(image));
+        Ok(lines.filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     /// The ARN of the organization.

@@ -72,7 +72,8 @@ fn the_copy_tag_may_come_later_and_is_in_the_notice() -> Result<()> {
     })
 }
 
-async fn open_to(scene: &Scene, golden: &Golden) -> Result<Vec<String>> {
+/// The accounts that may copy the snapshots of an image.
+pub async fn open_to(scene: &Scene, golden: &Golden) -> Result<Vec<String>> {
     let mut open = Vec::new();
     for snapshot in scene.hub.snapshots_of(&golden.image).await? {
         open.extend(scene.hub.snapshot_permissions(&snapshot).await?);
@@ -80,6 +81,7 @@ async fn open_to(scene: &Scene, golden: &Golden) -> Result<Vec<String>> {
     Ok(open)
 }
 
-async fn copies(account: &Account, scene: &Scene, golden: &Golden) -> Result<String> {
+/// Copies an image as an account; answers the copy's id.
+pub async fn copies(account: &Account, scene: &Scene, golden: &Golden) -> Result<String> {
     account.copy_image(&scene.name("copy"), &golden.image, &[]).await
 }

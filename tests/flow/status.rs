@@ -29,22 +29,18 @@ fn many_refused_words_are_cut_to_what_a_tag_holds() -> Result<()> {
 }
 
 #[test]
-fn a_word_that_is_taken_out_of_the_tag_is_called_still_open() -> Result<()> {
+fn it_follows_the_tag_down_to_nobody_and_up_again() -> Result<()> {
     flow(async |scene| {
         let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let image = scene.image("left-over").await?;
-        scene.share(&image, &format!("{} {}", b.id, c.id)).await?;
-        let expected = format!("shared with 1 account; still open from before: {}", c.id);
-        scene.share_until_status(&image, &b.id, &expected).await?;
-        assert!(c.sees(&image).await);
-
+        let image = scene.image("followed").await?;
+        let both = format!("{} {}", b.id, c.id);
+        assert_eq!(scene.share(&image, &both).await?, "shared with 2 accounts");
+        scene.share_until_status(&image, &b.id, "shared with 1 account").await?;
+        scene.share_until_status(&image, " ", "not shared: ami-share:with names nobody").await?;
         scene.hub.untag(&image, "ami-share:with").await?;
-        let mut left = [b.id.as_str(), c.id.as_str()];
-        left.sort_unstable();
-        let expected = format!("still open from before: {}", left.join(", "));
-        scene.hub.status(&image, |status| status == expected).await?;
-
-        scene.share_until_status(&image, &format!("{} {}", b.id, c.id), "shared with 2 accounts").await?;
+        let untagged = "not shared: the image has no ami-share: tags any more";
+        scene.hub.status(&image, |status| status == untagged).await?;
+        scene.share_until_status(&image, &both, "shared with 2 accounts").await?;
         Ok(())
     })
 }

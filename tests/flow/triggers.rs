@@ -94,7 +94,9 @@ fn a_tag_change_without_our_keys_or_of_the_status_alone_starts_nothing() -> Resu
         scene.hub.status(&image, |status| status.ends_with("until 2099-12-31 23:59 UTC")).await?;
 
         let inputs = scene.hub.executions_of(&image).await?;
-        let mut reasons: Vec<String> = inputs.values().map(reason_of).collect();
+        // A review that comes by looks at what it finds half-way; no event of the image has started that.
+        let by_event = inputs.values().filter(|input| input.get("detail-type").is_some());
+        let mut reasons: Vec<String> = by_event.map(reason_of).collect();
         reasons.sort();
         let registered = ["AWS API Call via CloudTrail", "EC2 AMI State Change"];
         let tagged = [r#"["Team","ami-share:with"]"#, r#"["ami-share:until"]"#];
@@ -117,19 +119,16 @@ fn an_image_without_our_tags_is_left_alone() -> Result<()> {
 }
 
 #[test]
-fn an_image_that_is_gone_is_left_alone() -> Result<()> {
+fn an_image_that_is_gone_and_was_never_shared_is_left_alone() -> Result<()> {
     flow(async |scene| {
-        let b = scene.member("b").await?;
-        let shared = scene.golden("gone").await?;
-        scene.share(&shared.image, &b.id).await?;
-        let policy = scene.hub.key_policy(&shared.key).await?;
-        scene.hub.deregister(&shared.image).await?;
-        for gone in [shared.image.as_str(), "ami-0123456789abcdef0"] {
+        let gone = scene.image("gone").await?;
+        scene.hub.deregister(&gone).await?;
+        for gone in [gone.as_str(), "ami-0123456789abcdef0"] {
             let (status, output) = scene.hub.look(gone).await?;
             assert_eq!(status, "SUCCEEDED");
             assert!(output.contains("the image does not exist"), "{output}");
+            assert!(scene.hub.ledger(&format!("IMAGE#{gone}")).await?.is_empty());
         }
-        assert_eq!(scene.hub.key_policy(&shared.key).await?, policy);
         Ok(())
     })
 }
@@ -202,12 +201,13 @@ fn reason_of(input: &Value) -> String {
 }
 
 /// All that a repeated event could spoil.
-async fn state_of(scene: &Scene, image: &str, key: &str) -> Result<String> {
+pub async fn state_of(scene: &Scene, image: &str, key: &str) -> Result<String> {
     let (image_rows, key_rows) =
         (scene.hub.ledger(&format!("IMAGE#{image}")).await?, scene.hub.ledger(&format!("KEY#{key}")).await?);
     let (policy, tags) = (scene.hub.key_policy(key).await?, scene.hub.tags(image).await?);
     let open_to = scene.hub.launch_permissions(image).await?;
-    Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{open_to:?}"))
+    let history = scene.hub.ledger(&format!("AUDIT#{image}")).await?;
+    Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{open_to:?}\n{history:#?}"))
 }
 
 /// One of the events in `events/`, as if it spoke of `image`.

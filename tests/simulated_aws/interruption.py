@@ -114,7 +114,9 @@ class _Interrupting:
         found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) if self._served else None
         return (self._runtime.process_of(found[1]), found[2]) if found else (None, "")
 
-    def _record(self, process: FunctionProcess, invocation: Invocation, call: str) -> tuple[_Served | None, _Interruption | None]:
+    def _record(
+        self, process: FunctionProcess, invocation: Invocation, call: str
+    ) -> tuple[_Served | None, _Interruption | None]:
         """Counts the call of an invocation that is watched, and says what strikes at it."""
         with self._lock:
             for image, served in self._served.items():
@@ -189,7 +191,7 @@ def _answer(start_response: StartResponse, status: str, content: dict[str, Any])
 
 
 def install(application: Application, runtime: LambdaRuntime) -> Application:
-    """The same application, which can be told to strike. From now on an invocation knows which execution waits for it."""
+    """The same application, which can be told to strike; an invocation knows from now on which execution waits for it."""
     execute = lambda_eval_utils.execute_lambda_function_integration
 
     def execute_and_say_who(env: Any, *args: Any, **kwargs: Any) -> None:

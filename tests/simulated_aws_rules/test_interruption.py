@@ -12,7 +12,8 @@ from test_workflow import end, start
 
 def interrupt(simulation, image, call, when, **options):
     """Arms an interruption, of the worker if nothing else is said."""
-    post(simulation, "interruptions", {"image": image, "function": "worker", "call": call, "when": when, "then": "stop", **options})
+    body = {"image": image, "function": "worker", "call": call, "when": when, "then": "stop", **options}
+    post(simulation, "interruptions", body)
 
 
 def post(simulation, path, body):

@@ -172,9 +172,14 @@ impl NotifyTargets {
             |grant: &&UnmanagedGrant| grant.is_public() && given.made_private.contains(&grant.resource);
         let unmanaged = given.unmanaged.iter().filter(|grant| !is_over(grant));
         let unmanaged: BTreeSet<String> = unmanaged.map(ToString::to_string).collect();
-        let reported = unmanaged.difference(&ledger.told.unmanaged).cloned().collect();
-        let no_longer = ledger.told.unmanaged.difference(&unmanaged).cloned().collect();
-        Ok(self.writer().change_told(&given.share.image.id, warned, &reported, &no_longer).await?)
+        let told = &ledger.told;
+        let (mut reported, mut no_longer) = (BTreeSet::new(), BTreeSet::new());
+        if !told.has_seen_later_than(&given.share.image) {
+            reported.extend(unmanaged.difference(&told.unmanaged).cloned());
+            no_longer.extend(told.unmanaged.difference(&unmanaged).cloned());
+        }
+        let image = &given.share.image;
+        Ok(self.writer().change_told(image, warned, &reported, &no_longer).await?)
     }
 
     fn writer(&self) -> LedgerWriter {

@@ -3,11 +3,13 @@
 //! Finds out what is wanted, and records it as the intent that later steps serve. It writes nothing but the ledger.
 
 use ami_share_aws::error::AwsError;
+use ami_share_aws::images::FoundImage;
 use ami_share_aws::ledger::LedgerReader;
 use ami_share_domain::appointments::Appointments;
 use ami_share_domain::ledger::Intent;
 use ami_share_domain::look::Look;
 use ami_share_domain::share::{Resolved, Share};
+use ami_share_domain::share_tags::STATUS;
 use ami_share_lambda::{Clients, Environment, Failure, Function};
 use ami_share_resolve::{Resolver, Wish, digest};
 use jiff::Timestamp;
@@ -55,7 +57,11 @@ impl Function for ResolveShare {
                 }
             };
             share.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
+            let is_first = last.as_ref().is_none_or(|last| last.number == 0);
             if self.record(&mut share, last.as_ref()).await? {
+                if is_first && !look.dry_run && self.has_changed(found.as_ref(), &look).await? {
+                    continue;
+                }
                 tracing::info!(image = %look.image, intent = share.intent, targets = share.targets.len(), refused = share.refused.len(), ending = share.ending.as_ref().map(ToString::to_string), "resolved");
                 return Ok(Resolved::Share { share: Box::new(share) });
             }
@@ -71,6 +77,18 @@ impl ResolveShare {
             return Ok(share.must_schedule);
         }
         Ok(self.ledger.appointments(&share.image.id).await? != Appointments::default())
+    }
+
+    /// Whether the image is another by now. A look that came while there was no intent yet, and saw no tags any more,
+    /// had nothing to end and left no intent to be seen by: whoever records the first one looks twice.
+    async fn has_changed(&self, seen: Option<&FoundImage>, look: &Look) -> Result<bool, Failure> {
+        let wishes = |found: &FoundImage| {
+            let mut tags = found.tags.clone();
+            tags.remove(STATUS);
+            (found.state.clone(), tags)
+        };
+        let now = self.resolver.image(&look.image).await?;
+        Ok(now.as_ref().map(wishes) != seen.map(wishes))
     }
 
     /// Records the intent, unless the ledger has this very one; `false` when another look came first.

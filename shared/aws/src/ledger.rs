@@ -7,7 +7,7 @@ use ami_share_domain::audit::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::{ImageLedger, Intent, KeyLedger, LeftOutChange, ShareRow};
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::share::{Image, Share, Target};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     ConditionCheck, DeleteRequest, KeysAndAttributes, Put, PutRequest, TransactWriteItem, Update,
@@ -575,23 +575,31 @@ impl LedgerWriter {
     /// When `dynamodb:UpdateItem` fails.
     pub async fn change_told(
         &self,
-        image: &ImageId,
+        image: &Image,
         warned: Option<Timestamp>,
         reported: &BTreeSet<String>,
         no_longer: &BTreeSet<String>,
     ) -> Result<(), AwsError> {
         if let Some(warned) = warned {
-            let request = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(RowKey::told(image).item()))
-                .update_expression("SET warned = :warned")
-                .expression_attribute_values(":warned", text(warned.to_string()));
-            request.send().await.explain("dynamodb:UpdateItem", image)?;
+            self.set_told(&image.id, "warned", warned).await?;
         }
-        self.change_set("ADD", RowKey::told(image), "unmanaged", reported).await?;
-        self.change_set("DELETE", RowKey::told(image), "unmanaged", no_longer).await
+        if !(reported.is_empty() && no_longer.is_empty()) {
+            self.set_told(&image.id, "unmanaged_seen", image.seen_at).await?;
+        }
+        self.change_set("ADD", RowKey::told(&image.id), "unmanaged", reported).await?;
+        self.change_set("DELETE", RowKey::told(&image.id), "unmanaged", no_longer).await
+    }
+
+    async fn set_told(&self, image: &ImageId, name: &str, moment: Timestamp) -> Result<(), AwsError> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(RowKey::told(image).item()))
+            .update_expression("SET #name = :moment")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":moment", text(moment.to_string()));
+        request.send().await.explain("dynamodb:UpdateItem", image).map(|_| ())
     }
 
     /// Records the status that the image carries now, and when.

@@ -197,9 +197,18 @@ pub struct TellRow {
     /// The access by other people's hand that was reported, public access included.
     #[serde(default)]
     pub unmanaged: BTreeSet<String>,
+    /// When the look had begun that reported such access last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unmanaged_seen: Option<Timestamp>,
 }
 
 impl TellRow {
+    /// Whether a look that began later than the one at `image` has reported other people's access already: what an
+    /// earlier look saw of that is history.
+    pub fn has_seen_later_than(&self, image: &Image) -> bool {
+        self.unmanaged_seen.is_some_and(|seen| seen > image.seen_at)
+    }
+
     /// Whether withdrawals must not be told by `given`: another look waits for the report that goes with them.
     /// Should that look die, the next one tells them once the time is over.
     pub fn waits(&self, given: &Given, now: Timestamp) -> bool {

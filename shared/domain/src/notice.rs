@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::access_review::UnmanagedGrant;
 use crate::ids::{AccountId, KeyArn};
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::refusal::RefusalCode;
@@ -259,8 +260,10 @@ fn image_news(given: &Given, ledger: &ImageLedger) -> Vec<Notice> {
             format!("access of {target} had been removed by hand, and was given again"),
         )
     });
-    let unmanaged =
-        given.unmanaged.iter().filter(|grant| !ledger.told.unmanaged.contains(&grant.to_string()));
+    let is_news = |grant: &&UnmanagedGrant| {
+        !ledger.told.has_seen_later_than(&share.image) && !ledger.told.unmanaged.contains(&grant.to_string())
+    };
+    let unmanaged = given.unmanaged.iter().filter(is_news);
     let unmanaged = unmanaged.map(|grant| match given.made_private.contains(&grant.resource) {
         true if grant.is_public() => {
             by_hand(NoticeKind::Public, "all", format!("{} had been made public, and is private again", grant.resource))

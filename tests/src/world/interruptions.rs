@@ -1,6 +1,7 @@
 //! Kills functions in the middle of their work or holds them up, and tells how far they came: no AWS has an API for that.
 
 use anyhow::{Context, Result, bail};
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,26 +94,25 @@ impl Account {
 
     /// Ends the turn that a killed invocation has left in a partition of the ledger, as half a minute would.
     pub async fn turn_runs_out(&self, partition: &str, holder: &str) -> Result<()> {
-        let request = self
-            .dynamodb
-            .update_item()
-            .table_name(format!("{STACK}-ledger"))
-            .key("pk", AttributeValue::S(partition.to_owned()))
-            .key("sk", AttributeValue::S("TURN".to_owned()))
-            .update_expression("SET ends = :past")
-            .condition_expression("holder = :holder")
-            .expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()))
-            .expression_attribute_values(":past", AttributeValue::N("0".to_owned()));
-        match request.send().await {
-            Err(error)
-                if !error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Err(error).context("UpdateItem")
-            }
-            _ => Ok(()),
-        }
+        let request = self.update_row(partition, "TURN").update_expression("SET ends = :past");
+        let request = request.condition_expression("holder = :holder");
+        let request = request.expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()));
+        unless_refused(request.expression_attribute_values(":past", AttributeValue::N("0".to_owned()))).await
+    }
+
+    /// Ends the time for which the notices of a killed look wait for its usage report, as some minutes would.
+    pub async fn usage_report_is_waited_for_no_more(&self, image: &str) -> Result<()> {
+        let request = self.update_row(&format!("IMAGE#{image}"), "TOLD");
+        let request = request.update_expression("SET waiting_until = :past");
+        let request = request.condition_expression("attribute_exists(waiting_until)");
+        let past = AttributeValue::S("1970-01-01T00:00:00Z".to_owned());
+        unless_refused(request.expression_attribute_values(":past", past)).await
+    }
+
+    fn update_row(&self, partition: &str, row: &str) -> UpdateItemFluentBuilder {
+        let request = self.dynamodb.update_item().table_name(format!("{STACK}-ledger"));
+        let request = request.key("pk", AttributeValue::S(partition.to_owned()));
+        request.key("sk", AttributeValue::S(row.to_owned()))
     }
 
     async fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
@@ -132,6 +132,20 @@ impl Account {
             bail!("the simulated AWS does not take {method} {path}: {head}");
         }
         serde_json::from_str(content).context("an answer that is no JSON")
+    }
+}
+
+/// Writes, if the condition is met.
+async fn unless_refused(request: UpdateItemFluentBuilder) -> Result<()> {
+    match request.send().await {
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+        {
+            Ok(())
+        }
+        answer => answer.map(|_| ()).context("UpdateItem"),
     }
 }
 

@@ -33,7 +33,8 @@ impl Review {
 impl Account {
     /// Starts the review workflow under a name, or under one that AWS gives; answers the execution's ARN.
     pub async fn start_review(&self, name: Option<&str>, input: &Value) -> Result<String> {
-        let request = self.sfn.start_execution().state_machine_arn(review_workflow()).input(input.to_string());
+        let request =
+            self.sfn.start_execution().state_machine_arn(review_workflow()).input(input.to_string());
         let answer = request.set_name(name.map(str::to_owned)).send().await.context("StartExecution")?;
         Ok(answer.execution_arn().to_owned())
     }
@@ -109,6 +110,14 @@ impl Account {
         for rule in self.rules().await? {
             self.events.enable_rule().name(rule).send().await.context("EnableRule")?;
         }
+        Ok(())
+    }
+
+    /// Makes the stack deaf to AWS Organizations.
+    pub async fn ignore_organization(&self) -> Result<()> {
+        let rules = self.rules().await?;
+        let rule = rules.iter().find(|rule| rule.contains("OrganizationChanged")).context("no such rule")?;
+        self.events.disable_rule().name(rule).send().await.context("DisableRule")?;
         Ok(())
     }
 

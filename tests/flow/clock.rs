@@ -1,0 +1,46 @@
+//! Moments, as tags, statuses and schedules write them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
+
+/// The seconds of one day.
+pub const DAY: i64 = 86_400;
+
+/// Now, in whole seconds since 1970.
+pub fn now() -> Result<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock before 1970")?;
+    Ok(since.as_secs().try_into()?)
+}
+
+/// A moment as `ami-share:until` has it: `2026-12-31T18:00:00Z`.
+pub fn written(moment: i64) -> Result<String> {
+    Ok(DateTime::from_secs(moment).fmt(DateTimeFormat::DateTime)?)
+}
+
+/// A moment as the status has it: `2026-12-31 18:00 UTC`.
+pub fn in_status(moment: i64) -> Result<String> {
+    let (date, time) = date_and_time(moment)?;
+    Ok(format!("{date} {} UTC", &time[..5]))
+}
+
+/// The appointment of Scheduler for a moment: at the beginning of its minute.
+pub fn at_its_minute(moment: i64) -> Result<String> {
+    let (date, time) = date_and_time(moment)?;
+    Ok(format!("at({date}T{}:00)", &time[..5]))
+}
+
+/// Waits until a moment has come.
+pub async fn comes(moment: i64) -> Result<()> {
+    while now()? < moment {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+fn date_and_time(moment: i64) -> Result<(String, String)> {
+    let text = written(moment)?;
+    let (date, time) = text.split_once('T').context("no time of day")?;
+    Ok((date.to_owned(), time.to_owned()))
+}

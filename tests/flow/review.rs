@@ -1,0 +1,421 @@
+//! The review: finds whatever no event told of, has it mended and nothing else, and writes down who can use what.
+
+use std::fs;
+
+use ami_share_tests::browser::{self, Report};
+use ami_share_tests::workspace;
+use ami_share_tests::world::interruptions::{Interruption, Then, When};
+use ami_share_tests::world::{HUB, REGION};
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+
+use crate::access::launches;
+use crate::drift::until_unmanaged;
+use crate::membership::{copyable, told_until};
+use crate::notices::{kinds, on_the_topic};
+use crate::policy::{foreign, ours};
+use crate::scene::{Scene, flow_alone, flow_on_schedule};
+use crate::snapshots::copies;
+
+#[test]
+fn where_all_is_as_it_should_be_nothing_is_started_and_the_access_review_is_told_and_private() -> Result<()> {
+    flow_alone(async |scene| {
+        let ou = scene.ou("reviewed", &scene.root).await?;
+        let b = scene.member_in("b", &ou).await?;
+        let topic = on_the_topic(scene).await?;
+        let (golden, plain) = (copyable(scene, "as-it-should-be", &b.id).await?, scene.image("plain").await?);
+        scene.share(&plain, &ou).await?;
+        scene.hub.still().await?;
+        let looks = looks(scene, &[&golden.image, &plain]).await?;
+
+        let review = scene.hub.review().await?;
+        let page = review.page()?;
+        assert_eq!(self::looks(scene, &[&golden.image, &plain]).await?, looks);
+        let found = scene.hub.access_review(page).await?;
+        for image in [&golden.image, &plain] {
+            assert_eq!(of(&found, "images", "id", image)?["differences"], json!([]));
+        }
+        let drawn = scene.hub.object(page).await?;
+        assert!(drawn.trim_ascii_start().starts_with(b"<!DOCTYPE html>"));
+
+        let told = message(scene, &topic, "AMI access review: ").await?;
+        let (bucket, key) = page.trim_start_matches("s3://").split_once('/').context("no key")?;
+        let link = format!(
+            "https://{REGION}.console.aws.amazon.com/s3/object/{bucket}?region={REGION}&prefix={key}"
+        );
+        assert!(told.contains(&link) && told.contains(page), "{told}");
+        assert!(b.object(page).await.is_err());
+        let block = scene.hub.s3.get_public_access_block().bucket(bucket).send().await?;
+        let block = block.public_access_block_configuration().context("no block of public access")?;
+        let blocked = [
+            block.block_public_acls(),
+            block.block_public_policy(),
+            block.ignore_public_acls(),
+            block.restrict_public_buckets(),
+        ];
+        assert_eq!(blocked, [Some(true); 4]);
+        Ok(())
+    })
+}
+
+#[test]
+fn whatever_no_event_told_of_is_mended_by_one_look_each_and_the_next_review_finds_nothing() -> Result<()> {
+    flow_alone(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let (of_b, of_c) = (b.listen().await?, c.listen().await?);
+        let (taken, rekeyed) = (scene.golden("taken").await?, scene.golden("rekeyed").await?);
+        let (untagged, fine) = (scene.golden("untagged").await?, scene.golden("fine").await?);
+        scene.share(&untagged.image, &c.id).await?;
+        for golden in [&taken, &rekeyed, &fine] {
+            scene.share(&golden.image, &b.id).await?;
+        }
+        let (closed, gone) = (copyable(scene, "closed", &b.id).await?, copyable(scene, "gone", &b.id).await?);
+        let (tagged, disabled) = (scene.golden("tagged").await?, scene.golden("disabled").await?);
+        scene.share(&disabled.image, &b.id).await?;
+        let snapshot_of = async |image: &str| anyhow::Ok(scene.hub.snapshots_of(image).await?.remove(0));
+        let (closed_snapshot, left_snapshot) =
+            (snapshot_of(&closed.image).await?, snapshot_of(&gone.image).await?);
+        scene.looks_end(&tagged.image, 0).await?;
+        scene.hub.still().await?;
+
+        scene.hub.disable_rules().await?;
+        scene.hub.forbid_by_hand(&taken.image, &b.id).await?;
+        let policy = scene.hub.key_policy(&rekeyed.key).await?;
+        let without_ours = json!({ "Version": "2012-10-17", "Statement": foreign(&policy)? }).to_string();
+        scene.hub.put_key_policy(&rekeyed.key, &without_ours).await?;
+        scene.hub.untag(&untagged.image, "ami-share:with").await?;
+        scene.hub.forbid_snapshot_by_hand(&closed_snapshot, &b.id).await?;
+        scene.hub.deregister(&gone.image).await?;
+        scene.hub.tag(&tagged.image, &[("ami-share:with", &b.id)]).await?;
+        scene.hub.disable(&disabled.image).await?;
+        let changed = [&taken, &rekeyed, &untagged, &closed, &gone, &tagged, &disabled];
+        let mut images: Vec<&str> = changed.iter().map(|golden| golden.image.as_str()).collect();
+        images.push(&fine.image);
+        let before = looks(scene, &images).await?;
+
+        let review = scene.hub.review().await?;
+        let after = looks(scene, &images).await?;
+        let new: Vec<usize> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+        assert_eq!(new, [1, 1, 1, 1, 1, 1, 1, 0]);
+        let found = scene.hub.access_review(review.page()?).await?;
+        let differences = [
+            (&taken, format!("the image is not open to {}", b.id)),
+            (&rekeyed, format!("does not admit {}", b.id)),
+            (&untagged, format!("the image is still open to {}", c.id)),
+            (&closed, format!("{closed_snapshot} is not open to {}", b.id)),
+            (&gone, format!("{left_snapshot} is still open to {}", b.id)),
+            (&tagged, "no look at it is on record".to_owned()),
+            // EC2 itself takes a disabled image from everybody.
+            (&disabled, format!("is not yet closed to {}", b.id)),
+        ];
+        for (golden, sentence) in differences {
+            let found = &of(&found, "images", "id", &golden.image)?["differences"];
+            assert!(found.to_string().contains(&sentence), "{sentence}: {found}");
+        }
+        for golden in [&taken, &rekeyed, &tagged, &fine] {
+            assert!(launches(&b, &golden.image).await?);
+        }
+        copies(&b, scene, &closed).await?;
+        assert!(!c.sees(&untagged.image).await && !c.may_use_key(&untagged.key).await);
+        assert!(!b.may_use_key(&gone.key).await && !b.may_use_key(&disabled.key).await);
+        assert_eq!(scene.hub.snapshot_permissions(&left_snapshot).await?, [""; 0]);
+        assert_eq!(ours(&scene.hub.key_policy(&gone.key).await?)?, [json!(null); 0]);
+        assert_eq!(kinds(&told_until(&b, &of_b, &tagged.image, "AMI Shared").await?), ["AMI Shared"]);
+        assert!(told_until(&c, &of_c, &untagged.image, "AMI Unshared").await?.len() == 2);
+
+        let second = scene.hub.review().await?;
+        assert_eq!(looks(scene, &images).await?, after);
+        let found = scene.hub.access_review(second.page()?).await?;
+        for golden in [&taken, &rekeyed, &closed, &tagged, &disabled, &fine] {
+            let differences = of(&found, "images", "id", &golden.image)?["differences"].clone();
+            assert_eq!(differences, json!([]), "{}", golden.image);
+        }
+        // Nothing is left to say of what is closed and gone, or carries no tag of ours any more.
+        for golden in [&gone, &untagged] {
+            assert!(of(&found, "images", "id", &golden.image).is_err());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_access_review_says_who_can_use_what_through_which_word_since_and_until_when_and_who_asked()
+-> Result<()> {
+    flow_alone(async |scene| {
+        let team = scene.name("team");
+        let ou = scene.ou("said", &scene.root).await?;
+        let (inside, b, c) =
+            (scene.member_in("inside", &ou).await?, scene.member("b").await?, scene.member("c").await?);
+        scene.hub.tag_in_organization(&ou, "Team", &team).await?;
+        let (person, arn) = scene.hub.person("jane").await?;
+        let key = scene.hub.create_key().await?;
+        fill(scene, &key).await?;
+        let words = format!("{} tag:Team={team} 999999999999", b.id);
+        let tags = [("ami-share:with", words.as_str()), ("ami-share:until", "2099-12-31")];
+        let name = scene.name("said");
+        let image = person.register_image(&name, &[&key], &tags).await?;
+        let status =
+            scene.hub.status(&image, |status| status.starts_with("shared with 1 account, 1 OU")).await?;
+        scene.hub.permit_by_hand(&image, &c.id).await?;
+        until_unmanaged(scene, &image, 1).await?;
+        scene.hub.still().await?;
+
+        let review = scene.hub.review().await?;
+        let found = scene.hub.access_review(review.page()?).await?;
+        assert_eq!((&found["account"], &found["region"]), (&json!(HUB), &json!(REGION)));
+        let mut said = of(&found, "images", "id", &image)?.clone();
+        let confirmed = said["confirmed_at"].take();
+        let second = |moment: &Value| moment.as_str().map(|text| text.chars().take(19).collect::<String>());
+        assert!(second(&found["started_at"]) <= second(&confirmed));
+        assert!(second(&confirmed) <= second(&found["finished_at"]));
+        let mut since = Vec::new();
+        for share in said["shares"].as_array_mut().context("no shares")? {
+            assert!(second(&share["since"]).is_some_and(|since| Some(since) < second(&confirmed)));
+            assert!(share["event"].as_str().is_some_and(|event| !event.is_empty()));
+            since.push((share["since"].take(), share["event"].take()));
+        }
+        assert_eq!(since.len(), 2);
+        let share = |target: &str, account: &str, word: &str| {
+            json!({ "target": target, "accounts": [account], "selectors": [word], "permits": ["launch"],
+                "is_ours": true, "since": null, "until": "2099-12-31T23:59:59Z", "asked_by": arn, "event": null })
+        };
+        let word = format!("tag:Team={team}");
+        let refused = said["refused"].as_array().cloned().unwrap_or_default();
+        assert_eq!(refused.len(), 1);
+        assert_eq!((&refused[0]["word"], &refused[0]["code"]), (&json!("999999999999"), &json!("stranger")));
+        let expected = json!({
+            "id": image, "name": name, "state": "available", "status": status, "confirmed_at": null,
+            "shares": [share(&b.id, &b.id, &b.id), share(&ou, &inside.id, &word)],
+            "unmanaged": [{ "resource": image, "grantee": c.id }],
+            "refused": refused, "differences": [], "keys": [key],
+        });
+        assert_eq!(said, expected);
+
+        let key = of(&found, "keys", "arn", &key)?;
+        assert!(key["bytes"].as_u64() > Some(32_768 * 8 / 10), "{key}");
+        assert_eq!(
+            (&key["limit"], &key["images"], &key["unneeded"]),
+            (&json!(32_768), &json!(1), &json!([]))
+        );
+        assert_eq!(key["admitted"].as_array().map(Vec::len), Some(2));
+        assert!(review.count("nearly_full_keys") >= Some(1));
+        assert!(review.count("unmanaged") >= Some(1) && review.count("refused") >= Some(1));
+        Ok(())
+    })
+}
+
+#[test]
+fn more_images_than_a_page_holds_are_mended_and_reviewed_in_pages() -> Result<()> {
+    flow_alone(async |scene| {
+        let b = scene.member("b").await?;
+        scene.hub.still().await?;
+        scene.hub.disable_rules().await?;
+        let tags = [("ami-share:with", b.id.as_str())];
+        let names: Vec<String> = (0..MORE_THAN_A_PAGE).map(|_| scene.name("one-of-many")).collect();
+        let images: Vec<String> = stream::iter(&names)
+            .map(|name| scene.hub.register_image(name, &[], &tags))
+            .buffer_unordered(8)
+            .try_collect()
+            .await?;
+        // None of them is in the ledger; the tags alone say that they are ours.
+        let review = scene.hub.review().await?;
+        assert!(review.count("differing") >= Some(MORE_THAN_A_PAGE as u64));
+        for image in &images {
+            assert_eq!(scene.hub.launch_permissions(image).await?, [b.id.as_str()]);
+        }
+        let looks = looks(scene, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?;
+        assert_eq!(looks, [1, 1]);
+
+        let second = scene.hub.review().await?;
+        assert!(scene.hub.pages_of(second.page()?).await? >= 3);
+        let found = scene.hub.access_review(second.page()?).await?;
+        for image in &images {
+            assert_eq!(of(&found, "images", "id", image)?["differences"], json!([]));
+        }
+        assert_eq!(self::looks(scene, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?, looks);
+        // The tests that come after this one have enough to review.
+        try_join_all(images.iter().map(|image| scene.hub.deregister(image))).await?;
+        for image in &images {
+            scene.hub.lose(&format!("IMAGE#{image}")).await?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_review_whose_function_is_killed_reads_the_page_again() -> Result<()> {
+    flow_alone(async |scene| {
+        let b = scene.member("b").await?;
+        let golden = scene.golden("killed").await?;
+        scene.share(&golden.image, &b.id).await?;
+        scene.hub.still().await?;
+        scene.hub.disable_rules().await?;
+        scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+        for (action, call) in [("page", 2), ("report", 2)] {
+            let name = scene.name("killed-review");
+            scene.hub.interrupt(&name, &interrupting(action, call, Then::Kill)).await?;
+            let execution = scene.hub.start_review(Some(&name), &json!({})).await?;
+            let review = scene.hub.reviewed(&execution).await?;
+            assert!(was_killed(scene, &name).await?, "{action}");
+            let found = scene.hub.access_review(review.page()?).await?;
+            of(&found, "images", "id", &golden.image)?;
+            assert!(launches(&b, &golden.image).await?);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_review_that_was_stopped_is_told_and_goes_on_where_it_stopped() -> Result<()> {
+    flow_alone(async |scene| {
+        let b = scene.member("b").await?;
+        let topic = on_the_topic(scene).await?;
+        let golden = scene.golden("stopped").await?;
+        scene.share(&golden.image, &b.id).await?;
+        scene.hub.still().await?;
+        for (action, call) in [("page", 2), ("report", 2)] {
+            let name = scene.name("stopped-review");
+            scene.hub.interrupt(&name, &interrupting(action, call, Then::Stop)).await?;
+            let execution = scene.hub.start_review(Some(&name), &json!({})).await?;
+            assert_eq!(scene.hub.outcome(&execution).await?.0, "ABORTED");
+            let told = message(scene, &topic, "AMI access review failed").await?;
+            assert!(told.contains(&execution), "{told}");
+
+            scene.hub.redrive(&execution).await?;
+            let review = scene.hub.reviewed(&execution).await?;
+            let found = scene.hub.access_review(review.page()?).await?;
+            let said = of(&found, "images", "id", &golden.image)?;
+            assert_eq!(said["shares"].as_array().map(Vec::len), Some(1));
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_review_whose_history_is_nearly_full_goes_on_in_another_execution() -> Result<()> {
+    flow_alone(async |scene| {
+        let b = scene.member("b").await?;
+        let golden = scene.golden("long").await?;
+        scene.share(&golden.image, &b.id).await?;
+        scene.hub.still().await?;
+        let name = scene.name("long-review");
+        let nearly_full = json!({ "spent": { "pages": 1000, "looks": 0 } });
+        let first = scene.hub.start_review(Some(&name), &nearly_full).await?;
+        let first = scene.hub.reviewed(&first).await?;
+        assert_eq!(first.output, json!({ "started": [format!("page-2-of-{name}")] }));
+
+        let second = first.execution.replace(&name, &format!("page-2-of-{name}"));
+        let second = scene.hub.reviewed(&second).await?;
+        assert!(second.page()?.contains(&name));
+        let found = scene.hub.access_review(second.page()?).await?;
+        of(&found, "images", "id", &golden.image)?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_schedule_alone_mends_what_no_event_told_of() -> Result<()> {
+    flow_on_schedule(async |scene| {
+        let b = scene.member("b").await?;
+        let topic = on_the_topic(scene).await?;
+        let golden = scene.golden("scheduled").await?;
+        scene.share(&golden.image, &b.id).await?;
+        scene.hub.disable_rules().await?;
+        scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+        assert!(!b.sees(&golden.image).await);
+        scene
+            .hub
+            .until("the next review has given it again", async || {
+                Ok(b.sees(&golden.image).await.then_some(()))
+            })
+            .await?;
+        assert!(launches(&b, &golden.image).await?);
+        message(scene, &topic, "AMI access review: ").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_page_of_a_real_review_is_drawn_in_a_browser() -> Result<()> {
+    flow_alone(async |scene| {
+        let ou = scene.ou("drawn", &scene.root).await?;
+        let (b, c) = (scene.member_in("b", &ou).await?, scene.member("c").await?);
+        let golden = copyable(scene, "drawn", &format!("{ou} {} 999999999999", c.id)).await?;
+        let plain = scene.image("drawn-plain").await?;
+        scene.share(&plain, &b.id).await?;
+        scene.hub.permit_by_hand(&plain, &c.id).await?;
+        scene.hub.still().await?;
+        let review = scene.hub.review().await?;
+        let page = scene.hub.object(review.page()?).await?;
+        assert!(String::from_utf8_lossy(&page).contains(&golden.image));
+        let file = workspace::target().join("tmp/real-review.html");
+        fs::create_dir_all(workspace::target().join("tmp"))?;
+        fs::write(&file, page)?;
+        match browser::look_at(&file)? {
+            Report::Seen { pictures, .. } => assert!(!pictures.is_empty()),
+            // It has said so itself.
+            Report::Skipped { .. } => (),
+        }
+        Ok(())
+    })
+}
+
+/// One image more than two pages of the ledger's need.
+const MORE_THAN_A_PAGE: usize = 52;
+
+/// The one of a list that is called so.
+fn of<'a>(review: &'a Value, list: &str, name: &str, called: &str) -> Result<&'a Value> {
+    let all = review.get(list).and_then(Value::as_array).context("no such list")?;
+    let one = all.iter().find(|one| one.get(name).is_some_and(|found| found == called));
+    one.with_context(|| format!("{called} is not among the {list}"))
+}
+
+/// How often each image has been looked at.
+async fn looks(scene: &Scene, images: &[&str]) -> Result<Vec<usize>> {
+    let mut looks = Vec::new();
+    for image in images {
+        looks.push(scene.hub.executions_of(image).await?.len());
+    }
+    Ok(looks)
+}
+
+/// The text of the next message of the topic whose subject starts so.
+async fn message(scene: &Scene, topic: &str, subject: &str) -> Result<String> {
+    let text = |envelope: &Value, name: &str| envelope.get(name).and_then(Value::as_str).map(str::to_owned);
+    scene
+        .hub
+        .until("the topic has told of the review", async || {
+            let envelopes = scene.hub.take(topic).await?;
+            let mut wanted = envelopes
+                .iter()
+                .filter(|envelope| text(envelope, "Subject").is_some_and(|found| found.starts_with(subject)));
+            Ok(wanted.next().and_then(|envelope| text(envelope, "Message")))
+        })
+        .await
+}
+
+/// Makes the policy of a key nearly as long as KMS allows.
+async fn fill(scene: &Scene, key: &str) -> Result<()> {
+    let policy = scene.hub.key_policy(key).await?;
+    let mut statements = foreign(&policy)?;
+    let roles: Vec<String> =
+        (0..500).map(|n| format!("arn:aws:iam::{HUB}:role/engineer-{n:04}-of-many")).collect();
+    statements.push(json!({ "Sid": "ManyOfTheHub", "Effect": "Deny", "Principal": "*", "Action": "kms:Sign",
+        "Resource": "*", "Condition": { "ArnEquals": { "aws:PrincipalArn": roles } } }));
+    let policy = json!({ "Version": "2012-10-17", "Statement": statements });
+    scene.hub.put_key_policy(key, &policy.to_string()).await
+}
+
+/// Interrupts `review-shares` at one of its calls.
+fn interrupting(action: &str, call: usize, then: Then) -> Interruption {
+    let (function, action) = ("review-shares".to_owned(), Some(action.to_owned()));
+    Interruption { function, action, call, when: When::Before, then }
+}
+
+/// Whether a function was killed while it worked for a review.
+async fn was_killed(scene: &Scene, review: &str) -> Result<bool> {
+    let invocations = scene.hub.invocations(review).await?;
+    Ok(invocations.iter().any(|invocation| invocation.state == "killed"))
+}
