@@ -12,7 +12,7 @@ pub type Ending = BTreeMap<String, String>;
 type Rows = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What depends on when something was done, and how often. The status is compared where it stands, on the image.
-const CIRCUMSTANCES: [&str; 13] = [
+const CIRCUMSTANCES: [&str; 14] = [
     "pk",
     "sk",
     "number",
@@ -26,6 +26,7 @@ const CIRCUMSTANCES: [&str; 13] = [
     "holder",
     "waiting_for",
     "waiting_until",
+    "unmanaged_seen",
 ];
 
 /// Reads what there is of an image, its keys and its snapshots now.
