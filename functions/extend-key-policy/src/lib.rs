@@ -10,26 +10,30 @@ mod putting;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ami_share_aws::error::{Fault, unreadable_policy};
+use ami_share_aws::error::Fault;
 use ami_share_aws::identity::IdentityReader;
 use ami_share_aws::keys::KeyReader;
-use ami_share_aws::ledger::{LedgerReader, LedgerWriter};
+use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::audit::{AuditRow, Deed};
 use ami_share_domain::ids::{AccountId, KeyArn};
-use ami_share_domain::key_decision::KeyDecision;
-use ami_share_domain::key_guard::{missing, no_room_to_mend, refuse_key, refuse_lock_out, refuse_retraction};
-use ami_share_domain::key_plan::{self, KeyPlan};
+use ami_share_domain::key_decision::{KeyDecision, unread};
+use ami_share_domain::key_guard::{
+    missing, no_room_to_mend, refuse_key, refuse_lock_out, refuse_retraction, unintelligible, unreadable,
+};
+use ami_share_domain::key_ledger::KeyLedger;
+use ami_share_domain::key_plan;
 use ami_share_domain::key_policy::KeyPolicy;
+use ami_share_domain::key_request::{KeyAction, KeyOutcome, KeyRequest, LeftOut};
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::KeyLedger;
+use ami_share_domain::metrics;
 use ami_share_domain::refusal::Refusal;
-use ami_share_domain::share::{KeyAction, KeyOutcome, KeyRequest, LeftOut};
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
 use crate::outcome::{extended, refused, retracted};
-use crate::putting::{PutResult, Putting};
+use crate::putting::{Accepted, PutResult, Putting};
 
 /// KMS is eventually consistent: how often, and how far apart, the policy is read back.
 const READ_BACKS: u32 = 8;
@@ -53,6 +57,22 @@ struct Observed {
     decision: KeyDecision,
 }
 
+/// What there is to be seen of a key.
+enum Seen {
+    Key(Box<Observed>),
+    /// The key does not exist any more; this is what the ledger says of it.
+    Gone(KeyLedger),
+    /// AWS does not let us read its policy, or nobody can make sense of it; this is what the ledger says of it.
+    Unreadable(KeyLedger, Refusal),
+}
+
+/// What KMS answers to the question for a key's policy.
+enum Answer {
+    Policy(KeyPolicy),
+    Gone,
+    Unreadable(Refusal),
+}
+
 impl Function for ExtendKeyPolicy {
     type Request = KeyRequest;
     type Response = KeyOutcome;
@@ -70,45 +90,59 @@ impl Function for ExtendKeyPolicy {
         })
     }
 
-    async fn handle(&self, request: KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
-        match (request.action, self.observe(&request).await?) {
-            (_, None) => self.gone(&request).await,
-            (KeyAction::Extend, Some(observed)) => self.extend(&request, observed, invocation).await,
-            (KeyAction::Retract, Some(observed)) => self.retract(&request, observed, invocation).await,
+    fn about(request: &KeyRequest) -> About {
+        About::image(&request.image_id)
+    }
+
+    async fn handle(&self, request: KeyRequest, invocation: &Invocation) -> Result<KeyOutcome, Failure> {
+        let id = invocation.id();
+        let outcome = match (request.action, self.observe(&request).await?) {
+            (_, Seen::Gone(ledger)) => self.gone(&request, ledger).await,
+            (_, Seen::Unreadable(ledger, refusal)) => self.unreadable(&request, ledger, refusal).await,
+            (KeyAction::Extend, Seen::Key(observed)) => self.extend(&request, *observed, id).await,
+            (KeyAction::Retract, Seen::Key(observed)) => self.retract(&request, *observed, id).await,
+        }?;
+        if !request.dry_run {
+            invocation.measure(&metrics::of_key(&outcome));
         }
+        Ok(outcome)
     }
 }
 
 impl ExtendKeyPolicy {
     /// The ledger is read before the policy: a writer that has let go by then has put what it read here.
-    /// `None` when the key does not exist any more.
-    async fn observe(&self, request: &KeyRequest) -> Result<Option<Observed>, Failure> {
+    async fn observe(&self, request: &KeyRequest) -> Result<Seen, Failure> {
         let ledger = self.ledger.key(&request.key).await?;
-        let Some(policy) = self.policy(&request.key).await? else { return Ok(None) };
+        let policy = match self.policy(&request.key).await? {
+            Answer::Policy(policy) => policy,
+            Answer::Gone => return Ok(Seen::Gone(ledger)),
+            Answer::Unreadable(refusal) => return Ok(Seen::Unreadable(ledger, refusal)),
+        };
         let decision = KeyDecision::of(request, &ledger, &policy);
-        Ok(Some(Observed { ledger, policy, decision }))
+        Ok(Seen::Key(Box::new(Observed { ledger, policy, decision })))
     }
 
-    async fn policy(&self, key: &KeyArn) -> Result<Option<KeyPolicy>, Failure> {
+    async fn policy(&self, key: &KeyArn) -> Result<Answer, Failure> {
         let text = match self.keys.policy(key).await {
-            Err(error) if error.fault() == Fault::Missing => return Ok(None),
+            Err(error) if error.fault() == Fault::Missing => return Ok(Answer::Gone),
+            Err(error) if error.fault() == Fault::Denied => {
+                return Ok(Answer::Unreadable(unreadable(key, &error.to_string())));
+            }
             text => text?,
         };
-        Ok(Some(KeyPolicy::parse(&text).map_err(|bad| unreadable_policy(key, &bad))?))
+        let policy = KeyPolicy::parse(&text);
+        Ok(policy.map_or_else(|bad| Answer::Unreadable(unintelligible(key, &bad)), Answer::Policy))
     }
 
     /// A key that is gone admits nobody, and nobody has to be taken out of it.
-    async fn gone(&self, request: &KeyRequest) -> Result<KeyOutcome, Failure> {
+    async fn gone(&self, request: &KeyRequest, ledger: KeyLedger) -> Result<KeyOutcome, Failure> {
         if request.action == KeyAction::Retract && !request.dry_run {
-            let ledger = self.ledger.key(&request.key).await?;
-            let given_up = ledger.given_up_by(&request.image_id, &request.wanted());
-            if given_up.is_empty() || self.give_up(request, &given_up).await? {
-                let ledger = self.ledger.key(&request.key).await?;
-                self.writer().forget_left(&request.key, &ledger, &ledger.leaving()).await?;
-            }
+            let Some(ledger) = self.after_giving_up(request, ledger).await? else {
+                return Ok(KeyOutcome::unchanged(&request.key));
+            };
+            self.writer().forget_left(&request.key, &ledger, &ledger.leaving()).await?;
             return Ok(KeyOutcome::unchanged(&request.key));
         }
-        let ledger = self.ledger.key(&request.key).await?;
         let mut leaving = ledger.leaving();
         leaving.extend(ledger.given_up_by(&request.image_id, &request.wanted()));
         Ok(KeyOutcome {
@@ -116,6 +150,37 @@ impl ExtendKeyPolicy {
             refused: Some(missing(&request.key)),
             ..KeyOutcome::unchanged(&request.key)
         })
+    }
+
+    /// A key that cannot be read is not written either. Whom it may still admit stays on record, so that a look that
+    /// can read it again takes them out.
+    async fn unreadable(
+        &self,
+        request: &KeyRequest,
+        ledger: KeyLedger,
+        refusal: Refusal,
+    ) -> Result<KeyOutcome, Failure> {
+        tracing::warn!(key = %request.key, reason = refusal.reason, "cannot be read");
+        if request.action == KeyAction::Extend || request.dry_run {
+            return Ok(unread(request, &ledger, refusal));
+        }
+        let ledger = self.after_giving_up(request, ledger).await?;
+        Ok(ledger
+            .map_or_else(|| KeyOutcome::unchanged(&request.key), |ledger| unread(request, &ledger, refusal)))
+    }
+
+    /// The ledger once the image has given up whom it needs no more; `None` when a later intent has taken over.
+    async fn after_giving_up(
+        &self,
+        request: &KeyRequest,
+        ledger: KeyLedger,
+    ) -> Result<Option<KeyLedger>, Failure> {
+        let given_up = ledger.given_up_by(&request.image_id, &request.wanted());
+        if given_up.is_empty() {
+            return Ok(Some(ledger));
+        }
+        let is_on_record = self.give_up(request, &given_up).await?;
+        Ok(if is_on_record { Some(self.ledger.key(&request.key).await?) } else { None })
     }
 
     async fn extend(
@@ -127,7 +192,7 @@ impl ExtendKeyPolicy {
         let plan = &observed.decision.plan;
         let is_settled = plan.document.is_none() && plan.no_room.is_empty() && !observed.ledger.is_taken;
         if is_settled || request.dry_run {
-            return Ok(extended(request, &observed, Vec::new()));
+            return Ok(extended(request, &observed, &[], plan.bytes));
         }
         self.in_turn(request, invocation).await
     }
@@ -142,10 +207,10 @@ impl ExtendKeyPolicy {
     ) -> Result<KeyOutcome, Failure> {
         let given_up = &observed.decision.given_up;
         if request.dry_run || observed.decision.to_retract().is_empty() {
-            return Ok(retracted(request, &observed));
+            return Ok(retracted(request, &observed, observed.decision.plan.bytes));
         }
         if !given_up.is_empty() && !self.give_up(request, given_up).await? {
-            tracing::info!(image = %request.image_id, key = %request.key, "a later intent has taken over");
+            tracing::info!(key = %request.key, "a later intent has taken over");
             return Ok(KeyOutcome::unchanged(&request.key));
         }
         self.in_turn(request, invocation).await
@@ -163,8 +228,9 @@ impl ExtendKeyPolicy {
     async fn in_turn(&self, request: &KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
         let turn = self.turns.of_key(&request.key, invocation).await?;
         let outcome = match self.observe(request).await {
-            Ok(Some(observed)) => self.put(request, observed, &turn, invocation).await,
-            Ok(None) => self.gone(request).await,
+            Ok(Seen::Key(observed)) => self.put(request, *observed, &turn, invocation).await,
+            Ok(Seen::Gone(ledger)) => self.gone(request, ledger).await,
+            Ok(Seen::Unreadable(ledger, refusal)) => self.unreadable(request, ledger, refusal).await,
             Err(failure) => Err(failure),
         };
         turn.release().await;
@@ -183,17 +249,18 @@ impl ExtendKeyPolicy {
             if !observed.decision.plan.removed.is_empty() {
                 return Ok(refused(request, &observed, no_room_to_mend(key)));
             }
-            return self.conclude(request, observed, Vec::new()).await;
+            let bytes = observed.policy.bytes();
+            return self.conclude(request, observed, &[], bytes).await;
         };
         if let Some(refusal) = self.check(request, &observed).await? {
             return Ok(refused(request, &observed, refusal));
         }
         let putting = Putting { key, policy: &observed.policy, writer: self.clients.key_writer(), turn };
         match putting.put(document, &observed.decision.staying(), &observed.decision.plan.added).await? {
-            PutResult::Accepted { admitted, rejected, request_id } => {
-                self.append(request, &observed.decision.plan, &rejected, request_id, invocation).await?;
+            PutResult::Accepted(Accepted { admitted, rejected, bytes, request_id }) => {
+                self.append(request, &observed.decision.live, &admitted, request_id, invocation).await?;
                 self.read_back(key, &admitted).await?;
-                self.conclude(request, observed, rejected).await
+                self.conclude(request, observed, &rejected, bytes).await
             }
             PutResult::Broken(refusal) => Ok(refused(request, &observed, refusal)),
         }
@@ -201,7 +268,12 @@ impl ExtendKeyPolicy {
 
     /// What must be true before anything is put.
     async fn check(&self, request: &KeyRequest, observed: &Observed) -> Result<Option<Refusal>, Failure> {
-        let key = self.keys.observe(&request.key, &self.hub).await?;
+        let key = match self.keys.observe(&request.key, &self.hub).await {
+            Err(error) if error.fault() == Fault::Denied => {
+                return Ok(Some(unreadable(&request.key, &error.to_string())));
+            }
+            key => key?,
+        };
         let refusal = match request.action {
             KeyAction::Extend => refuse_key(&key, &self.hub),
             KeyAction::Retract => refuse_retraction(&key, &self.hub),
@@ -213,37 +285,35 @@ impl ExtendKeyPolicy {
         Ok(refuse_lock_out(&request.key, &observed.policy, caller))
     }
 
-    /// Writes down for good who was admitted and who was taken out.
+    /// Writes down for good who was admitted and who was taken out, be it because KMS takes them no more.
     async fn append(
         &self,
         request: &KeyRequest,
-        plan: &KeyPlan,
-        rejected: &[LeftOut],
+        before: &BTreeSet<KeyPrincipal>,
+        after: &BTreeSet<KeyPrincipal>,
         request_id: Option<String>,
         invocation: &str,
     ) -> Result<(), Failure> {
         let Some(asked) = &request.asked else { return Ok(()) };
-        let is_taken =
-            |principal: &&KeyPrincipal| !rejected.iter().any(|left_out| left_out.principal == **principal);
-        let row = |deed, whom: Vec<String>| {
+        let rows = [(Deed::KeyOpened, after - before), (Deed::KeyClosed, before - after)];
+        let row = |(deed, whom): (Deed, BTreeSet<KeyPrincipal>)| {
+            let whom = whom.iter().map(ToString::to_string).collect();
             let row = AuditRow::new(deed, &request.key, whom, asked, request.intent);
             row.done(Timestamp::now(), request_id.clone())
         };
-        let opened: Vec<String> = plan.added.iter().filter(is_taken).map(ToString::to_string).collect();
-        let closed: Vec<String> = plan.removed.iter().map(ToString::to_string).collect();
-        let rows = [(Deed::KeyOpened, opened), (Deed::KeyClosed, closed)];
-        let rows: Vec<AuditRow> = rows
-            .into_iter()
-            .filter(|(_, whom)| !whom.is_empty())
-            .map(|(deed, whom)| row(deed, whom))
-            .collect();
+        let rows: Vec<AuditRow> = rows.into_iter().filter(|(_, whom)| !whom.is_empty()).map(row).collect();
         Ok(self.writer().append(&request.image_id, &rows, invocation).await?)
     }
 
     async fn read_back(&self, key: &KeyArn, admitted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
         for _ in 0..READ_BACKS {
-            let policy = self.policy(key).await?;
-            if policy.is_none_or(|policy| key_plan::admitted(&policy, key.partition()) == *admitted) {
+            let is_settled = match self.policy(key).await? {
+                Answer::Policy(policy) => key_plan::admitted(&policy, key.partition()) == *admitted,
+                Answer::Gone => true,
+                // Somebody has put another one since; the step comes again and sees that.
+                Answer::Unreadable(_) => false,
+            };
+            if is_settled {
                 return Ok(());
             }
             tokio::time::sleep(READ_BACK_PAUSE).await;
@@ -256,13 +326,14 @@ impl ExtendKeyPolicy {
         &self,
         request: &KeyRequest,
         observed: Observed,
-        rejected: Vec<LeftOut>,
+        rejected: &[LeftOut],
+        bytes: usize,
     ) -> Result<KeyOutcome, Failure> {
         let outcome = match request.action {
-            KeyAction::Extend => extended(request, &observed, rejected),
+            KeyAction::Extend => extended(request, &observed, rejected, bytes),
             KeyAction::Retract => {
                 self.writer().forget_left(&request.key, &observed.ledger, &observed.decision.leaving).await?;
-                retracted(request, &observed)
+                retracted(request, &observed, bytes)
             }
         };
         let tried = match request.action {

@@ -2,14 +2,19 @@
 
 use ami_share_domain::key_guard::still_admitted;
 use ami_share_domain::key_policy::SIZE_LIMIT;
+use ami_share_domain::key_request::{KeyAction, KeyOutcome, KeyRequest, LeftOut};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{KeyAction, KeyOutcome, KeyRequest, LeftOut};
 
 use crate::Observed;
 
-/// What extending came to; `rejected` are those whom KMS did not take.
-pub(crate) fn extended(request: &KeyRequest, observed: &Observed, rejected: Vec<LeftOut>) -> KeyOutcome {
+/// What extending came to; `rejected` are those whom KMS did not take, and `bytes` is the size of the policy.
+pub(crate) fn extended(
+    request: &KeyRequest,
+    observed: &Observed,
+    rejected: &[LeftOut],
+    bytes: usize,
+) -> KeyOutcome {
     let name = request.key.short();
     let no_room = observed.decision.plan.no_room.iter().map(|principal| LeftOut {
         principal: principal.clone(),
@@ -30,17 +35,17 @@ pub(crate) fn extended(request: &KeyRequest, observed: &Observed, rejected: Vec<
             .collect(),
         removed: Vec::new(),
         leaving: observed.decision.to_retract().into_iter().collect(),
-        bytes: observed.decision.plan.bytes,
+        bytes,
         refused: None,
         left_out: no_room.chain(rejected.iter().cloned()).collect(),
     }
 }
 
-/// What retracting came to.
-pub(crate) fn retracted(request: &KeyRequest, observed: &Observed) -> KeyOutcome {
+/// What retracting came to; `bytes` is the size of the policy.
+pub(crate) fn retracted(request: &KeyRequest, observed: &Observed, bytes: usize) -> KeyOutcome {
     KeyOutcome {
         removed: observed.decision.plan.removed.clone(),
-        bytes: observed.decision.plan.bytes,
+        bytes,
         ..KeyOutcome::unchanged(&request.key)
     }
 }
@@ -56,7 +61,7 @@ pub(crate) fn refused(request: &KeyRequest, observed: &Observed, refusal: Refusa
     KeyOutcome {
         leaving: observed.decision.to_retract().into_iter().collect(),
         refused: Some(refusal),
-        bytes: observed.decision.plan.bytes,
+        bytes: observed.policy.bytes(),
         ..KeyOutcome::unchanged(key)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ami_share_aws::error::Fault;
 use ami_share_aws::keys::{KeyWriter, Put};
 use ami_share_aws::turns::Turn;
 use ami_share_domain::ids::KeyArn;
@@ -9,17 +10,29 @@ use ami_share_domain::isolation::Isolation;
 use ami_share_domain::key_guard::{dangling_principals, refuse_broken};
 use ami_share_domain::key_plan;
 use ami_share_domain::key_policy::KeyPolicy;
+use ami_share_domain::key_request::LeftOut;
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::LeftOut;
 use ami_share_lambda::Failure;
 
 /// What came of putting.
 pub(crate) enum PutResult {
-    /// The policy admits `admitted`; KMS did not take `rejected`. The last put is known to AWS as `request_id`.
-    Accepted { admitted: BTreeSet<KeyPrincipal>, rejected: Vec<LeftOut>, request_id: Option<String> },
+    /// The policy admits others now.
+    Accepted(Accepted),
     /// KMS takes no change of this policy at all; the old one stands.
     Broken(Refusal),
+}
+
+/// A policy that was put.
+pub(crate) struct Accepted {
+    /// Whom it admits.
+    pub(crate) admitted: BTreeSet<KeyPrincipal>,
+    /// Whom KMS did not take.
+    pub(crate) rejected: Vec<LeftOut>,
+    /// Its size.
+    pub(crate) bytes: usize,
+    /// How AWS knows the last put.
+    pub(crate) request_id: Option<String>,
 }
 
 /// One key whose turn we have.
@@ -41,7 +54,13 @@ impl Putting<'_> {
         let message = match self.put_once(document).await? {
             Put::Accepted { request_id } => {
                 let admitted = staying.iter().chain(added).cloned().collect();
-                return Ok(PutResult::Accepted { admitted, rejected: Vec::new(), request_id });
+                let bytes = document.len();
+                return Ok(PutResult::Accepted(Accepted {
+                    admitted,
+                    rejected: Vec::new(),
+                    bytes,
+                    request_id,
+                }));
             }
             Put::Rejected(message) => message,
         };
@@ -90,11 +109,15 @@ impl Putting<'_> {
             Some(message) if accepted.is_empty() => {
                 Ok(PutResult::Broken(refuse_broken(self.key, self.policy, &message)))
             }
-            _ => Ok(PutResult::Accepted {
-                admitted: sure.into_iter().chain(accepted).collect(),
-                rejected: rejected.iter().map(|principal| left_out(self.key, principal)).collect(),
-                request_id: last_request,
-            }),
+            _ => {
+                let admitted = [sure, accepted].concat();
+                Ok(PutResult::Accepted(Accepted {
+                    bytes: self.document(&admitted).len(),
+                    admitted: admitted.into_iter().collect(),
+                    rejected: rejected.iter().map(|principal| left_out(self.key, principal)).collect(),
+                    request_id: last_request,
+                }))
+            }
         }
     }
 
@@ -104,7 +127,14 @@ impl Putting<'_> {
 
     async fn put_once(&self, document: &str) -> Result<Put, Failure> {
         self.turn.renew().await?;
-        Ok(self.writer.put(self.key, document).await?)
+        match self.writer.put(self.key, document).await {
+            // The key carries our tag by now, but to IAM it may take up to five minutes to count. Source:
+            // <https://docs.aws.amazon.com/kms/latest/developerguide/abac.html>
+            Err(error) if error.fault() == Fault::Denied => Err(Failure::NotReady(format!(
+                "{error}; it has been tried for more than the five minutes that a new tag of a key may take to count"
+            ))),
+            put => Ok(put?),
+        }
     }
 }
 

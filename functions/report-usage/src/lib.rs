@@ -5,9 +5,9 @@
 
 use ami_share_aws::usage_reports::UsageReportReader;
 use ami_share_domain::audit::{AuditRow, Deed};
-use ami_share_domain::share::Given;
+use ami_share_domain::image_request::Given;
 use ami_share_domain::usage::{Usage, UsageQuestion, in_words};
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
 /// The function.
@@ -29,7 +29,11 @@ impl Function for ReportUsage {
         })
     }
 
-    async fn handle(&self, given: Given, invocation: &str) -> Result<Given, Failure> {
+    fn about(given: &Given) -> About {
+        About::image(&given.share.image.id)
+    }
+
+    async fn handle(&self, given: Given, invocation: &Invocation) -> Result<Given, Failure> {
         let image = &given.share.image.id;
         let Some(question) = &given.usage_report else { return Ok(given) };
         let Some(usage) = self.reports.read(image, &question.report_id).await? else {
@@ -38,8 +42,8 @@ impl Function for ReportUsage {
         let usage: Vec<Usage> =
             usage.into_iter().filter(|usage| question.accounts.contains(&usage.account)).collect();
         let row = history(&given, question, &usage);
-        self.clients.ledger_writer(&self.table).append(image, &[row], invocation).await?;
-        tracing::info!(%image, accounts = question.accounts.len(), still_used = !usage.is_empty(), "usage reported");
+        self.clients.ledger_writer(&self.table).append(image, &[row], invocation.id()).await?;
+        tracing::info!(accounts = question.accounts.len(), still_used = !usage.is_empty(), "usage reported");
         Ok(Given { usage: Some(usage), ..given })
     }
 }

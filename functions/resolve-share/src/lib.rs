@@ -4,13 +4,13 @@
 
 use ami_share_aws::error::AwsError;
 use ami_share_aws::images::FoundImage;
-use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_domain::appointments::Appointments;
 use ami_share_domain::ledger::Intent;
 use ami_share_domain::look::Look;
 use ami_share_domain::share::{Resolved, Share};
 use ami_share_domain::share_tags::STATUS;
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::{Resolver, Wish, digest};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +40,12 @@ impl Function for ResolveShare {
         })
     }
 
-    async fn handle(&self, event: Value, _invocation: &str) -> Result<Resolved, Failure> {
+    fn about(event: &Value) -> About {
+        let look = Look::from_event(event, Timestamp::UNIX_EPOCH);
+        look.map(|look| About::image(&look.image)).unwrap_or_default()
+    }
+
+    async fn handle(&self, event: Value, _invocation: &Invocation) -> Result<Resolved, Failure> {
         let look = Look::from_event(&event, Timestamp::now())
             .map_err(|error| Failure::BadRequest(error.to_string()))?;
         for _ in 0..LOOKS {
@@ -48,12 +53,13 @@ impl Function for ResolveShare {
             // recorded, nobody has seen later tags than this look.
             let last = self.ledger.intent(&look.image).await?;
             let found = self.resolver.image(&look.image).await?;
-            let mut share = match self.resolver.wish(&look, found.as_ref(), last.as_ref()).await? {
+            let keys = self.resolver.key_observer();
+            let mut share = match self.resolver.wish(&look, found.as_ref(), last.as_ref(), &keys).await? {
                 Wish::Share(share) => *share,
-                Wish::Nothing(reason) => return Ok(nothing(&look, reason)),
+                Wish::Nothing(reason) => return Ok(nothing(reason)),
                 Wish::NotYet(reason) => {
                     self.remember_who_asked(&look, last.as_ref()).await?;
-                    return Ok(nothing(&look, reason));
+                    return Ok(nothing(reason));
                 }
             };
             share.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
@@ -62,7 +68,13 @@ impl Function for ResolveShare {
                 if is_first && !look.dry_run && self.has_changed(found.as_ref(), &look).await? {
                     continue;
                 }
-                tracing::info!(image = %look.image, intent = share.intent, targets = share.targets.len(), refused = share.refused.len(), ending = share.ending.as_ref().map(ToString::to_string), "resolved");
+                tracing::info!(
+                    intent = share.intent,
+                    targets = share.targets.len(),
+                    refused = share.refused.len(),
+                    ending = share.ending.as_ref().map(ToString::to_string),
+                    "resolved"
+                );
                 return Ok(Resolved::Share { share: Box::new(share) });
             }
         }
@@ -114,7 +126,7 @@ impl ResolveShare {
     }
 }
 
-fn nothing(look: &Look, reason: String) -> Resolved {
-    tracing::info!(image = %look.image, reason, "nothing to share");
+fn nothing(reason: String) -> Resolved {
+    tracing::info!(reason, "nothing to share");
     Resolved::Nothing { reason }
 }

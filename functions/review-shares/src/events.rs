@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_lambda::Failure;
+use ami_share_domain::metrics::{Measurements, Metric};
+use ami_share_lambda::{About, Failure, Invocation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::ReviewShares;
-use crate::request::{Execution, Spent, Started, State};
+use crate::request::{Spent, Started, State};
 
 /// Many accounts are often moved, tagged or made at once. Of all events within so many seconds, the first
 /// starts a review, which begins when they are over and so sees what all of them did.
@@ -22,12 +23,12 @@ const NAME_LIMIT: usize = 80;
 
 impl ReviewShares {
     /// Starts what an event asks for.
-    pub(crate) async fn hear(&self, event: &Value) -> Result<Started, Failure> {
+    pub(crate) async fn hear(&self, event: &Value, invocation: &Invocation) -> Result<Started, Failure> {
         match Heard::read(event)? {
             Heard::Organization => self.review_organization().await,
             Heard::Key(key) => self.look_for_key(event, &key).await,
             Heard::Snapshot(snapshot) => self.look_for_snapshot(event, &snapshot).await,
-            Heard::Failure { execution, cause } => self.tell_failure(&execution, &cause).await,
+            Heard::Failure { execution, cause } => self.tell_failure(&execution, &cause, invocation).await,
         }
     }
 
@@ -39,17 +40,23 @@ impl ReviewShares {
         Ok(Started { started: if is_new { vec![name] } else { Vec::new() } })
     }
 
-    async fn tell_failure(&self, execution: &str, cause: &str) -> Result<Started, Failure> {
+    async fn tell_failure(
+        &self,
+        execution: &str,
+        cause: &str,
+        invocation: &Invocation,
+    ) -> Result<Started, Failure> {
         let text =
             format!("The review {execution} did not end: {cause}\n\nRedrive it, or wait for the next one.\n");
         self.topic.tell("AMI access review failed", &text).await?;
-        tracing::warn!(execution, cause, "a review failed");
+        invocation.measure(&Measurements::default().counting(Metric::ExecutionsFailed, 1));
+        tracing::warn!(cause, "a review failed");
         Ok(Started::default())
     }
 
     /// One look restores what all images need on a key.
     async fn look_for_key(&self, event: &Value, key: &KeyArn) -> Result<Started, Failure> {
-        let key = self.reader.key(key).await?;
+        let key = self.reader.key(key, &self.resolver.key_observer()).await?;
         self.look_at(event, key.worst_hit().into_iter().cloned()).await
     }
 
@@ -78,16 +85,24 @@ impl ReviewShares {
         Ok(Started { started })
     }
 
-    /// Goes on with a review in an execution of its own, which has an empty history.
-    pub(crate) async fn go_on(&self, state: State, review: &Execution) -> Result<Started, Failure> {
+    /// Goes on with a review in an execution of its own, which has an empty history. Its name has the number of its
+    /// first page and the moment when the review began, so no other review ever has it; that it is there already
+    /// means that this step was taken twice.
+    pub(crate) async fn go_on(&self, state: State) -> Result<Started, Failure> {
         let page = state.cursor.as_ref().map_or(0, |cursor| cursor.page);
-        let name = execution_name(&format!("page-{page}-of-{}", review.name));
+        let name = execution_name(&format!("page-{page}-of-{}", state.review_id));
         let state = State { spent: Spent::default(), differing: Vec::new(), ..state };
         let input = serde_json::to_value(&state).map_err(|error| Failure::BadRequest(error.to_string()))?;
         self.starter.start(&self.review_workflow, Some(&name), &input).await?;
-        tracing::info!(review = state.review_id, name, "goes on in another execution");
+        tracing::info!(name, "goes on in another execution");
         Ok(Started { started: vec![name] })
     }
+}
+
+/// What an event is about: the execution that it tells of. Which images it concerns is found out later.
+pub(crate) fn about(event: &Value) -> About {
+    let execution = text(event, "/detail/executionArn").map(str::to_owned);
+    About { execution, ..About::default() }
 }
 
 /// What the share workflow is started with: the image, and who changed something, when and by which event.

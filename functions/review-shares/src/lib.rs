@@ -12,12 +12,12 @@ mod report;
 mod request;
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::review_store::ReviewStore;
 use ami_share_aws::topic::Topic;
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::key_guard::Caller;
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::Resolver;
 
 use crate::reading::Reader;
@@ -72,18 +72,29 @@ impl Function for ReviewShares {
         })
     }
 
-    async fn handle(&self, request: ReviewRequest, _invocation: &str) -> Result<Answer, Failure> {
+    fn about(request: &ReviewRequest) -> About {
+        match request {
+            ReviewRequest::Task(
+                Task::Page { review, state }
+                | Task::Continue { review, state }
+                | Task::Report { review, state },
+            ) => About { review: Some(state.clone().begun_by(review).review_id), ..About::default() },
+            ReviewRequest::Event(event) => events::about(event),
+        }
+    }
+
+    async fn handle(&self, request: ReviewRequest, invocation: &Invocation) -> Result<Answer, Failure> {
         match request {
             ReviewRequest::Task(Task::Page { review, state }) => {
                 Ok(Answer::Page(Box::new(self.page(state.begun_by(&review)).await?)))
             }
             ReviewRequest::Task(Task::Continue { review, state }) => {
-                Ok(Answer::Started(self.go_on(state.begun_by(&review), &review).await?))
+                Ok(Answer::Started(self.go_on(state.begun_by(&review)).await?))
             }
             ReviewRequest::Task(Task::Report { review, state }) => {
-                Ok(Answer::Reported(self.report(&state.begun_by(&review)).await?))
+                Ok(Answer::Reported(self.report(&state.begun_by(&review), invocation).await?))
             }
-            ReviewRequest::Event(event) => Ok(Answer::Started(self.hear(&event).await?)),
+            ReviewRequest::Event(event) => Ok(Answer::Started(self.hear(&event, invocation).await?)),
         }
     }
 }

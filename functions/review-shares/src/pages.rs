@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_aws::images::FoundImage;
+use ami_share_aws::keys::KeyObserver;
 use ami_share_domain::access_review::{ReviewedImage, ReviewedKey};
 use ami_share_domain::ids::{ImageId, KeyArn};
 use ami_share_domain::seen_key::SeenKey;
@@ -14,6 +15,7 @@ use ami_share_lambda::Failure;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::ReviewShares;
 use crate::reading::{Facts, look_for};
@@ -56,7 +58,7 @@ impl ReviewShares {
         for Compared { image, .. } in
             compared.iter().filter(|compared| !compared.image.differences.is_empty())
         {
-            tracing::info!(review = state.review_id, image = %image.id, differences = image.differences.join("; "), "differs");
+            tracing::info!(image = %image.id, differences = image.differences.join("; "), "differs");
         }
         if state.reports() {
             self.keep(&state, cursor.page, part(compared)).await?;
@@ -102,14 +104,16 @@ impl ReviewShares {
         state: &State,
     ) -> Result<Vec<Compared>, Failure> {
         let began = Timestamp::now();
+        let observer = &self.resolver.key_observer();
         let facts = stream::iter(images)
             .map(|(image, found)| async move {
                 let look = look_for(&image, &state.review_id, began);
-                self.reader.facts(&self.resolver, found, &look).await
+                let span = tracing::error_span!("image", %image);
+                self.reader.facts(&self.resolver, found, &look, observer).instrument(span).await
             })
             .buffered(CONCURRENT_READS);
         let facts: Vec<Facts> = facts.try_filter_map(|facts| async move { Ok(facts) }).try_collect().await?;
-        let keys = self.keys(&facts).await?;
+        let keys = self.keys(&facts, observer).await?;
         let mut unspoken: BTreeSet<KeyArn> = keys.keys().cloned().collect();
         let mut compared = Vec::new();
         for facts in &facts {
@@ -126,10 +130,14 @@ impl ReviewShares {
     }
 
     /// The keys of the page's images, each read once.
-    async fn keys(&self, facts: &[Facts]) -> Result<BTreeMap<KeyArn, SeenKey>, Failure> {
+    async fn keys(
+        &self,
+        facts: &[Facts],
+        observer: &KeyObserver,
+    ) -> Result<BTreeMap<KeyArn, SeenKey>, Failure> {
         let wanted: BTreeSet<&KeyArn> = facts.iter().flat_map(|facts| facts.keys()).collect();
         let keys = stream::iter(wanted)
-            .map(|key| async move { Ok::<_, Failure>((key.clone(), self.reader.key(key).await?)) })
+            .map(|key| async move { Ok::<_, Failure>((key.clone(), self.reader.key(key, observer).await?)) })
             .buffer_unordered(CONCURRENT_READS);
         keys.try_collect().await
     }

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_aws::error::Fault;
 use ami_share_aws::images::{FoundImage, ImageReader};
-use ami_share_aws::keys::KeyReader;
-use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::keys::{KeyObserver, KeyReader};
+use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::permissions::PermissionReader;
 use ami_share_domain::access_review::ReviewedImage;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image_plan::ObservedImage;
 use ami_share_domain::key_guard::{Caller, ObservedKey, refuse_key};
+use ami_share_domain::key_ledger::KeyLedger;
 use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::ledger::{ImageLedger, KeyLedger};
+use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::look::{Asked, Look};
 use ami_share_domain::review::{self, Seen};
 use ami_share_domain::seen_key::{SeenKey, problem};
@@ -82,15 +83,16 @@ impl Reader {
         resolver: &Resolver,
         found: Option<FoundImage>,
         look: &Look,
+        keys: &KeyObserver,
     ) -> Result<Option<Facts>, Failure> {
         let image = &look.image;
         let (name, state) = match &found {
             Some(found) => (found.image.name.clone(), found.state.clone()),
             None => (String::new(), "unknown".to_owned()),
         };
-        match self.try_facts(resolver, found, look).await {
+        match self.try_facts(resolver, found, look, keys).await {
             Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
-                tracing::warn!(%image, %error, "cannot be compared");
+                tracing::warn!(%error, "cannot be compared");
                 let image = Image {
                     id: image.clone(),
                     name,
@@ -112,6 +114,7 @@ impl Reader {
         resolver: &Resolver,
         found: Option<FoundImage>,
         look: &Look,
+        keys: &KeyObserver,
     ) -> Result<Option<Facts>, Failure> {
         let image = &look.image;
         let found = match found {
@@ -120,7 +123,8 @@ impl Reader {
             found => found,
         };
         let ledger = self.ledger.image(image).await?;
-        let wanted = match (resolver.wish(look, found.as_ref(), ledger.intent.as_ref()).await?, &found) {
+        let wanted = match (resolver.wish(look, found.as_ref(), ledger.intent.as_ref(), keys).await?, &found)
+        {
             (Wish::Share(share), _) => Wanted::Share { wish: digest(&share), share },
             (Wish::Nothing(_) | Wish::NotYet(_), Some(found)) => Wanted::Nothing(Box::new(found.clone())),
             (Wish::Nothing(_) | Wish::NotYet(_), None) => return Ok(None),
@@ -131,7 +135,12 @@ impl Reader {
             }
             Wanted::Nothing(_) | Wanted::Unknown { .. } => BTreeSet::new(),
         };
-        let observed = self.permissions.observe(image, &snapshots).await?;
+        // The permissions of an image of another account can be neither read nor set: nothing of it is ours.
+        let is_foreign = found.as_ref().is_some_and(|found| found.image.owner != self.key_writer.account);
+        let observed = match is_foreign {
+            true => ObservedImage::default(),
+            false => self.permissions.observe(image, &snapshots).await?,
+        };
         let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
         Ok(Some(Facts { ledger, observed, state, wanted }))
     }
@@ -162,9 +171,9 @@ impl Reader {
     }
 
     /// A key with its policy, and with what the ledger says of it. The ledger is read first, as a look does.
-    pub(crate) async fn key(&self, key: &KeyArn) -> Result<SeenKey, Failure> {
+    pub(crate) async fn key(&self, key: &KeyArn, observer: &KeyObserver) -> Result<SeenKey, Failure> {
         let ledger = self.ledger.key(key).await?;
-        let observed = match self.keys.observe(key, &self.key_writer.account).await {
+        let observed = match observer.observe(key).await {
             Err(error) if error.fault() == Fault::Missing => return Ok(SeenKey::gone(key.clone(), ledger)),
             Err(error) if error.fault() == Fault::Denied => {
                 return Ok(SeenKey::unreadable(key.clone(), ledger, error.to_string()));

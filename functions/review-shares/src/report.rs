@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedKey};
-use ami_share_lambda::Failure;
+use ami_share_domain::metrics;
+use ami_share_lambda::{Failure, Invocation};
 use jiff::Timestamp;
 
 use crate::ReviewShares;
@@ -12,7 +13,7 @@ use crate::request::{Reported, State};
 
 impl ReviewShares {
     /// Writes the access review, and tells the topic where it is.
-    pub(crate) async fn report(&self, state: &State) -> Result<Reported, Failure> {
+    pub(crate) async fn report(&self, state: &State, invocation: &Invocation) -> Result<Reported, Failure> {
         let review = self.assemble(state).await?;
         let page =
             ami_share_report::render(&review).map_err(|error| Failure::BadRequest(error.to_string()))?;
@@ -24,9 +25,8 @@ impl ReviewShares {
         let reported = count(&review, format!("s3://{}/{key}", self.bucket));
         let link = console_link(&self.region, &self.share_workflow, &self.bucket, &key);
         self.topic.tell(&subject(&reported), &message(&reported, &link)).await?;
-        // template.yaml makes metrics of the counts.
+        invocation.measure(&metrics::of_review(&review));
         tracing::info!(
-            review = folder,
             images = reported.images,
             shares = reported.shares,
             unmanaged = reported.unmanaged,

@@ -4,13 +4,13 @@
 //! the appointments are as they should be. An appointment that fires for nothing does no harm: it is a look.
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::ledger::LedgerReader;
+use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::schedules::{AppointmentWriter, Appointments as Schedules};
 use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::appointments::{self, AppointmentStep, Appointments, Occasion};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::share::Share;
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -60,14 +60,18 @@ impl Function for ScheduleExpiry {
         })
     }
 
-    async fn handle(&self, request: ExpiryRequest, invocation: &str) -> Result<Scheduled, Failure> {
+    fn about(request: &ExpiryRequest) -> About {
+        About::image(&request.share.image.id)
+    }
+
+    async fn handle(&self, request: ExpiryRequest, invocation: &Invocation) -> Result<Scheduled, Failure> {
         let share = request.share;
         let now = Timestamp::now();
         let wanted = appointments::wanted(&share, now);
         if share.dry_run {
             return Ok(Scheduled { appointments: wanted, changed: false });
         }
-        let turn = self.turns.of_image(&share.image.id, invocation).await?;
+        let turn = self.turns.of_image(&share.image.id, invocation.id()).await?;
         let scheduled = self.keep(&share, wanted, now, &turn).await;
         turn.release().await;
         scheduled
@@ -85,7 +89,7 @@ impl ScheduleExpiry {
         let image = &share.image.id;
         let ledger = self.ledger.image(image).await?;
         if ledger.supersedes(share) {
-            tracing::info!(%image, intent = share.intent, "a later intent has taken over");
+            tracing::info!(intent = share.intent, "a later intent has taken over");
             return Ok(Scheduled { appointments: ledger.appointments, changed: false });
         }
         let steps = appointments::plan(&ledger.appointments, &wanted, now);
@@ -99,11 +103,16 @@ impl ScheduleExpiry {
         }
         for step in &steps {
             turn.renew().await?;
-            self.take(image, step, &writer, &starter).await?;
+            self.take(image, step, &writer, &starter, turn).await?;
         }
         if !steps.is_empty() {
+            turn.renew().await?;
             recorder.set_appointments(image, &wanted).await?;
-            tracing::info!(%image, end = wanted.end.map(|end| end.to_string()), warning = wanted.warning.map(|warning| warning.to_string()), "scheduled");
+            tracing::info!(
+                end = wanted.end.map(|end| end.to_string()),
+                warning = wanted.warning.map(|warning| warning.to_string()),
+                "scheduled"
+            );
         }
         Ok(Scheduled { appointments: wanted, changed: !steps.is_empty() })
     }
@@ -114,12 +123,14 @@ impl ScheduleExpiry {
         step: &AppointmentStep,
         writer: &AppointmentWriter,
         starter: &ExecutionStarter,
+        turn: &Turn,
     ) -> Result<(), Failure> {
         match *step {
             AppointmentStep::Cancel { occasion } => writer.cancel(&name(image, occasion)).await?,
             AppointmentStep::Set { occasion, minute, moment } => {
                 let input = look_at(image, moment).to_string();
                 if !writer.set(&name(image, occasion), minute, &input).await? {
+                    turn.renew().await?;
                     self.start(image, occasion, moment, starter).await?;
                 }
             }

@@ -1,27 +1,30 @@
 //! Makes the calls of a plan in their order, and writes down what AWS answered.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use ami_share_aws::error::AwsError;
-use ami_share_aws::ledger::LedgerWriter;
+use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::{Applied, PermissionWriter, RejectedPermission};
 use ami_share_aws::turns::Turn;
 use ami_share_domain::audit::{AuditRow, Deed};
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::image_plan::{ImagePlan, ImageStep};
-use ami_share_domain::share::{ImageRequest, LaunchPermission, Share, Target};
+use ami_share_domain::image_plan::{ImagePlan, ImageStep, ObservedImage};
+use ami_share_domain::image_request::ImageRequest;
+use ami_share_domain::ledger::ImageLedger;
+use ami_share_domain::share::{LaunchPermission, Share, Target};
 use ami_share_lambda::Failure;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::future::ready;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
-
-use crate::Observed;
 
 /// Snapshots that are changed at the same time.
 const CONCURRENT_WRITES: usize = 4;
 
-/// One image whose turn we have.
+/// One image whose turn we have, as it was observed since.
 pub(crate) struct Changing<'a> {
     pub(crate) request: &'a ImageRequest,
+    pub(crate) observed: &'a ObservedImage,
     pub(crate) turn: &'a Turn,
     pub(crate) permissions: PermissionWriter,
     pub(crate) ledger: LedgerWriter,
@@ -35,22 +38,23 @@ impl Changing<'_> {
         &self,
         targets: &[&Target],
         plan: &ImagePlan,
-        observed: &mut Observed,
+        ledger: &mut ImageLedger,
     ) -> Result<(), Failure> {
         self.turn.renew().await?;
         let share = &self.request.share;
-        let adopted = self.request.adopted(targets, &observed.image, &observed.ledger);
-        let mut found = observed.ledger.unrecorded(share, &observed.image);
+        let adopted = self.request.adopted(targets, self.observed, ledger);
+        let mut found = ledger.unrecorded(share, self.observed);
         found.extend(adopted.rows(share));
         self.append(&found).await?;
         let added = plan.launch_permissions();
         let is_new = |target: &Target| {
             added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
         };
-        let rows = observed.ledger.rows_before(share, targets, is_new, Timestamp::now());
-        self.ledger.write_shares(self.image(), &rows, &[]).await?;
-        observed.ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
+        let rows = ledger.rows_before(share, targets, is_new, Timestamp::now());
+        self.ledger.write_shares(self.image(), &rows, &[], self.turn).await?;
+        ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
         for (snapshot, accounts) in &adopted.snapshots {
+            self.turn.renew().await?;
             self.ledger.add_snapshot_accounts(self.image(), snapshot, accounts).await?;
         }
         Ok(())
@@ -86,25 +90,52 @@ impl Changing<'_> {
         Ok(rejected)
     }
 
+    /// Takes steps, some of them at once. What AWS accepted goes into the history also when another step fails: it is
+    /// done, so no later look does it, and none would write it down.
     async fn take_all(&self, steps: Vec<ImageStep>) -> Result<Vec<RejectedPermission>, Failure> {
-        let taken = stream::iter(&steps).map(|step| self.take(step)).buffer_unordered(CONCURRENT_WRITES);
-        let taken: Vec<(&ImageStep, Applied)> = taken.try_collect().await?;
+        let taken = until_one_fails(&steps, |step| self.take(step)).await;
         let rows: Vec<AuditRow> =
             taken.iter().flat_map(|(step, applied)| self.history(step, applied)).collect();
         self.append(&rows).await?;
-        Ok(taken.into_iter().flat_map(|(_, applied)| applied.rejected).collect())
+        for (step, applied) in &taken {
+            self.forget(step, applied).await?;
+        }
+        let mut rejected = Vec::new();
+        for (_, applied) in taken {
+            match applied.failure {
+                Some(failure) => return Err(failure.into()),
+                None => rejected.extend(applied.rejected),
+            }
+        }
+        Ok(rejected)
     }
 
-    async fn take<'step>(&self, step: &'step ImageStep) -> Result<(&'step ImageStep, Applied), AwsError> {
-        self.turn.renew().await?;
+    async fn take(&self, step: &ImageStep) -> Applied {
+        match self.remember(step).await {
+            Ok(()) => self.permissions.apply(self.turn, self.image(), step).await,
+            Err(failure) => Applied::failed(failure),
+        }
+    }
+
+    /// Who is let copy a snapshot is written down before that, so that it is ours wherever this look dies.
+    async fn remember(&self, step: &ImageStep) -> Result<(), AwsError> {
         if let ImageStep::OpenSnapshot { snapshot, accounts } = step {
+            self.turn.renew().await?;
             self.ledger.add_snapshot_accounts(self.image(), snapshot, accounts).await?;
         }
-        let applied = self.permissions.apply(self.image(), step).await?;
-        if let ImageStep::CloseSnapshot { snapshot, accounts } = step {
-            self.ledger.remove_snapshot_accounts(self.image(), snapshot, accounts).await?;
+        Ok(())
+    }
+
+    /// Who may copy a snapshot no more is forgotten once that is in the history: a look that dies in between is
+    /// followed by one that closes the snapshot, and writes that down, once more.
+    async fn forget(&self, step: &ImageStep, applied: &Applied) -> Result<(), AwsError> {
+        let Some(snapshot) = step.snapshot() else { return Ok(()) };
+        let gone = step.forgets(self.observed, |account| applied.verdict(account));
+        if !gone.is_empty() {
+            self.turn.renew().await?;
+            self.ledger.remove_snapshot_accounts(self.image(), snapshot, &gone).await?;
         }
-        Ok((step, applied))
+        Ok(())
     }
 
     /// One row of history for each call that AWS accepted.
@@ -138,5 +169,68 @@ impl Changing<'_> {
 
     fn image(&self) -> &ImageId {
         &self.request.share.image.id
+    }
+}
+
+/// Takes the steps, some of them at once, and answers in their order: the refusal of an account quotes the first
+/// snapshot that it was rejected for, and is news when it quotes another one at the next look. None is begun after one
+/// has failed; those that were begun by then are waited for, because a call that is dropped may have been made.
+async fn until_one_fails<'step, F>(
+    steps: &'step [ImageStep],
+    take: impl Fn(&'step ImageStep) -> F,
+) -> Vec<(&'step ImageStep, Applied)>
+where
+    F: Future<Output = Applied>,
+{
+    let has_failed = &Cell::new(false);
+    let taking = stream::iter(steps).take_while(|_| ready(!has_failed.get())).map(|step| {
+        let taking = take(step);
+        async move {
+            let applied = taking.await;
+            has_failed.set(has_failed.get() || applied.failure.is_some());
+            (step, applied)
+        }
+    });
+    taking.buffered(CONCURRENT_WRITES).collect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps that are told apart by the number of their snapshot.
+    fn steps(count: usize) -> Vec<ImageStep> {
+        let snapshots = (0..count).map(|number| format!("snap-{number:017}").parse().unwrap());
+        snapshots.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }).collect()
+    }
+
+    /// Takes eight steps, of which each needs so many turns of the executor as `turns` says; the third fails.
+    async fn taken(turns: impl Fn(usize) -> usize) -> Vec<usize> {
+        let steps = steps(8);
+        let number = |step: &ImageStep| steps.iter().position(|other| other == step).unwrap();
+        let taken = until_one_fails(&steps, |step| {
+            let (number, turns) = (number(step), turns(number(step)));
+            async move {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                match number {
+                    2 => Applied::failed(AwsError::Busy("it".to_owned())),
+                    _ => Applied::default(),
+                }
+            }
+        });
+        taken.await.iter().map(|(step, _)| number(step)).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_heard_to_its_end_when_another_step_fails_and_nothing_is_begun_after_that() {
+        assert_eq!(taken(|number| if number == 2 { 0 } else { 9 }).await, [0, 1, 2, 3]);
+        assert_eq!(taken(|number| if number == 2 { 9 } else { 0 }).await, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn whichever_step_is_over_first_what_came_of_them_is_in_their_order() {
+        assert_eq!(taken(|number| 9 - number).await, [0, 1, 2, 3]);
     }
 }

@@ -9,19 +9,22 @@ mod request;
 
 use std::collections::BTreeSet;
 
-use ami_share_aws::ledger::{LedgerReader, LedgerWriter};
+use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::PermissionReader;
 use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image_plan::{self, ImagePlan, ObservedImage, Wanted};
+use ami_share_domain::image_request::{Given, ImageRequest};
 use ami_share_domain::ledger::ImageLedger;
-use ami_share_domain::share::{Given, ImageRequest, Share, Target};
+use ami_share_domain::metrics;
+use ami_share_domain::share::{Share, Target};
 use ami_share_domain::usage::UsageQuestion;
-use ami_share_lambda::{Clients, Environment, Failure, Function};
+use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::changing::Changing;
-use crate::request::{given, keys_to_retract, overtaken, refusals, refuse_all};
+use crate::request::{keys_to_retract, refusals};
 
 /// How long the notices of a withdrawal wait for a usage report: a little longer than the workflow asks for it.
 const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
@@ -64,11 +67,15 @@ impl Function for ShareImage {
         })
     }
 
-    async fn handle(&self, request: ImageRequest, invocation: &str) -> Result<Given, Failure> {
+    fn about(request: &ImageRequest) -> About {
+        About::image(&request.share.image.id)
+    }
+
+    async fn handle(&self, request: ImageRequest, invocation: &Invocation) -> Result<Given, Failure> {
         if request.share.dry_run {
             return self.dry_run(request).await;
         }
-        let turn = self.turns.of_image(&request.share.image.id, invocation).await?;
+        let turn = self.turns.of_image(&request.share.image.id, invocation.id()).await?;
         let given = self.settle(request, &turn, invocation).await;
         turn.release().await;
         given
@@ -81,55 +88,73 @@ impl ShareImage {
         let (mut admitted, mut refused) = request.admitted();
         let observed = self.observe(&request.share).await?;
         let plan = self.plan(&request.share, &admitted, &observed);
-        refused.extend(refuse_all(&mut admitted, &plan));
+        refused.extend(plan.refuse_all(&mut admitted));
         Ok(Given {
             plan: plan.steps().map(ToString::to_string).collect(),
             retract: keys_to_retract(&request),
-            ..given(&request, &admitted, refused)
+            ..Given::of(request.share.clone(), &admitted, refused)
         })
     }
 
     /// Makes the image what the share says, and writes down what came of it.
-    async fn settle(&self, request: ImageRequest, turn: &Turn, invocation: &str) -> Result<Given, Failure> {
+    async fn settle(
+        &self,
+        request: ImageRequest,
+        turn: &Turn,
+        invocation: &Invocation,
+    ) -> Result<Given, Failure> {
         let share = &request.share;
         let mut observed = self.observe(share).await?;
         if observed.ledger.supersedes(share) {
-            tracing::info!(image = %share.image.id, intent = share.intent, "a later intent has taken over");
-            return Ok(overtaken(&request));
+            tracing::info!(intent = share.intent, "a later intent has taken over");
+            return Ok(Given::overtaken(request.share));
         }
         if observed.image.is_gone && share.ending.is_none() {
-            tracing::info!(image = %share.image.id, "the image is gone; its event `deregistered` ends the shares");
-            return Ok(overtaken(&request));
+            tracing::info!("the image is gone; its event `deregistered` ends the shares");
+            return Ok(Given::overtaken(request.share));
         }
         let (mut shared, mut refused) = request.admitted();
         let plan = self.plan(share, &shared, &observed);
-        refused.extend(refuse_all(&mut shared, &plan));
-        let restored = request.restored(&shared, &observed.image, &observed.ledger);
+        refused.extend(plan.refuse_all(&mut shared));
+        let mut restored = request.restored(&shared, &observed.image, &observed.ledger);
         let unmanaged = image_plan::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
-        let usage_report = self.ask_for_usage(share, &observed.ledger).await?;
+        let usage_report = self.ask_for_usage(share, &observed.ledger, turn).await?;
         let changing = Changing {
             request: &request,
+            observed: &observed.image,
             turn,
             permissions: self.clients.permission_writer(),
             ledger: self.writer(),
-            invocation,
+            invocation: invocation.id(),
         };
         let leaving = observed.ledger.leaving(share);
-        changing.write_ahead(&shared, &plan, &mut observed).await?;
+        changing.write_ahead(&shared, &plan, &mut observed.ledger).await?;
         let rejected = changing.apply(&plan).await?;
         refused.extend(refusals(&mut shared, &rejected));
-        let still_open: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.permission.name()).collect();
+        let rejected: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.permission.name()).collect();
+        restored.retain(|target| !rejected.contains(target.as_str()));
         let given = Given {
-            withdrawn: leaving.into_iter().filter(|target| !still_open.contains(target.as_str())).collect(),
+            withdrawn: leaving.into_iter().filter(|target| !rejected.contains(target.as_str())).collect(),
             restored,
             made_private: changing.made_private(&plan),
             unmanaged,
             retract: keys_to_retract(&request),
             usage_report,
-            ..given(&request, &shared, refused)
+            ..Given::of(share.clone(), &shared, refused)
         };
-        self.record(&given, &observed.ledger).await?;
-        tracing::info!(image = %share.image.id, shared = given.shared.len(), withdrawn = given.withdrawn.len(), restored = given.restored.len(), unmanaged = given.unmanaged.len(), refused = given.refused.len(), steps = plan.steps().count(), "settled");
+        let opened = Timestamp::now();
+        let (rows, gone) = observed.ledger.rows_after(&given, opened);
+        self.writer().write_shares(&share.image.id, &rows, &gone, turn).await?;
+        invocation.measure(&metrics::of_opening(share, &rows, opened));
+        tracing::info!(
+            shared = given.shared.len(),
+            withdrawn = given.withdrawn.len(),
+            restored = given.restored.len(),
+            unmanaged = given.unmanaged.len(),
+            refused = given.refused.len(),
+            steps = plan.steps().count(),
+            "settled"
+        );
         Ok(given)
     }
 
@@ -163,22 +188,20 @@ impl ShareImage {
         &self,
         share: &Share,
         ledger: &ImageLedger,
+        turn: &Turn,
     ) -> Result<Option<UsageQuestion>, Failure> {
         let image = &share.image.id;
         if !self.warns_if_in_use || ledger.leaving(share).is_empty() {
             return Ok(None);
         }
         let accounts: Vec<AccountId> = ledger.losing_accounts(share).into_iter().collect();
+        turn.renew().await?;
         let asked = self.clients.usage_report_writer().ask(image, &accounts).await;
         let asked = asked.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten();
         let Some(report_id) = asked else { return Ok(None) };
+        turn.renew().await?;
         self.writer().wait_for_report(image, &report_id, Timestamp::now() + REPORT_PATIENCE).await?;
         Ok(Some(UsageQuestion { report_id, accounts }))
-    }
-
-    async fn record(&self, given: &Given, ledger: &ImageLedger) -> Result<(), Failure> {
-        let (rows, gone) = ledger.rows_after(given, Timestamp::now());
-        Ok(self.writer().write_shares(&given.share.image.id, &rows, &gone).await?)
     }
 
     fn writer(&self) -> LedgerWriter {

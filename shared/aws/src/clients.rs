@@ -1,5 +1,6 @@
 //! Makes the readers and writers, all with the same retries and time-outs.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -8,11 +9,13 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
+use crate::calls::Calls;
 use crate::executions::ExecutionStarter;
 use crate::identity::IdentityReader;
 use crate::images::{ImageReader, StatusWriter};
 use crate::keys::{KeyReader, KeyWriter};
-use crate::ledger::{LedgerReader, LedgerWriter};
+use crate::ledger_reader::LedgerReader;
+use crate::ledger_writer::LedgerWriter;
 use crate::notices::{Addresses, NoticeSender};
 use crate::organization::OrganizationReader;
 use crate::permissions::{PermissionReader, PermissionWriter};
@@ -31,28 +34,73 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// The same for calls that the SDK holds back; nobody has a turn while they wait.
 const PACED_CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Makes clients; a client costs next to nothing, the configuration behind it is shared.
+/// Makes what reads and writes. Those of one service share its client, and with that its connections: a connection over
+/// TLS takes longer to make than most calls.
 #[derive(Debug, Clone)]
 pub struct Clients {
     config: SdkConfig,
+    calls: Calls,
+    made: Arc<Made>,
+}
+
+/// One client for each service, once somebody has asked for it.
+#[derive(Debug, Default)]
+struct Made {
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    ec2: OnceLock<aws_sdk_ec2::Client>,
+    eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
+    kms: OnceLock<aws_sdk_kms::Client>,
+    scheduler: OnceLock<aws_sdk_scheduler::Client>,
+    sfn: OnceLock<aws_sdk_sfn::Client>,
+    sns: OnceLock<aws_sdk_sns::Client>,
+    sts: OnceLock<aws_sdk_sts::Client>,
+}
+
+/// The configuration of one service's client, with what counts its calls. Each crate of the SDK has a type of
+/// its own for it.
+macro_rules! counting {
+    ($clients:expr, $sdk:ident) => {
+        $sdk::config::Builder::from(&$clients.config).interceptor($clients.calls.clone())
+    };
+}
+
+/// The client of one service. Each client that is made has connections of its own; copies of it share them.
+macro_rules! client {
+    ($clients:expr, $service:ident, $sdk:ident) => {
+        $clients
+            .made
+            .$service
+            .get_or_init(|| $sdk::Client::from_conf(counting!($clients, $sdk).build()))
+            .clone()
+    };
 }
 
 impl Clients {
-    /// Reads Region, credentials and endpoint from the environment.
-    pub async fn load() -> Self {
+    /// Reads Region and credentials from the environment. An empty `endpoint` means AWS itself, or what
+    /// `AWS_ENDPOINT_URL` says.
+    pub async fn load(endpoint: &str) -> Self {
         let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
         let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(retries)
-            .timeout_config(timeouts)
-            .load()
-            .await;
-        Self { config }
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
+        if !endpoint.is_empty() {
+            loader = loader.endpoint_url(endpoint);
+        }
+        Self::of(loader.load().await)
     }
 
     /// Clients of any configuration; how tests reach a server of their own.
     pub fn of(config: SdkConfig) -> Self {
-        Self { config }
+        Self::counted_by(Calls::default(), config)
+    }
+
+    fn counted_by(calls: Calls, config: SdkConfig) -> Self {
+        Self { config, calls, made: Arc::default() }
+    }
+
+    /// The calls that these clients, and all that were made from them, have made.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The Region that the function runs in; empty when nobody says so.
@@ -71,7 +119,8 @@ impl Clients {
             .build()
             .await;
         let credentials = SharedCredentialsProvider::new(role);
-        Some(Self { config: self.config.to_builder().credentials_provider(credentials).build() })
+        let config = self.config.to_builder().credentials_provider(credentials).build();
+        Some(Self::counted_by(self.calls.clone(), config))
     }
 
     /// The same, at the pace that AWS allows: once a service throttles, the SDK slows down all calls of this
@@ -80,8 +129,11 @@ impl Clients {
     pub fn paced(&self) -> Self {
         let timeouts = self.config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
         let timeouts = timeouts.operation_timeout(PACED_CALL_TIMEOUT).build();
-        let config = self.config.to_builder().retry_config(self.paced_retries()).timeout_config(timeouts);
-        Self { config: config.build() }
+        // One try stays one try.
+        let tries = self.config.retry_config().map_or(1, RetryConfig::max_attempts);
+        let retries = RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 });
+        let config = self.config.to_builder().retry_config(retries).timeout_config(timeouts).build();
+        Self::counted_by(self.calls.clone(), config)
     }
 
     /// Reads images.
@@ -115,16 +167,15 @@ impl Clients {
     }
 
     /// Reads the organization, and keeps it for a while. AWS Organizations takes so few calls a second that
-    /// the SDK must find the pace by itself.
+    /// the SDK must find the pace by itself ([`Clients::paced`]).
     pub fn organization_reader(&self, keep_at_most: Duration) -> OrganizationReader {
-        let config = aws_sdk_organizations::config::Builder::from(&self.config);
-        let config = config.retry_config(self.paced_retries()).build();
+        let config = counting!(self.paced(), aws_sdk_organizations).build();
         OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), keep_at_most)
     }
 
     /// Asks who this function runs as.
     pub fn identity_reader(&self) -> IdentityReader {
-        IdentityReader::new(aws_sdk_sts::Client::new(&self.config))
+        IdentityReader::new(client!(self, sts, aws_sdk_sts))
     }
 
     /// Reads the ledger in `table`.
@@ -145,25 +196,25 @@ impl Clients {
     /// Sends notices.
     pub fn notice_sender(&self, addresses: Addresses) -> NoticeSender {
         NoticeSender::new(
-            aws_sdk_eventbridge::Client::new(&self.config),
-            aws_sdk_sns::Client::new(&self.config),
+            client!(self, eventbridge, aws_sdk_eventbridge),
+            client!(self, sns, aws_sdk_sns),
             addresses,
         )
     }
 
     /// Tells the subscribers of the topic with this ARN.
     pub fn topic(&self, arn: &str) -> Topic {
-        Topic::new(aws_sdk_sns::Client::new(&self.config), arn.to_owned())
+        Topic::new(client!(self, sns, aws_sdk_sns), arn.to_owned())
     }
 
     /// Makes, moves and deletes `appointments`.
     pub fn appointment_writer(&self, appointments: Appointments) -> AppointmentWriter {
-        AppointmentWriter::new(aws_sdk_scheduler::Client::new(&self.config), appointments)
+        AppointmentWriter::new(client!(self, scheduler, aws_sdk_scheduler), appointments)
     }
 
     /// Starts executions of workflows.
     pub fn execution_starter(&self) -> ExecutionStarter {
-        ExecutionStarter::new(aws_sdk_sfn::Client::new(&self.config))
+        ExecutionStarter::new(client!(self, sfn, aws_sdk_sfn))
     }
 
     /// Reads image usage reports.
@@ -178,8 +229,7 @@ impl Clients {
 
     /// Keeps the documents of reviews in `bucket`.
     pub fn review_store(&self, bucket: &str) -> ReviewStore {
-        let config = aws_sdk_s3::config::Builder::from(&self.config);
-        let config = config.force_path_style(self.is_elsewhere()).build();
+        let config = counting!(self, aws_sdk_s3).force_path_style(self.is_elsewhere()).build();
         ReviewStore::new(aws_sdk_s3::Client::from_conf(config), bucket.to_owned())
     }
 
@@ -190,22 +240,16 @@ impl Clients {
         self.config.endpoint_url().is_some_and(|url| !is_of_aws(url))
     }
 
-    /// One try stays one try.
-    fn paced_retries(&self) -> RetryConfig {
-        let tries = self.config.retry_config().map_or(1, RetryConfig::max_attempts);
-        RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 })
-    }
-
     fn ec2(&self) -> aws_sdk_ec2::Client {
-        aws_sdk_ec2::Client::new(&self.config)
+        client!(self, ec2, aws_sdk_ec2)
     }
 
     fn kms(&self) -> aws_sdk_kms::Client {
-        aws_sdk_kms::Client::new(&self.config)
+        client!(self, kms, aws_sdk_kms)
     }
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config)
+        client!(self, dynamodb, aws_sdk_dynamodb)
     }
 }
 
@@ -245,5 +289,16 @@ mod tests {
         let tries = |clients: Clients| clients.config.retry_config().map(RetryConfig::max_attempts);
         assert_eq!(tries(of(RetryConfig::standard())), Some(PACED_ATTEMPTS));
         assert_eq!(tries(of(RetryConfig::disabled())), Some(1));
+    }
+
+    /// The SDK may hold a throttled call back for ten seconds before it tries again: a retry costs five tokens, of which
+    /// there is one every two seconds at the slowest pace.
+    #[test]
+    fn paced_calls_have_more_time() {
+        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
+        let clients = Clients::of(SdkConfig::builder().timeout_config(timeouts).build());
+        let time = |clients: &Clients| clients.config.timeout_config()?.operation_timeout();
+        assert_eq!(time(&clients), Some(CALL_TIMEOUT));
+        assert_eq!(time(&clients.paced()), Some(PACED_CALL_TIMEOUT));
     }
 }

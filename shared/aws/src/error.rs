@@ -2,8 +2,7 @@
 
 use std::error::Error as StdError;
 
-use ami_share_domain::ids::KeyArn;
-use ami_share_domain::key_policy::BadPolicy;
+use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 /// What kind of failure a call met.
@@ -40,13 +39,17 @@ impl Fault {
     /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>,
     /// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html>,
     /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>,
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-    fn from_code(code: &str) -> Self {
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>,
+    /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>,
+    /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
+    pub(crate) fn from_code(code: &str) -> Self {
         match code {
             "RequestLimitExceeded"
             | "Throttling"
             | "ThrottlingException"
             | "ThrottledException"
+            | "Throttled"
+            | "KMSThrottling"
             | "TooManyRequestsException"
             | "ProvisionedThroughputExceededException"
             | "RequestThrottled"
@@ -127,6 +130,16 @@ pub enum AwsError {
         /// What is wrong with the answer.
         what: String,
     },
+    /// AWS did a part of what was asked for; what is left may be asked for again.
+    #[error("{call} of {subject} is unfinished: {left}")]
+    Unfinished {
+        /// The call as IAM names it.
+        call: &'static str,
+        /// What it was about.
+        subject: String,
+        /// What is left to do, and why.
+        left: String,
+    },
     /// Another writer has the resource.
     #[error("another writer has {0}; it is this one's turn later")]
     Busy(String),
@@ -138,7 +151,7 @@ impl AwsError {
         match self {
             Self::Call { fault, .. } => *fault,
             Self::Answer { .. } => Fault::Other,
-            Self::Busy(_) => Fault::Transient,
+            Self::Unfinished { .. } | Self::Busy(_) => Fault::Transient,
         }
     }
 }
@@ -152,35 +165,36 @@ pub trait Explain<T> {
     fn explain(self, call: &'static str, subject: &(impl ToString + ?Sized)) -> Result<T, AwsError>;
 }
 
-impl<T, E, R> Explain<T> for Result<T, SdkError<E, R>>
+impl<T, E> Explain<T> for Result<T, SdkError<E, HttpResponse>>
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn explain(self, call: &'static str, subject: &(impl ToString + ?Sized)) -> Result<T, AwsError> {
         self.map_err(|error| {
+            let stumbled =
+                error.raw_response().map(HttpResponse::status).filter(|status| status.is_server_error());
             let fault = match &error {
                 SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
                     Fault::Transient
                 }
-                SdkError::ServiceError(_) => error.code().map_or(Fault::Other, Fault::from_code),
+                SdkError::ServiceError(_) => match error.code().map_or(Fault::Other, Fault::from_code) {
+                    // A code that nobody knows, or none: a page of something between us and the service.
+                    Fault::Other if stumbled.is_some() => Fault::Transient,
+                    fault => fault,
+                },
                 // Not even sent: trying again changes nothing. (The enum may grow.)
                 SdkError::ConstructionFailure(_) | _ => Fault::Other,
             };
-            let message = match (error.code(), error.message()) {
-                (Some(code), Some(message)) => format!("{message} ({code})"),
-                (Some(code), None) => code.to_owned(),
+            let message = match (error.code(), error.message(), stumbled) {
+                (Some(code), Some(message), _) => format!("{message} ({code})"),
+                (Some(code), None, _) => code.to_owned(),
+                (None, _, Some(status)) => format!("HTTP status {status}"),
                 // Nothing that AWS said: the network, a time-out. Then the causes say it.
-                (None, _) => DisplayErrorContext(&error).to_string(),
+                (None, _, None) => DisplayErrorContext(&error).to_string(),
             };
             AwsError::Call { call, subject: subject.to_string(), fault, message, source: Box::new(error) }
         })
     }
-}
-
-/// A key policy that cannot be read, and is therefore left alone.
-pub fn unreadable_policy(key: &KeyArn, bad: &BadPolicy) -> AwsError {
-    lacks("kms:GetKeyPolicy", key, bad.to_string())
 }
 
 /// An answer that lacks what AWS documents it to have.

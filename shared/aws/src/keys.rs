@@ -1,11 +1,16 @@
 //! Reads KMS keys, and puts the policies of those that carry our tag.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key_guard::ObservedKey;
 use ami_share_domain::share_tags::MANAGED;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::types::{KeyManagerType, KeyState};
+use futures::future::join;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::error::{AwsError, Explain, Fault, lacks};
 
@@ -36,7 +41,9 @@ impl KeyReader {
         if key.account().as_ref() != Some(hub) {
             return Ok(observed);
         }
-        let answer = match self.client.describe_key().key_id(key.as_str()).send().await.explain(CALL, key) {
+        let (answer, is_managed) =
+            join(self.client.describe_key().key_id(key.as_str()).send(), self.is_managed(key)).await;
+        let answer = match answer.explain(CALL, key) {
             // A key that is gone can be used as little as one that is disabled.
             Err(error) if error.fault() == Fault::Missing => {
                 return Ok(ObservedKey { is_enabled: false, ..observed });
@@ -47,7 +54,7 @@ impl KeyReader {
         observed.is_aws_managed = metadata.key_manager() == Some(&KeyManagerType::Aws);
         observed.is_enabled = metadata.key_state() == Some(&KeyState::Enabled);
         if !observed.is_aws_managed {
-            observed.is_managed = self.is_managed(key).await?;
+            observed.is_managed = is_managed?;
         }
         Ok(observed)
     }
@@ -82,6 +89,31 @@ impl KeyReader {
             .await
             .explain(CALL, key)?;
         answer.policy().map(str::to_owned).ok_or_else(|| lacks(CALL, key, "no policy"))
+    }
+}
+
+/// Observes keys, each once: for one look, or for one page of a review, whose images have many keys in common.
+#[derive(Debug)]
+pub struct KeyObserver {
+    reader: KeyReader,
+    hub: AccountId,
+    seen: Mutex<BTreeMap<KeyArn, Arc<OnceCell<ObservedKey>>>>,
+}
+
+impl KeyObserver {
+    /// An observer that has seen nothing yet. `hub` is the account whose keys are asked about.
+    pub fn new(reader: KeyReader, hub: AccountId) -> Self {
+        Self { reader, hub, seen: Mutex::default() }
+    }
+
+    /// The same as [`KeyReader::observe`], as it was when this observer was first asked. Who asks at the same time
+    /// waits; what failed is tried anew.
+    ///
+    /// # Errors
+    /// When `kms:DescribeKey` or `kms:ListResourceTags` fails.
+    pub async fn observe(&self, key: &KeyArn) -> Result<ObservedKey, AwsError> {
+        let seen = Arc::clone(self.seen.lock().await.entry(key.clone()).or_default());
+        seen.get_or_try_init(|| self.reader.observe(key, &self.hub)).await.cloned()
     }
 }
 

@@ -3,13 +3,15 @@
 //! Nothing is decided here: what to read comes from the caller, what to write comes from a plan of
 //! `ami-share-domain`. Every call names itself and its subject in its error ([`error::AwsError`]).
 
+pub mod calls;
 pub mod clients;
 pub mod error;
 pub mod executions;
 pub mod identity;
 pub mod images;
 pub mod keys;
-pub mod ledger;
+pub mod ledger_reader;
+pub mod ledger_writer;
 pub mod notices;
 pub mod organization;
 pub mod permissions;
@@ -19,4 +21,5 @@ pub mod topic;
 pub mod turns;
 pub mod usage_reports;
 
+mod change;
 mod rows;

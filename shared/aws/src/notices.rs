@@ -1,4 +1,10 @@
 //! Sends notices: to the members' buses, to the hub's bus and to its topic.
+//!
+//! One call takes several, and may take some of them only. What failed in passing is sent again in place; if it
+//! is still not taken, the caller learns who was told besides, so that nobody of them is told again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::isolation::Isolation;
@@ -6,17 +12,25 @@ use ami_share_domain::notice::{Notice, SOURCE};
 use aws_sdk_eventbridge::Client as EventBridge;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use aws_sdk_sns::Client as Sns;
-use aws_sdk_sns::types::PublishBatchRequestEntry;
+use aws_sdk_sns::types::{BatchResultErrorEntry, PublishBatchRequestEntry};
 
 use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::topic::plain;
+use crate::turns::Turn;
 
 /// Events or messages that one call takes. Sources:
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>,
 /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 const BATCH: usize = 10;
+/// How often a batch of which some failed in passing is sent.
+const ROUNDS: u32 = 3;
+/// The pause before the second round; each one after it takes as much longer.
+const PAUSE: Duration = Duration::from_millis(200);
 
-/// Characters in the subject of a message. Source: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
-const SUBJECT_LIMIT: usize = 100;
+const PUT: &str = "events:PutEvents";
+const PUBLISH: &str = "sns:PublishBatch";
+/// How errors name the buses of a batch of members.
+const MEMBERS: &str = "the members' buses";
 
 /// Where notices go.
 #[derive(Debug, Clone)]
@@ -42,6 +56,24 @@ pub struct Deliveries {
     pub without_bus: Vec<AccountId>,
 }
 
+impl Deliveries {
+    /// All that need not be told again, whether they could be told or not.
+    pub fn all(&self) -> Vec<AccountId> {
+        self.delivered.iter().chain(&self.without_bus).cloned().collect()
+    }
+}
+
+/// Why one event or message of a batch was not taken.
+#[derive(Debug)]
+struct Refused {
+    why: String,
+    /// Whether it may be taken later.
+    is_passing: bool,
+}
+
+/// What became of one event or message of a batch.
+type Verdict = Result<(), Refused>;
+
 /// Sends notices.
 #[derive(Debug, Clone)]
 pub struct NoticeSender {
@@ -56,102 +88,206 @@ impl NoticeSender {
         Self { events, topic, addresses }
     }
 
-    /// Puts each account's notice on that account's bus.
+    /// Puts each account's notice on that account's bus. Those who have got it are named whatever comes of the
+    /// others: they must not be told again.
     ///
     /// # Errors
-    /// When the service itself fails; a member without a bus is no error.
-    pub async fn tell_members(&self, notices: &[(AccountId, Notice)]) -> Result<Deliveries, AwsError> {
+    /// When the service fails, or one of the buses does in passing; a member without a bus is no error.
+    pub async fn tell_members(
+        &self,
+        notices: &[(AccountId, Notice)],
+        turn: &Turn,
+    ) -> (Deliveries, Result<(), AwsError>) {
         let mut deliveries = Deliveries::default();
+        let mut outcome = Ok(());
         for batch in notices.chunks(BATCH) {
-            // Should one bus make AWS reject the whole call, halving finds it.
-            let mut isolation = Isolation::new(batch.to_vec());
-            while let Some(group) = isolation.next_group().map(<[_]>::to_vec) {
-                match self.put_to_members(&group).await {
-                    Ok(results) => {
-                        sort_out(&group, &results, &mut deliveries)?;
-                        isolation.answer(true);
-                    }
-                    Err(error)
-                        if matches!(error.fault(), Fault::Missing | Fault::Denied | Fault::Rejected) =>
-                    {
-                        if let [(account, _)] = group.as_slice() {
-                            tracing::info!(%account, %error, "no bus for the notice");
-                            deliveries.without_bus.push(account.clone());
-                        }
-                        isolation.answer(false);
-                    }
-                    Err(error) => return Err(error),
-                }
+            match self.tell_some_members(batch, turn, &mut deliveries).await {
+                // One bus that is in trouble holds up no other.
+                told @ (Ok(()) | Err(AwsError::Unfinished { .. })) => outcome = outcome.and(told),
+                Err(error) => return (deliveries, Err(error)),
             }
         }
-        Ok(deliveries)
+        (deliveries, outcome)
+    }
+
+    async fn tell_some_members(
+        &self,
+        notices: &[(AccountId, Notice)],
+        turn: &Turn,
+        deliveries: &mut Deliveries,
+    ) -> Result<(), AwsError> {
+        let mut outcome = Ok(());
+        // Should one bus make AWS reject the whole call, halving finds it.
+        let mut isolation = Isolation::new(notices.to_vec());
+        while let Some(group) = isolation.next_group().map(<[_]>::to_vec) {
+            match self.put_to_members(&group, turn).await {
+                Ok(verdicts) => {
+                    outcome = outcome.and(sort_out(&group, &verdicts, deliveries));
+                    isolation.answer(true);
+                }
+                Err(error) if matches!(error.fault(), Fault::Missing | Fault::Denied | Fault::Rejected) => {
+                    if let [(account, _)] = group.as_slice() {
+                        tracing::info!(%account, %error, "no bus for the notice");
+                        deliveries.without_bus.push(account.clone());
+                    }
+                    isolation.answer(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome
     }
 
     async fn put_to_members(
         &self,
         notices: &[(AccountId, Notice)],
-    ) -> Result<Vec<PutEventsResultEntry>, AwsError> {
+        turn: &Turn,
+    ) -> Result<Vec<Verdict>, AwsError> {
         let Addresses { member_bus, region, partition, .. } = &self.addresses;
         let bus =
             |account: &AccountId| format!("arn:{partition}:events:{region}:{account}:event-bus/{member_bus}");
         let entries =
             notices.iter().map(|(account, notice)| entry(&bus(account), notice)).collect::<Result<_, _>>()?;
-        let answer = self.events.put_events().set_entries(Some(entries)).send().await;
-        Ok(answer.explain("events:PutEvents", "the members' buses")?.entries.unwrap_or_default())
+        in_rounds(entries, async |entries| self.put(entries, MEMBERS, turn).await).await
     }
 
-    /// Puts notices on the hub's bus and topic.
+    /// Puts notices on the hub's bus and topic. The count is of those, from the first on, that both have taken.
     ///
     /// # Errors
     /// When one of them did not take one.
-    pub async fn tell_hub(&self, notices: &[Notice]) -> Result<(), AwsError> {
-        const PUT: &str = "events:PutEvents";
-        const PUBLISH: &str = "sns:PublishBatch";
-        let Addresses { hub_bus, topic, .. } = &self.addresses;
+    pub async fn tell_hub(&self, notices: &[Notice], turn: &Turn) -> (usize, Result<(), AwsError>) {
+        let mut told = 0;
         for batch in notices.chunks(BATCH) {
-            let entries = batch.iter().map(|notice| entry(hub_bus, notice)).collect::<Result<_, _>>()?;
-            let answer =
-                self.events.put_events().set_entries(Some(entries)).send().await.explain(PUT, hub_bus)?;
-            if let Some(failed) = answer.entries().iter().find(|entry| entry.error_code().is_some()) {
-                return Err(lacks(
-                    PUT,
-                    hub_bus,
-                    failed.error_message().unwrap_or("a failure without a message"),
-                ));
+            if let Err(error) = self.tell_hub_some(batch, turn).await {
+                return (told, Err(error));
             }
-            let messages =
-                batch.iter().enumerate().map(|(at, notice)| message(at, notice)).collect::<Result<_, _>>()?;
-            let request =
-                self.topic.publish_batch().topic_arn(topic).set_publish_batch_request_entries(Some(messages));
-            let answer = request.send().await.explain(PUBLISH, topic)?;
-            if let Some(failed) = answer.failed().first() {
-                return Err(lacks(PUBLISH, topic, failed.message().unwrap_or("a failure without a message")));
-            }
+            told += batch.len();
         }
-        Ok(())
+        (told, Ok(()))
+    }
+
+    async fn tell_hub_some(&self, notices: &[Notice], turn: &Turn) -> Result<(), AwsError> {
+        let Addresses { hub_bus, topic, .. } = &self.addresses;
+        let entries = notices.iter().map(|notice| entry(hub_bus, notice)).collect::<Result<_, _>>()?;
+        let verdicts = in_rounds(entries, async |entries| self.put(entries, hub_bus, turn).await).await?;
+        all_taken(PUT, hub_bus, verdicts)?;
+        let messages =
+            notices.iter().enumerate().map(|(at, notice)| message(at, notice)).collect::<Result<_, _>>()?;
+        let verdicts = in_rounds(messages, async |messages| self.publish(messages, turn).await).await?;
+        all_taken(PUBLISH, topic, verdicts)
+    }
+
+    /// The verdict on each entry.
+    async fn put(
+        &self,
+        entries: Vec<PutEventsRequestEntry>,
+        subject: &str,
+        turn: &Turn,
+    ) -> Result<Vec<Verdict>, AwsError> {
+        turn.renew().await?;
+        let count = entries.len();
+        let answer = self.events.put_events().set_entries(Some(entries)).send().await;
+        let verdicts = answer.explain(PUT, subject)?.entries.unwrap_or_default();
+        if verdicts.len() != count {
+            return Err(lacks(PUT, subject, format!("{} verdicts on {count} events", verdicts.len())));
+        }
+        Ok(verdicts.iter().map(verdict).collect())
+    }
+
+    /// The verdict on each message.
+    async fn publish(
+        &self,
+        messages: Vec<PublishBatchRequestEntry>,
+        turn: &Turn,
+    ) -> Result<Vec<Verdict>, AwsError> {
+        turn.renew().await?;
+        let topic = &self.addresses.topic;
+        let ids: Vec<String> = messages.iter().map(|message| message.id.clone()).collect();
+        let request =
+            self.topic.publish_batch().topic_arn(topic).set_publish_batch_request_entries(Some(messages));
+        let answer = request.send().await.explain(PUBLISH, topic)?;
+        let failed: BTreeMap<&str, &BatchResultErrorEntry> =
+            answer.failed().iter().map(|failed| (failed.id(), failed)).collect();
+        let verdict = |id: &String| failed.get(id.as_str()).map_or(Ok(()), |failed| Err(refused(failed)));
+        Ok(ids.iter().map(verdict).collect())
     }
 }
 
-/// Reads the verdict on each entry. Only codes that a later try can mend are an error. Source:
+/// Sends items, and those again that were refused in passing; the last verdict on each, in their order.
+async fn in_rounds<T: Clone>(
+    items: Vec<T>,
+    send: impl AsyncFn(Vec<T>) -> Result<Vec<Verdict>, AwsError>,
+) -> Result<Vec<Verdict>, AwsError> {
+    let mut verdicts = send(items.clone()).await?;
+    for round in 1..ROUNDS {
+        let (places, left): (Vec<_>, Vec<T>) = verdicts
+            .iter_mut()
+            .zip(&items)
+            .filter(|(verdict, _)| matches!(verdict, Err(refused) if refused.is_passing))
+            .map(|(verdict, item)| (verdict, item.clone()))
+            .unzip();
+        if left.is_empty() {
+            break;
+        }
+        tokio::time::sleep(PAUSE * round).await;
+        match send(left).await {
+            Ok(later) => places.into_iter().zip(later).for_each(|(place, later)| *place = later),
+            // The verdicts so far hold: what was taken must not be sent again.
+            Err(error) => tracing::info!(%error, round, "sent again in vain"),
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Reads the verdict on an event. Source:
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
+fn verdict(entry: &PutEventsResultEntry) -> Verdict {
+    let Some(code) = entry.error_code() else { return Ok(()) };
+    let why = entry.error_message().map_or_else(|| code.to_owned(), |why| format!("{why} ({code})"));
+    Err(Refused { why, is_passing: Fault::from_code(code).may_be_tried_again() })
+}
+
+/// Why a message was not taken. Source: <https://docs.aws.amazon.com/sns/latest/api/API_BatchResultErrorEntry.html>
+fn refused(failed: &BatchResultErrorEntry) -> Refused {
+    let code = failed.code();
+    let why = failed.message().map_or_else(|| code.to_owned(), |why| format!("{why} ({code})"));
+    Refused { why, is_passing: !failed.sender_fault() || Fault::from_code(code).may_be_tried_again() }
+}
+
+/// Sorts the accounts by the verdicts on their events. Only what a later try can mend is an error.
 fn sort_out(
     notices: &[(AccountId, Notice)],
-    results: &[PutEventsResultEntry],
+    verdicts: &[Verdict],
     deliveries: &mut Deliveries,
 ) -> Result<(), AwsError> {
-    for ((account, _), result) in notices.iter().zip(results) {
-        match result.error_code() {
-            None => deliveries.delivered.push(account.clone()),
-            Some("ThrottlingException" | "InternalFailure" | "InternalException") => {
-                return Err(AwsError::Busy(format!("the bus of {account}")));
+    let mut outcome = Ok(());
+    for ((account, _), verdict) in notices.iter().zip(verdicts) {
+        match verdict {
+            Ok(()) => deliveries.delivered.push(account.clone()),
+            Err(Refused { why, is_passing: true }) => {
+                outcome = outcome.and(Err(unfinished(PUT, &format!("the bus of {account}"), why)));
             }
-            Some(code) => {
-                tracing::info!(%account, code, "no bus for the notice");
+            Err(Refused { why, is_passing: false }) => {
+                tracing::info!(%account, why, "no bus for the notice");
                 deliveries.without_bus.push(account.clone());
             }
         }
     }
-    Ok(())
+    outcome
+}
+
+/// Whether everything was taken; of several failures, one that no later try can mend is named first.
+fn all_taken(call: &'static str, subject: &str, verdicts: Vec<Verdict>) -> Result<(), AwsError> {
+    let refused = verdicts.into_iter().filter_map(Result::err).min_by_key(|refused| refused.is_passing);
+    match refused {
+        None => Ok(()),
+        Some(Refused { why, is_passing: true }) => Err(unfinished(call, subject, &why)),
+        Some(Refused { why, is_passing: false }) => Err(lacks(call, subject, why)),
+    }
+}
+
+fn unfinished(call: &'static str, subject: &str, left: &str) -> AwsError {
+    AwsError::Unfinished { call, subject: subject.to_owned(), left: left.to_owned() }
 }
 
 fn entry(bus: &str, notice: &Notice) -> Result<PutEventsRequestEntry, AwsError> {
@@ -166,18 +302,15 @@ fn message(at: usize, notice: &Notice) -> Result<PublishBatchRequestEntry, AwsEr
     let named =
         if notice.detail.image_name.is_empty() { &notice.detail.image_id } else { &notice.detail.image_name };
     let subject = format!("{detail_type}: {named} {}", notice.detail.target.as_deref().unwrap_or_default());
-    // AWS takes printable ASCII only.
-    let subject: String =
-        subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(SUBJECT_LIMIT).collect();
     PublishBatchRequestEntry::builder()
         .id(at.to_string())
-        .subject(subject.trim())
+        .subject(plain(&subject))
         .message(body.to_string())
         .build()
-        .map_err(|error| lacks("sns:PublishBatch", named, error.to_string()))
+        .map_err(|error| lacks(PUBLISH, named, error.to_string()))
 }
 
 fn detail(notice: &Notice) -> Result<String, AwsError> {
     serde_json::to_string(&notice.detail)
-        .map_err(|error| lacks("events:PutEvents", &notice.detail.image_id, error.to_string()))
+        .map_err(|error| lacks(PUT, &notice.detail.image_id, error.to_string()))
 }

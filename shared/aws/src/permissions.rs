@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
-use ami_share_domain::image_plan::{ImageStep, ObservedImage};
+use ami_share_domain::image_plan::{ImageStep, ObservedImage, Verdict};
 use ami_share_domain::isolation::Isolation;
 use ami_share_domain::share::LaunchPermission;
 use aws_sdk_ec2::Client;
@@ -16,6 +16,7 @@ use aws_sdk_ec2::types::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{AwsError, Explain, Fault};
+use crate::turns::Turn;
 
 /// Snapshots that are asked about at the same time.
 const CONCURRENT_READS: usize = 8;
@@ -115,12 +116,39 @@ pub struct RejectedPermission {
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
+#[must_use]
 pub struct Applied {
     /// The calls that AWS accepted.
     pub accepted: Vec<AcceptedPermissions>,
     /// What it did not accept.
     pub rejected: Vec<RejectedPermission>,
+    /// Why the step was not taken to its end. What AWS had accepted by then is done all the same.
+    pub failure: Option<AwsError>,
+}
+
+impl Applied {
+    /// Nothing was done, for this reason.
+    pub fn failed(failure: AwsError) -> Self {
+        Self { failure: Some(failure), ..Self::default() }
+    }
+
+    /// What became of an account that the step was about. What is gone has let go of everybody.
+    pub fn verdict(&self, account: &AccountId) -> Verdict {
+        let is_accepted =
+            || self.accepted.iter().any(|call| call.whom.iter().any(|id| id == account.as_str()));
+        if self.rejected.iter().any(|rejected| rejected.permission.name() == account.as_str()) {
+            Verdict::Rejected
+        } else if self.failure.is_none() || is_accepted() {
+            Verdict::Accepted
+        } else {
+            Verdict::Unknown
+        }
+    }
+
+    fn accept(&mut self, whom: Vec<String>, request_id: Option<String>) {
+        self.accepted.push(AcceptedPermissions { whom, request_id });
+    }
 }
 
 /// One call that AWS accepted.
@@ -145,39 +173,51 @@ impl PermissionWriter {
     }
 
     /// Takes one step of a plan. One bad item does not stop the others: it is found, and returned. What is to
-    /// be taken from an image or snapshot that is gone is taken.
-    ///
-    /// # Errors
-    /// When the call fails for another reason than an item of it.
-    pub async fn apply(&self, image: &ImageId, step: &ImageStep) -> Result<Applied, AwsError> {
+    /// be taken from an image or snapshot that is gone is taken. Finding a bad item may take many calls, so each of
+    /// them makes sure of the image's turn. It has failed when a call fails for another reason than an item of it, and
+    /// as [`AwsError::Busy`] when the turn is lost.
+    pub async fn apply(&self, turn: &Turn, image: &ImageId, step: &ImageStep) -> Applied {
+        let mut applied = Applied::default();
+        let failure = self.take(turn, image, step, &mut applied).await.err();
+        Applied { failure, ..applied }
+    }
+
+    /// Writes down in `applied` what AWS answers, as it comes.
+    async fn take(
+        &self,
+        turn: &Turn,
+        image: &ImageId,
+        step: &ImageStep,
+        applied: &mut Applied,
+    ) -> Result<(), AwsError> {
         match step {
             ImageStep::OpenImage { permissions } => {
-                isolated(permissions.clone(), |group| self.image(image, Change::Add, listed(&group))).await
+                let open = |group: &[_]| self.image(image, Change::Add, listed(group));
+                isolated(turn, permissions.clone(), open, applied).await
             }
             ImageStep::CloseImage { permissions } => {
-                let taken =
-                    isolated(permissions.clone(), |group| self.image(image, Change::Remove, listed(&group)));
-                unless_gone(taken.await)
+                let close = |group: &[_]| self.image(image, Change::Remove, listed(group));
+                unless_gone(isolated(turn, permissions.clone(), close, applied).await)
             }
             ImageStep::MakeImagePrivate => {
                 let everybody = Ec2LaunchPermission::builder().group(PermissionGroup::All).build();
-                let request_id = self.image(image, Change::Remove, vec![everybody]).await;
-                unless_gone(request_id.map(|request_id| from_everybody(step, request_id)))
+                turn.renew().await?;
+                let closed = self.image(image, Change::Remove, vec![everybody]).await;
+                unless_gone(closed.map(|request_id| applied.accept(step.whom(), request_id)))
             }
             ImageStep::OpenSnapshot { snapshot, accounts } => {
-                isolated(of_accounts(accounts), |group| self.snapshot(snapshot, Change::Add, users(&group)))
-                    .await
+                let open = |group: &[_]| self.snapshot(snapshot, Change::Add, users(group));
+                isolated(turn, of_accounts(accounts), open, applied).await
             }
             ImageStep::CloseSnapshot { snapshot, accounts } => {
-                let taken = isolated(of_accounts(accounts), |group| {
-                    self.snapshot(snapshot, Change::Remove, users(&group))
-                });
-                unless_gone(taken.await)
+                let close = |group: &[_]| self.snapshot(snapshot, Change::Remove, users(group));
+                unless_gone(isolated(turn, of_accounts(accounts), close, applied).await)
             }
             ImageStep::MakeSnapshotPrivate { snapshot } => {
                 let everybody = CreateVolumePermission::builder().group(PermissionGroup::All).build();
-                let request_id = self.snapshot(snapshot, Change::Remove, vec![everybody]).await;
-                unless_gone(request_id.map(|request_id| from_everybody(step, request_id)))
+                turn.renew().await?;
+                let closed = self.snapshot(snapshot, Change::Remove, vec![everybody]).await;
+                unless_gone(closed.map(|request_id| applied.accept(step.whom(), request_id)))
             }
         }
     }
@@ -242,32 +282,29 @@ fn users(accounts: &[LaunchPermission]) -> Vec<CreateVolumePermission> {
     accounts.iter().map(|account| CreateVolumePermission::builder().user_id(account.name()).build()).collect()
 }
 
-fn from_everybody(step: &ImageStep, request_id: Option<String>) -> Applied {
-    let accepted = vec![AcceptedPermissions { whom: step.whom(), request_id }];
-    Applied { accepted, rejected: Vec::new() }
-}
-
-fn unless_gone(applied: Result<Applied, AwsError>) -> Result<Applied, AwsError> {
-    match applied {
-        Err(error) if error.fault() == Fault::Missing => Ok(Applied::default()),
-        applied => applied,
+fn unless_gone(closed: Result<(), AwsError>) -> Result<(), AwsError> {
+    match closed {
+        Err(error) if error.fault() == Fault::Missing => Ok(()),
+        closed => closed,
     }
 }
 
 async fn isolated<F>(
+    turn: &Turn,
     items: Vec<LaunchPermission>,
-    call: impl Fn(Vec<LaunchPermission>) -> F,
-) -> Result<Applied, AwsError>
+    call: impl Fn(&[LaunchPermission]) -> F,
+    applied: &mut Applied,
+) -> Result<(), AwsError>
 where
     F: Future<Output = Result<Option<String>, AwsError>>,
 {
     let mut isolation = Isolation::new(items);
-    let mut applied = Applied::default();
     while let Some(group) = isolation.next_group() {
-        match call(group.to_vec()).await {
+        turn.renew().await?;
+        match call(group).await {
             Ok(request_id) => {
                 let whom = group.iter().map(|permission| permission.name().to_owned()).collect();
-                applied.accepted.push(AcceptedPermissions { whom, request_id });
+                applied.accept(whom, request_id);
                 isolation.answer(true);
             }
             Err(error) if error.fault() == Fault::Rejected => {
@@ -282,7 +319,7 @@ where
             Err(error) => return Err(error),
         }
     }
-    Ok(applied)
+    Ok(())
 }
 
 fn from_ec2(permission: &Ec2LaunchPermission) -> Option<LaunchPermission> {

@@ -6,6 +6,7 @@ use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::error::{AwsError, lacks};
 
@@ -17,6 +18,12 @@ pub(crate) struct RowKey {
     pub(crate) pk: String,
     pub(crate) sk: String,
 }
+
+/// Bytes in a sort key. Source:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-partition-sort-keys>
+const SORT_KEY_LIMIT: usize = 1024;
+/// Characters of a word that is too long for a sort key which stand before its digest, for people.
+const HEAD: usize = 64;
 
 pub(crate) const INTENT: &str = "INTENT";
 pub(crate) const TOLD: &str = "TOLD";
@@ -48,8 +55,18 @@ impl RowKey {
         Self { pk: image_partition(image), sk: TOLD.to_owned() }
     }
 
+    /// One share, or one refused word. Of a word that is too long there is a part, and a digest behind a space,
+    /// which no word has; the row says the whole of it.
     pub(crate) fn share(image: &ImageId, target: &str) -> Self {
-        Self { pk: image_partition(image), sk: format!("{SHARE_PREFIX}{target}") }
+        let pk = image_partition(image);
+        let sk = format!("{SHARE_PREFIX}{target}");
+        if sk.len() <= SORT_KEY_LIMIT {
+            return Self { pk, sk };
+        }
+        let head: String = target.chars().take(HEAD).collect();
+        let digest: String =
+            Sha256::digest(target.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { pk, sk: format!("{SHARE_PREFIX}{head} {digest}") }
     }
 
     /// The accounts that we let copy a snapshot.
@@ -98,4 +115,34 @@ pub(crate) fn read<T: DeserializeOwned>(item: Item, subject: &str) -> Result<T, 
     let row = sort_key(&item).to_owned();
     serde_dynamo::from_item(item)
         .map_err(|error| lacks("dynamodb:Query", subject, format!("an unreadable row `{row}`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use super::*;
+
+    fn sort_key_of(word: &str) -> String {
+        RowKey::share(&"ami-0abcdef1234567890".parse().unwrap(), word).sk
+    }
+
+    #[test]
+    fn a_word_of_as_many_bytes_as_a_tag_can_hold_has_a_sort_key_that_dynamodb_takes() {
+        let long = "𐐷".repeat(256);
+        let key = sort_key_of(&long);
+        assert!(key.len() <= SORT_KEY_LIMIT, "{}", key.len());
+        assert!(key.starts_with(&format!("SHARE#{} ", "𐐷".repeat(HEAD))), "{key}");
+        assert_eq!(key, sort_key_of(&long), "the row is found again");
+        let other = format!("{}a", "𐐷".repeat(255));
+        assert_ne!(key, sort_key_of(&other), "words that begin alike have rows of their own");
+    }
+
+    #[test]
+    fn every_other_word_stands_in_its_sort_key_as_it_is() {
+        for word in ["222222222222".to_owned(), "x".repeat(256), "€".repeat(256), "x".repeat(1018)] {
+            assert_eq!(sort_key_of(&word), format!("SHARE#{word}"));
+        }
+        assert_ne!(sort_key_of(&"x".repeat(1019)), format!("SHARE#{}", "x".repeat(1019)));
+    }
 }

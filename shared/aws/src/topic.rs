@@ -20,14 +20,18 @@ impl Topic {
         Self { client, arn }
     }
 
-    /// Publishes `text` under `subject`, of which SNS takes printable ASCII only.
+    /// Publishes `text` under `subject`, which is made plain.
     ///
     /// # Errors
     /// When `sns:Publish` fails.
     pub async fn tell(&self, subject: &str, text: &str) -> Result<(), AwsError> {
-        let subject: String =
-            subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(SUBJECT_LIMIT).collect();
-        let request = self.client.publish().topic_arn(&self.arn).subject(subject.trim()).message(text);
+        let request = self.client.publish().topic_arn(&self.arn).subject(plain(subject)).message(text);
         request.send().await.explain("sns:Publish", &self.arn).map(|_| ())
     }
+}
+
+/// A subject as SNS takes it: printable ASCII, and not too long.
+pub(crate) fn plain(subject: &str) -> String {
+    let printable = subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control());
+    printable.take(SUBJECT_LIMIT).collect::<String>().trim().to_owned()
 }

@@ -27,6 +27,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub struct Turns {
     client: Client,
     table: String,
+    lasts: Duration,
 }
 
 /// The right to write one key or one image until it is released or runs out.
@@ -36,6 +37,7 @@ pub struct Turn {
     table: String,
     row: RowKey,
     holder: String,
+    lasts: Duration,
     /// When it runs out, in milliseconds since 1970.
     ends: AtomicI64,
 }
@@ -52,7 +54,14 @@ enum Condition {
 impl Turns {
     /// Turns kept in the ledger's table.
     pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+        Self { client, table, lasts: TURN }
+    }
+
+    /// The same, with turns that last so long. One that is shorter than the time that must be left of it is renewed
+    /// before every write.
+    #[must_use]
+    pub fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts, ..self }
     }
 
     /// Waits a few seconds for the turn of a key. `holder` is unique to this invocation.
@@ -78,6 +87,7 @@ impl Turns {
             table: self.table.clone(),
             row,
             holder: holder.to_owned(),
+            lasts: self.lasts,
             ends: AtomicI64::new(0),
         };
         for attempt in 0..ATTEMPTS {
@@ -105,10 +115,10 @@ impl Turn {
         if self.hold(Condition::StillMine).await? { Ok(()) } else { Err(AwsError::Busy(self.row.pk.clone())) }
     }
 
-    /// Whether the turn is ours now, for [`TURN`] from now on.
+    /// Whether the turn is ours now, and lasts anew from now on.
     async fn hold(&self, condition: Condition) -> Result<bool, AwsError> {
         let now = Timestamp::now().as_millisecond();
-        let ends = now + millis(TURN);
+        let ends = now + millis(self.lasts);
         let mut item = self.row.item();
         item.insert("holder".to_owned(), text(&self.holder));
         item.insert("ends".to_owned(), number(ends));

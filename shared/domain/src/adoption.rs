@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use crate::audit::{AuditRow, Deed};
 use crate::ids::{AccountId, SnapshotId};
 use crate::image_plan::ObservedImage;
+use crate::image_request::ImageRequest;
 use crate::key_statements::KeyPrincipal;
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
-use crate::share::{ImageRequest, Share, Target};
+use crate::share::{Share, Target};
 
 /// What is taken for ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -18,6 +18,8 @@ pub enum Ending {
     },
     /// It carries no tag of ours any more.
     Untagged,
+    /// The stack withdraws everything, whatever the tags say.
+    Withdrawn,
     /// The agreed end has come.
     Expired {
         /// When.
@@ -38,6 +40,9 @@ impl fmt::Display for Ending {
             Self::ImageGone => f.write_str("the image was deregistered"),
             Self::ImageUnusable { state } => write!(f, "the image is {state}"),
             Self::Untagged => f.write_str("the image has no ami-share: tags any more"),
+            Self::Withdrawn => {
+                f.write_str("the hub withdraws all its shares (parameter Sharing of the stack)")
+            }
             Self::Expired { at } => {
                 write!(f, "ami-share:until was {at}; set a later date to share again")
             }

@@ -1,6 +1,7 @@
 //! What the stack's parameters allow beyond the hub's own organization, and how much.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use crate::ids::{AccountId, BadId, OrganizationArn, OrganizationId};
 
@@ -8,9 +9,39 @@ use crate::ids::{AccountId, BadId, OrganizationArn, OrganizationId};
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html>
 pub const DEFAULT_TARGET_LIMIT: usize = 1_000;
 
+/// Whether anything is shared at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// What the tags ask for.
+    #[default]
+    Enabled,
+    /// Nothing, whatever the tags ask for: everything that was given is taken back. So is the way before a stack
+    /// is deleted, which takes nothing back by itself.
+    Withdrawn,
+}
+
+/// A value of the stack's parameter that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither `enabled` nor `withdrawn`")]
+pub struct BadSharing(String);
+
+impl FromStr for Sharing {
+    type Err = BadSharing;
+
+    fn from_str(text: &str) -> Result<Self, BadSharing> {
+        match text {
+            "enabled" => Ok(Self::Enabled),
+            "withdrawn" => Ok(Self::Withdrawn),
+            other => Err(BadSharing(other.to_owned())),
+        }
+    }
+}
+
 /// The limits that a share must keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guards {
+    /// Whether anything is shared at all.
+    pub sharing: Sharing,
     /// Accounts outside the organization that may receive images.
     pub external_accounts: BTreeSet<AccountId>,
     /// Other organizations that may receive images.
@@ -24,6 +55,7 @@ pub struct Guards {
 impl Default for Guards {
     fn default() -> Self {
         Self {
+            sharing: Sharing::Enabled,
             external_accounts: BTreeSet::new(),
             external_organizations: BTreeMap::new(),
             external_needs_until: true,

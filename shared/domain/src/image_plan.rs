@@ -67,6 +67,17 @@ pub enum ImageStep {
     },
 }
 
+/// What became of one item of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// AWS has done it.
+    Accepted,
+    /// AWS does not take it, and has done nothing.
+    Rejected,
+    /// A call failed before it was its turn, or with it; it may have been done.
+    Unknown,
+}
+
 /// Who should have access, and who should not any more.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -182,6 +193,15 @@ fn too_many(total: usize, limit: usize) -> Refusal {
 }
 
 impl ImagePlan {
+    /// Takes everybody out of `targets` when the plan refuses to give anything, and says why.
+    pub fn refuse_all(&self, targets: &mut Vec<&Target>) -> Vec<Refusal> {
+        let Some(refusal) = &self.refused else { return Vec::new() };
+        targets
+            .drain(..)
+            .map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() })
+            .collect()
+    }
+
     /// The launch permissions that the plan adds.
     pub fn launch_permissions(&self) -> BTreeSet<&LaunchPermission> {
         let opened = self.opening.iter().filter_map(|step| match step {
@@ -221,6 +241,32 @@ impl ImageStep {
             }
             other => Some(other),
         }
+    }
+
+    /// The accounts of a snapshot that the ledger must forget once AWS has answered: those that the step has shut
+    /// out, and those that AWS does not take and that were not let in before. Whoever is still in, or may be, is ours.
+    pub fn forgets(
+        &self,
+        observed: &ObservedImage,
+        verdict: impl Fn(&AccountId) -> Verdict,
+    ) -> Vec<AccountId> {
+        let (snapshot, accounts, closes) = match self {
+            Self::OpenSnapshot { snapshot, accounts } => (snapshot, accounts, false),
+            Self::CloseSnapshot { snapshot, accounts } => (snapshot, accounts, true),
+            Self::OpenImage { .. }
+            | Self::CloseImage { .. }
+            | Self::MakeImagePrivate
+            | Self::MakeSnapshotPrivate { .. } => return Vec::new(),
+        };
+        let was_in = |account: &AccountId| {
+            observed.snapshots.get(snapshot).is_some_and(|accounts| accounts.contains(account))
+        };
+        let is_out = |account: &&AccountId| match verdict(account) {
+            Verdict::Accepted => closes,
+            Verdict::Rejected => !was_in(account),
+            Verdict::Unknown => false,
+        };
+        accounts.iter().filter(is_out).cloned().collect()
     }
 
     /// Whom the step is about; nobody in particular when it takes access from everybody.
@@ -280,7 +326,7 @@ pub fn unmanaged(
     grants.extend(observed.is_public.then(|| grant(image, everybody())));
     let wanted: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
         true => BTreeSet::new(),
-        false => share.wanted().flat_map(Target::accounts).collect(),
+        false => share.wanted_accounts(),
     };
     for (snapshot, accounts) in &observed.snapshots {
         let ours = ledger.snapshots.get(snapshot);

@@ -1,13 +1,16 @@
 //! What a look makes of one key: whom it must admit, whom it may still admit for nothing, and the plan for
-//! what is asked, to admit or to take out.
+//! what is asked, to admit or to take out. Of a key that cannot be read only the ledger speaks.
 
 use std::collections::BTreeSet;
 
+use crate::key_guard::perhaps_admitted;
+use crate::key_ledger::KeyLedger;
 use crate::key_plan::{self, KeyPlan};
 use crate::key_policy::KeyPolicy;
+use crate::key_request::{KeyAction, KeyOutcome, KeyRequest};
 use crate::key_statements::KeyPrincipal;
-use crate::ledger::KeyLedger;
-use crate::share::{KeyAction, KeyRequest, Target};
+use crate::refusal::Refusal;
+use crate::share::Target;
 
 /// One key as a look sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +37,7 @@ impl KeyDecision {
             // A dry run has recorded no intent for the ledger to tell of.
             wanted.extend(request.targets.iter().map(Target::key_principal));
         }
-        let given_up = ledger.given_up_by(&request.image_id, &own);
-        let leaving = match request.action {
-            // What the image gives up is on record before the key's turn is taken. In the turn it must not be
-            // reckoned with again: a later intent may have asked for it since, and found it admitted.
-            KeyAction::Retract if !request.dry_run => ledger.leaving(),
-            _ => &ledger.leaving() | &(&given_up - &ledger.wanted_by_others(&request.image_id)),
-        };
+        let Departing { given_up, leaving } = Departing::of(request, ledger);
         let partition = request.key.partition();
         let plan = match request.action {
             KeyAction::Extend => key_plan::extend(policy, &wanted, partition),
@@ -58,5 +55,40 @@ impl KeyDecision {
     pub fn staying(&self) -> BTreeSet<KeyPrincipal> {
         let is_removed = |principal: &&KeyPrincipal| self.plan.removed.contains(*principal);
         self.live.iter().filter(|principal| !is_removed(principal)).cloned().collect()
+    }
+}
+
+/// Whom a key may let go, by the ledger alone.
+struct Departing {
+    given_up: BTreeSet<KeyPrincipal>,
+    leaving: BTreeSet<KeyPrincipal>,
+}
+
+impl Departing {
+    fn of(request: &KeyRequest, ledger: &KeyLedger) -> Self {
+        let given_up = ledger.given_up_by(&request.image_id, &request.wanted());
+        let leaving = match request.action {
+            // What the image gives up is on record before the key's turn is taken. In the turn it must not be
+            // reckoned with again: a later intent may have asked for it since, and found it admitted.
+            KeyAction::Retract if !request.dry_run => ledger.leaving(),
+            _ => &ledger.leaving() | &(&given_up - &ledger.wanted_by_others(&request.image_id)),
+        };
+        Self { given_up, leaving }
+    }
+}
+
+/// What a look makes of a key that cannot be read, as `refusal` says. Nobody new gets access by it, and it holds up no
+/// withdrawal: the image is closed all the same, and the key keeps its place in the ledger until it can be read again.
+pub fn unread(request: &KeyRequest, ledger: &KeyLedger, refusal: Refusal) -> KeyOutcome {
+    let Departing { given_up, leaving } = Departing::of(request, ledger);
+    let refused = match request.action {
+        KeyAction::Extend => Some(refusal),
+        KeyAction::Retract if leaving.is_empty() => None,
+        KeyAction::Retract => Some(perhaps_admitted(&request.key, &leaving, refusal)),
+    };
+    KeyOutcome {
+        leaving: leaving.union(&given_up).cloned().collect(),
+        refused,
+        ..KeyOutcome::unchanged(&request.key)
     }
 }

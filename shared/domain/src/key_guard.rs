@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::ids::{AccountId, KeyArn};
-use crate::key_policy::{KeyPolicy, SIZE_LIMIT};
+use crate::key_policy::{BadPolicy, KeyPolicy, SIZE_LIMIT};
 use crate::key_statements::{KeyPrincipal, strings};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::share_tags::MANAGED;
@@ -79,6 +79,28 @@ pub fn missing(key: &KeyArn) -> Refusal {
     )
 }
 
+/// The refusal of a key that AWS does not let us read; `said` is what AWS said.
+pub fn unreadable(key: &KeyArn, said: &str) -> Refusal {
+    let name = key.short();
+    Refusal::new(
+        key.as_str(),
+        RefusalCode::PolicyUnsafe,
+        format!(
+            "{name} cannot be read; let this account read it by its policy (statement `Enable IAM User Permissions`), then look again: {said}"
+        ),
+    )
+}
+
+/// The refusal of a policy that we cannot make sense of, and therefore leave alone.
+pub fn unintelligible(key: &KeyArn, bad: &BadPolicy) -> Refusal {
+    let name = key.short();
+    Refusal::new(
+        key.as_str(),
+        RefusalCode::PolicyUnsafe,
+        format!("the policy of {name} is not understood; mend it, then look again: {bad}"),
+    )
+}
+
 /// The refusal of a policy that somebody made so large that our statements cannot be written anew.
 pub fn no_room_to_mend(key: &KeyArn) -> Refusal {
     let name = key.short();
@@ -93,9 +115,23 @@ pub fn no_room_to_mend(key: &KeyArn) -> Refusal {
 
 /// The refusal of taking `principals` out of a key's policy, for the reason that `refusal` says.
 pub fn still_admitted(key: &KeyArn, principals: &[KeyPrincipal], refusal: Refusal) -> Refusal {
-    let names: Vec<String> = principals.iter().map(ToString::to_string).collect();
-    let reason = format!("{} still admits {}: {}", key.short(), names.join(", "), refusal.reason);
+    let reason = format!("{} still admits {}: {}", key.short(), names(principals), refusal.reason);
     Refusal { reason, ..refusal }
+}
+
+/// The same where nobody can tell whether the policy admits them, because it cannot be read.
+pub fn perhaps_admitted<'a>(
+    key: &KeyArn,
+    principals: impl IntoIterator<Item = &'a KeyPrincipal>,
+    refusal: Refusal,
+) -> Refusal {
+    let reason = format!("{} may still admit {}: {}", key.short(), names(principals), refusal.reason);
+    Refusal { reason, ..refusal }
+}
+
+fn names<'a>(principals: impl IntoIterator<Item = &'a KeyPrincipal>) -> String {
+    let names: Vec<String> = principals.into_iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// The refusal of a policy that keeps nobody's right to change it.

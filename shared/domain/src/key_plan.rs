@@ -35,7 +35,7 @@ pub fn extend(policy: &KeyPolicy, wanted: &BTreeSet<KeyPrincipal>, partition: &s
     let document = Some(policy.with(&statements(&live.principals, added, partition)))
         .filter(|document| !is_right && document.len() <= SIZE_LIMIT);
     KeyPlan {
-        bytes: document.as_ref().map_or_else(|| policy.with(policy.ours()).len(), String::len),
+        bytes: document.as_ref().map_or_else(|| policy.bytes(), String::len),
         added: added.to_vec(),
         removed: Vec::new(),
         no_room: no_room.to_vec(),
@@ -51,7 +51,7 @@ pub fn retract(policy: &KeyPolicy, leaving: &BTreeSet<KeyPrincipal>, partition: 
     let document = Some(policy.with(&statements_for(&staying, partition)))
         .filter(|document| !removed.is_empty() && document.len() <= SIZE_LIMIT);
     KeyPlan {
-        bytes: document.as_ref().map_or_else(|| policy.with(policy.ours()).len(), String::len),
+        bytes: document.as_ref().map_or_else(|| policy.bytes(), String::len),
         added: Vec::new(),
         removed,
         no_room: Vec::new(),

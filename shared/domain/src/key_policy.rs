@@ -75,6 +75,11 @@ impl KeyPolicy {
         &self.foreign
     }
 
+    /// The size of the document in bytes, without white space between tokens.
+    pub fn bytes(&self) -> usize {
+        self.with(self.ours()).len()
+    }
+
     /// The document with `ours` in place of our statements: behind the foreign ones, which keep value and order.
     pub fn with(&self, ours: &[Value]) -> String {
         let statements: Vec<String> =

@@ -1,8 +1,6 @@
-//! The rows of the ledger: what was asked for, what was granted, and what has been told.
+//! The rows of the ledger's `IMAGE#ami-…` partitions: what was asked for, what was granted, and what has been told.
 //!
-//! One table, two kinds of partition. `IMAGE#ami-…` holds the intent, a row for each share, and what has
-//! been told; `KEY#arn…` holds whom each image needs on that key, from which key policies are computed.
-//! How rows are stored is `shared/aws`'s affair; what they mean is here.
+//! How rows are stored is `shared/aws`'s affair; what they mean is here, and for keys in `key_ledger`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::appointments::Appointments;
-use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
-use crate::key_statements::KeyPrincipal;
+use crate::ids::{AccountId, KeyArn, SnapshotId};
+use crate::image_request::Given;
 use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share::{Given, Image, Share, Target};
+use crate::share::{Image, Share, Target};
 
 /// What was last wanted of an image. A later intent has a higher number, and wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,12 +180,20 @@ pub struct TellRow {
     /// The status that was written last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<String>,
-    /// When an outcome was told last.
+    /// When the status was written last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at: Option<Timestamp>,
+    /// When an outcome was told last, whether it changed the status or not. A look that has nothing to tell
+    /// writes nothing, not even this.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outcome_at: Option<Timestamp>,
     /// The end that the targets have been warned of.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
+    /// The accounts that have been warned of an end of which others have not, each with that end
+    /// ([`warning_of`](crate::notice::warning_of)): should the look die, the next one warns the others only.
+    #[serde(default)]
+    pub warning: BTreeSet<String>,
     /// The report that the notices of a withdrawal wait for, as AWS numbers it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub waiting_for: Option<String>,
@@ -207,6 +213,11 @@ impl TellRow {
     /// earlier look saw of that is history.
     pub fn has_seen_later_than(&self, image: &Image) -> bool {
         self.unmanaged_seen.is_some_and(|seen| seen > image.seen_at)
+    }
+
+    /// Whether an execution that failed at `ended` is history: a later outcome has been told, so the status is its.
+    pub fn makes_history_of(&self, ended: Timestamp) -> bool {
+        self.at.max(self.outcome_at).is_some_and(|last| last >= ended)
     }
 
     /// Whether withdrawals must not be told by `given`: another look waits for the report that goes with them.
@@ -275,7 +286,7 @@ impl ImageLedger {
             refused_row(share, refusal, last, is_withdrawn(&refusal.word), now)
         });
         let withdrawn = self.shares.values().filter(|row| is_withdrawn(&row.target));
-        let withdrawn = withdrawn.map(|last| withdrawn_row(share, last, now));
+        let withdrawn = withdrawn.map(|last| withdrawn_row(given, last, now));
         // A word may be refused twice, or be the id of a target elsewhere; it has one row all the same.
         let mut named = BTreeSet::new();
         let rows: Vec<ShareRow> =
@@ -299,7 +310,7 @@ impl ImageLedger {
 
     /// The accounts that we let copy each snapshot and that nobody wants there any more.
     pub fn leaving_snapshots(&self, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
-        let wanted: BTreeSet<&AccountId> = share.wanted().flat_map(Target::accounts).collect();
+        let wanted = share.wanted_accounts();
         let leaving = self.snapshots.iter().map(|(snapshot, accounts)| {
             let is_wanted = share.snapshots.contains(snapshot);
             let accounts = accounts.iter().filter(|account| !is_wanted || !wanted.contains(account));
@@ -310,7 +321,7 @@ impl ImageLedger {
 
     /// The accounts that were told of access and have none any more, now that `share` is wanted.
     pub fn losing_accounts(&self, share: &Share) -> BTreeSet<AccountId> {
-        let wanted: BTreeSet<&AccountId> = share.wanted().flat_map(Target::accounts).collect();
+        let wanted = share.wanted_accounts();
         let named = self.leaving(share);
         let told = self.told.delivered.iter().chain(&self.told.without_bus).chain(&named);
         told.filter_map(|account| account.parse().ok()).filter(|account| !wanted.contains(account)).collect()
@@ -398,112 +409,19 @@ fn was_heard_of(last: &ShareRow) -> bool {
 }
 
 /// The row of a target that has no access any more.
-fn withdrawn_row(share: &Share, last: &ShareRow, now: Timestamp) -> ShareRow {
+fn withdrawn_row(given: &Given, last: &ShareRow, now: Timestamp) -> ShareRow {
+    let asked = &given.share.asked;
     let row = ShareRow {
         outcome: ShareOutcome::Withdrawn,
-        reason: Some(share.why_withdrawn(&last.target)),
+        reason: Some(given.why_withdrawn(&last.target)),
         code: None,
         is_ours: false,
         was_shared: true,
         since: now,
-        asked_by: share.asked.by.clone(),
-        event: share.asked.event.clone(),
+        asked_by: asked.by.clone(),
+        event: asked.event.clone(),
         ..last.clone()
     };
     let told = if was_heard_of(last) { row.told.clone() } else { row.news() };
     ShareRow { told, ..row }
-}
-
-/// Whom one image needs on a key.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Need {
-    /// The principals of all its live shares.
-    #[serde(default)]
-    pub principals: BTreeSet<KeyPrincipal>,
-    /// Whom it needs no more, and whom the policy may still admit.
-    #[serde(default)]
-    pub leaving: BTreeSet<KeyPrincipal>,
-    /// Those of them that KMS did not take, or for which the policy had no room.
-    #[serde(default)]
-    pub left_out: BTreeSet<KeyPrincipal>,
-}
-
-/// All that the ledger knows of one key.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KeyLedger {
-    /// Whom each image needs on the key.
-    pub needed_by: BTreeMap<ImageId, Need>,
-    /// Whether a writer has the key now.
-    pub is_taken: bool,
-}
-
-impl KeyLedger {
-    /// Whom the key must admit, as a look at `image` that still wants `own` sees it: the union over all images.
-    /// What was left out for `image` itself is tried again; for the others it is not, so that one bad apple
-    /// does not hold up everybody who uses the key.
-    pub fn wanted_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
-        let wanted = self.needed_by.iter().flat_map(|(needing, need)| {
-            need.principals.iter().filter(move |principal| match needing == image {
-                true => own.contains(*principal),
-                false => !need.left_out.contains(*principal),
-            })
-        });
-        wanted.cloned().collect()
-    }
-
-    /// Whom `image` needs no more, now that it wants `own`, and has not given up yet.
-    pub fn given_up_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
-        let need = self.needed_by.get(image);
-        need.map(|need| need.principals.difference(own).cloned().collect()).unwrap_or_default()
-    }
-
-    /// Whom other images than `image` need.
-    pub fn wanted_by_others(&self, image: &ImageId) -> BTreeSet<KeyPrincipal> {
-        let others = self.needed_by.iter().filter(|(needing, _)| *needing != image);
-        others.flat_map(|(_, need)| &need.principals).cloned().collect()
-    }
-
-    /// Whom the policy may still admit by our hand although no image needs them.
-    pub fn leaving(&self) -> BTreeSet<KeyPrincipal> {
-        let needed: BTreeSet<&KeyPrincipal> =
-            self.needed_by.values().flat_map(|need| &need.principals).collect();
-        let leaving = self.needed_by.values().flat_map(|need| &need.leaving);
-        leaving.filter(|principal| !needed.contains(principal)).cloned().collect()
-    }
-
-    /// The images whose row must change when `left_out` were left out of what was `tried`,
-    /// each with those to add to and those to take from its `left_out`.
-    pub fn left_out_changes(
-        &self,
-        tried: &BTreeSet<KeyPrincipal>,
-        left_out: &BTreeSet<KeyPrincipal>,
-    ) -> Vec<LeftOutChange> {
-        let changes = self.needed_by.iter().map(|(image, need)| LeftOutChange {
-            image: image.clone(),
-            add: need
-                .principals
-                .intersection(left_out)
-                .filter(|principal| !need.left_out.contains(*principal))
-                .cloned()
-                .collect(),
-            remove: need
-                .left_out
-                .intersection(tried)
-                .filter(|principal| !left_out.contains(*principal))
-                .cloned()
-                .collect(),
-        });
-        changes.filter(|change| !change.add.is_empty() || !change.remove.is_empty()).collect()
-    }
-}
-
-/// How one image's `left_out` on a key changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOutChange {
-    /// The image.
-    pub image: ImageId,
-    /// Newly left out.
-    pub add: Vec<KeyPrincipal>,
-    /// No longer left out.
-    pub remove: Vec<KeyPrincipal>,
 }

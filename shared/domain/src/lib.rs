@@ -3,7 +3,7 @@
 //! Data flows one way through these modules:
 //! an AWS event becomes a [`look`], the image's [`share_tags`] and the [`organization`] become
 //! [`targets`], those and the image's keys become a [`share`], and a share becomes plans
-//! ([`key_plan`], [`image_plan`]), a [`status`] and [`notice`]s.
+//! ([`key_plan`], [`image_plan`]), a [`status`], [`notice`]s and [`metrics`].
 //! The [`ledger`] is the memory between two looks.
 
 pub mod access_review;
@@ -14,14 +14,18 @@ pub mod ending;
 pub mod guards;
 pub mod ids;
 pub mod image_plan;
+pub mod image_request;
 pub mod isolation;
 pub mod key_decision;
 pub mod key_guard;
+pub mod key_ledger;
 pub mod key_plan;
 pub mod key_policy;
+pub mod key_request;
 pub mod key_statements;
 pub mod ledger;
 pub mod look;
+pub mod metrics;
 pub mod notice;
 pub mod organization;
 pub mod refusal;

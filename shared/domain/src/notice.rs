@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access_review::UnmanagedGrant;
 use crate::ids::{AccountId, KeyArn};
+use crate::image_request::Given;
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::refusal::RefusalCode;
-use crate::share::{Given, Share, Target};
+use crate::share::{Share, Target};
 use crate::usage::{self, Usage};
 
 /// The source of our own events.
@@ -135,6 +136,41 @@ pub struct TellPlan {
     pub is_warning: bool,
 }
 
+/// What is written down of the whole image once all of it has been told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Conclusion {
+    /// The end that the targets have been warned of.
+    pub warned: Option<Timestamp>,
+    /// The access by other people's hand, where it is not what was reported before.
+    pub unmanaged: Option<UnmanagedSeen>,
+    /// The status, where it has been written.
+    pub status: Option<String>,
+}
+
+/// All access by other people's hand that a look has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnmanagedSeen {
+    /// Each grant in words, as the ledger remembers it.
+    pub grants: BTreeSet<String>,
+    /// When the look had begun.
+    pub at: Timestamp,
+}
+
+/// What is to be remembered of `given` once `plan` has been told; of the status, its writer knows.
+pub fn conclusion(given: &Given, ledger: &ImageLedger, plan: &TellPlan) -> Conclusion {
+    let image = &given.share.image;
+    // What was made private is over: when somebody makes it public again, that is news.
+    let is_over = |grant: &&UnmanagedGrant| grant.is_public() && given.made_private.contains(&grant.resource);
+    let grants: BTreeSet<String> =
+        given.unmanaged.iter().filter(|grant| !is_over(grant)).map(ToString::to_string).collect();
+    let is_news = grants != ledger.told.unmanaged && !ledger.told.has_seen_later_than(image);
+    Conclusion {
+        warned: given.share.until.filter(|_| plan.is_warning),
+        unmanaged: is_news.then_some(UnmanagedSeen { grants, at: image.seen_at }),
+        status: None,
+    }
+}
+
 /// Plans the notices of `given`, by what the ledger says has been told.
 pub fn plan(given: &Given, ledger: &ImageLedger, now: Timestamp) -> TellPlan {
     if given.superseded {
@@ -163,6 +199,17 @@ pub fn plan(given: &Given, ledger: &ImageLedger, now: Timestamp) -> TellPlan {
     }
 }
 
+/// The leading news, at most so many, that leave no row's news in two: of a refusal that took access away both
+/// parts are on record as told, or neither.
+pub fn leading(news: &[HubNews], at_most: usize) -> &[HubNews] {
+    let parts_a_row = |end: usize| {
+        let row_of = |at: usize| news.get(at).and_then(|news| news.row.as_ref());
+        end.checked_sub(1).and_then(row_of).is_some_and(|row| row_of(end) == Some(row))
+    };
+    let end = (0..=at_most.min(news.len())).rev().find(|end| !parts_a_row(*end));
+    end.and_then(|end| news.get(..end)).unwrap_or_default()
+}
+
 /// The accounts that have access and have not been told.
 fn newcomers(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
     let is_told = |account: &AccountId| {
@@ -176,13 +223,13 @@ fn newcomers(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
 
 /// The accounts that were told of access and have none any more: those to tell, and those without a bus.
 fn leavers(given: &Given, ledger: &ImageLedger) -> (Vec<(AccountId, Notice)>, Vec<AccountId>) {
-    let holders = given.holders();
+    let holders = given.share.wanted_accounts();
     let gone = |told: &BTreeSet<String>| -> Vec<AccountId> {
         let accounts = told.iter().filter_map(|account| account.parse().ok());
         accounts.filter(|account| !holders.contains(account)).collect()
     };
     let told = gone(&ledger.told.delivered).into_iter().map(|account| {
-        let reason = given.share.why_withdrawn(account.as_str());
+        let reason = given.why_withdrawn(account.as_str());
         let usage = usage_in_words(given, |usage| usage.account == account);
         (account.clone(), account_notice(unshared(given, account.as_str(), reason, usage), &account))
     });
@@ -205,10 +252,19 @@ fn standing<'a>(given: &'a Given, ledger: &'a ImageLedger) -> impl Iterator<Item
 
 fn warned(given: &Given, ledger: &ImageLedger) -> Vec<(AccountId, Notice)> {
     let has_bus = |account: &AccountId| !ledger.told.without_bus.contains(account.as_str());
-    let holders = accounts_of(standing(given, ledger)).filter(|(account, _)| has_bus(account));
+    let is_warned = |account: &AccountId| {
+        given.share.until.is_some_and(|end| ledger.told.warning.contains(&warning_of(account, end)))
+    };
+    let holders = accounts_of(standing(given, ledger));
     holders
+        .filter(|(account, _)| has_bus(account) && !is_warned(account))
         .map(|(account, target)| (account.clone(), account_notice(ending(&given.share, target), account)))
         .collect()
+}
+
+/// How the ledger remembers that an account was warned of an end, while others are still to be warned of it.
+pub fn warning_of(account: &AccountId, end: Timestamp) -> String {
+    format!("{account} {end}")
 }
 
 /// The accounts behind targets, each with the target that it is behind.

@@ -1,5 +1,8 @@
 //! Why a word of a tag gets no access: a code for machines and a sentence with the remedy for people.
 
+use std::fmt::Display;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of refusal, as metrics and events name them.
@@ -61,5 +64,88 @@ impl Refusal {
     /// A refusal of `word` for `reason`.
     pub fn new(word: impl Into<String>, code: RefusalCode, reason: impl Into<String>) -> Self {
         Self { word: word.into(), code, reason: reason.into() }
+    }
+}
+
+/// What one sentence says of one word.
+pub(crate) trait Sentence: Clone {
+    /// How the word is written.
+    type Word: Clone + Display + PartialEq + Serialize + DeserializeOwned;
+
+    /// Says `reason` of `word`.
+    fn of_parts(word: Self::Word, code: RefusalCode, reason: String) -> Self;
+    /// The word, the code and the reason.
+    fn parts(&self) -> (&Self::Word, RefusalCode, &str);
+
+    /// The same sentence, said of another word: its reason names that one where it names its own.
+    fn said_of(&self, word: &Self::Word) -> Self {
+        let (own, code, reason) = self.parts();
+        Self::of_parts(word.clone(), code, reason.replace(&own.to_string(), &word.to_string()))
+    }
+}
+
+impl Sentence for Refusal {
+    type Word = String;
+
+    fn of_parts(word: String, code: RefusalCode, reason: String) -> Self {
+        Self { word, code, reason }
+    }
+
+    fn parts(&self) -> (&String, RefusalCode, &str) {
+        (&self.word, self.code, &self.reason)
+    }
+}
+
+/// How the documents between the steps hold refusals: a sentence that goes for many words is written once, with the
+/// first of them as its word and the others in `also`; where it names the first, it is read as naming each. A key
+/// without its tag refuses a thousand targets in one sentence of nearly two hundred characters, and a full one names
+/// each that it has no room for; Step Functions takes 256 KiB from one step to the next.
+///
+/// A release that knows no `also` still reads the first word and the sentence.
+pub(crate) mod together {
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Sentence;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(bound(serialize = "S: Serialize", deserialize = "S: DeserializeOwned"))]
+    struct Together<S: Sentence> {
+        #[serde(flatten)]
+        first: S,
+        #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
+        also: Vec<S::Word>,
+    }
+
+    /// Only neighbours stand together, so that the refusals are read in the order in which they were written.
+    pub(crate) fn serialize<S, Z>(refusals: &[S], serializer: Z) -> Result<Z::Ok, Z::Error>
+    where
+        S: Sentence + Serialize,
+        Z: Serializer,
+    {
+        let mut groups: Vec<Together<S>> = Vec::new();
+        for refusal in refusals {
+            let (word, ..) = refusal.parts();
+            let reads_the_same =
+                |group: &&mut Together<S>| group.first.said_of(word).parts() == refusal.parts();
+            match groups.last_mut().filter(reads_the_same) {
+                Some(group) => group.also.push(word.clone()),
+                None => groups.push(Together { first: refusal.clone(), also: Vec::new() }),
+            }
+        }
+        groups.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, S, D>(deserializer: D) -> Result<Vec<S>, D::Error>
+    where
+        S: Sentence + DeserializeOwned,
+        D: Deserializer<'de>,
+    {
+        let groups = Vec::<Together<S>>::deserialize(deserializer)?;
+        let refusals = groups.into_iter().flat_map(|Together { first, also }| {
+            let others: Vec<S> = also.iter().map(|word| first.said_of(word)).collect();
+            std::iter::once(first).chain(others)
+        });
+        Ok(refusals.collect())
     }
 }

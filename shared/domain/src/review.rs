@@ -14,12 +14,13 @@ use crate::appointments;
 use crate::ending::Ending;
 use crate::ids::{AccountId, KeyArn};
 use crate::image_plan::{self, ImagePlan, ImageStep, ObservedImage, Wanted};
+use crate::image_request::Given;
 use crate::key_statements::KeyPrincipal;
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::notice::{self, NoticeKind, TellPlan};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::seen_key::SeenKey;
-use crate::share::{Given, Image, Share, Target};
+use crate::share::{Image, Share, Target};
 use crate::status;
 
 /// Names that a sentence lists before the others are only counted.
@@ -208,7 +209,7 @@ struct Outlook<'a> {
 impl<'a> Outlook<'a> {
     fn of(seen: &'a Seen<'a>) -> Self {
         let share = seen.share;
-        let mut refused = share.refused.clone();
+        let mut refused = Vec::new();
         let mut hopeful: Vec<&Target> = Vec::new();
         for target in &share.targets {
             match seen.lasting_refusal(target) {
@@ -226,25 +227,11 @@ impl<'a> Outlook<'a> {
             makes_private: seen.makes_private,
         };
         let plan = image_plan::plan(seen.observed, &wanted);
-        if let Some(refusal) = &plan.refused {
-            let nobody = hopeful.drain(..);
-            refused
-                .extend(nobody.map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() }));
-        }
+        refused.extend(plan.refuse_all(&mut hopeful));
         let given = Given {
-            share: share.clone(),
-            shared: hopeful.iter().map(|target| target.name().to_owned()).collect(),
-            refused,
-            superseded: false,
             withdrawn: leaving.iter().cloned().collect(),
-            restored: Vec::new(),
             unmanaged: seen.unmanaged(),
-            made_private: Vec::new(),
-            retract: Vec::new(),
-            retracted: Vec::new(),
-            usage_report: None,
-            usage: None,
-            plan: Vec::new(),
+            ..Given::of(share.clone(), &hopeful, refused)
         };
         Self { seen, hopeful, plan, given, leaving }
     }

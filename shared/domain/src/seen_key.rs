@@ -7,10 +7,10 @@ use crate::ids::{ImageId, KeyArn};
 use crate::key_guard::{
     Caller, ObservedKey, dangling_principals, missing, refuse_broken, refuse_key, refuse_lock_out,
 };
+use crate::key_ledger::{KeyLedger, Need};
 use crate::key_plan::{self, KeyPlan};
 use crate::key_policy::{KeyPolicy, SIZE_LIMIT};
 use crate::key_statements::KeyPrincipal;
-use crate::ledger::{KeyLedger, Need};
 
 /// A key as it is, and what the ledger says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl SeenKey {
         let needed: BTreeSet<&KeyPrincipal> =
             self.ledger.needed_by.values().flat_map(|need| &need.principals).collect();
         let unneeded = live.iter().filter(|principal| !needed.contains(principal));
-        let bytes = self.policy.as_ref().map_or(0, |policy| policy.with(policy.ours()).len());
+        let bytes = self.policy.as_ref().map_or(0, KeyPolicy::bytes);
         ReviewedKey {
             arn: self.arn.clone(),
             bytes,

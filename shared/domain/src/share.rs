@@ -1,11 +1,10 @@
-//! The documents that the workflow's steps hand to each other.
+//! What is wanted of one image: the document that `resolve-share` answers, and what it is made of.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::access_review::UnmanagedGrant;
 use crate::ending::Ending;
 use crate::ids::{
     AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, SnapshotId,
@@ -13,7 +12,6 @@ use crate::ids::{
 use crate::key_statements::KeyPrincipal;
 use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::usage::{Usage, UsageQuestion};
 
 /// An image as notices and launch permissions need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +149,9 @@ pub struct Share {
     /// Who is wanted but gets nothing now; what they have they keep.
     #[serde(default)]
     pub kept: Vec<Target>,
-    /// The words that get nothing.
+    /// The words that get nothing. In [`Given`](crate::image_request::Given) they stand beside the share, with those
+    /// that were refused since, and not in it.
+    #[serde(with = "crate::refusal::together")]
     pub refused: Vec<Refusal>,
     /// The customer managed keys of its snapshots, those of earlier looks included.
     pub keys: Vec<KeyArn>,
@@ -169,8 +169,11 @@ pub struct Share {
     /// Why all shares of the image end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ending: Option<Ending>,
-    /// Who asked, and when.
+    /// Who asked, and when: of several looks that wish the same, the first.
     pub asked: Asked,
+    /// When the event of this very look happened.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heard_at: Option<Timestamp>,
     /// Who changed permissions by hand, where that is why we look.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_by: Option<String>,
@@ -206,6 +209,7 @@ impl Share {
             must_schedule: _,
             ending,
             asked: _,
+            heard_at: _,
             changed_by: _,
             adopt: _,
             dry_run: _,
@@ -224,6 +228,11 @@ impl Share {
         self.targets.iter().chain(&self.kept)
     }
 
+    /// The accounts behind everybody who may have access.
+    pub fn wanted_accounts(&self) -> BTreeSet<&AccountId> {
+        self.wanted().flat_map(Target::accounts).collect()
+    }
+
     /// Whether `target` may have access.
     pub fn wants(&self, target: &str) -> bool {
         self.wanted().any(|wanted| wanted.name() == target)
@@ -231,10 +240,16 @@ impl Share {
 
     /// Why a target (or an account behind one) that had access may have none any more.
     pub fn why_withdrawn(&self, target: &str) -> String {
-        let named = self.refused.iter().find(|refusal| refusal.word == target);
+        self.why_withdrawn_by(&self.refused, target)
+    }
+
+    /// The same, by refusals that do not stand in the share.
+    pub(crate) fn why_withdrawn_by(&self, refused: &[Refusal], target: &str) -> String {
+        // That AWS rejects somebody is no reason to take anything; it may be that nothing can be taken.
+        let ours = || refused.iter().filter(|refusal| refusal.code != RefusalCode::RejectedByAws);
+        let named = ours().find(|refusal| refusal.word == target);
         // A date that is past refuses everybody at once.
-        let refusal =
-            named.or_else(|| self.refused.iter().find(|refusal| refusal.code == RefusalCode::Expired));
+        let refusal = named.or_else(|| ours().find(|refusal| refusal.code == RefusalCode::Expired));
         match (&self.ending, refusal) {
             (Some(ending), _) => ending.to_string(),
             (None, Some(refusal)) => refusal.reason.clone(),
@@ -257,222 +272,4 @@ pub enum Resolved {
         /// Why: the image is pending, gone, or asks for nothing.
         reason: String,
     },
-}
-
-/// The input of `extend-key-policy`: one key of one share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyRequest {
-    /// The key.
-    pub key: KeyArn,
-    /// The image whose look this is.
-    pub image_id: ImageId,
-    /// What is done with the key.
-    #[serde(default)]
-    pub action: KeyAction,
-    /// The number of the share's intent.
-    #[serde(default)]
-    pub intent: u64,
-    /// Whom the image needs on the key.
-    #[serde(default)]
-    pub targets: Vec<Target>,
-    /// Whom it still needs there without asking for anything new.
-    #[serde(default)]
-    pub kept: Vec<Target>,
-    /// The event that asked, for the ledger's history.
-    #[serde(default)]
-    pub asked: Option<Asked>,
-    /// Whether to stop before anything is written.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// What is done with a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyAction {
-    /// Admits whom the live shares need; takes nobody out.
-    #[default]
-    Extend,
-    /// Takes out whom no live share needs any more.
-    Retract,
-}
-
-impl KeyRequest {
-    /// Whom the image needs on the key.
-    pub fn wanted(&self) -> BTreeSet<KeyPrincipal> {
-        self.targets.iter().chain(&self.kept).map(Target::key_principal).collect()
-    }
-}
-
-/// The output of `extend-key-policy`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyOutcome {
-    /// The key.
-    pub key: KeyArn,
-    /// Who was admitted just now (in a dry run: who would be).
-    pub added: Vec<KeyPrincipal>,
-    /// Who was taken out just now (in a dry run: who would be).
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub removed: Vec<KeyPrincipal>,
-    /// Whom the image needs no more, or no live share at all: what a retraction is about.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub leaving: Vec<KeyPrincipal>,
-    /// Who could not be admitted, and why.
-    pub left_out: Vec<LeftOut>,
-    /// Why the key was not touched at all.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub refused: Option<Refusal>,
-    /// The policy's size in bytes, of 32,768.
-    pub bytes: usize,
-}
-
-impl KeyOutcome {
-    /// Nothing was done with `key`.
-    pub fn unchanged(key: &KeyArn) -> Self {
-        Self {
-            key: key.clone(),
-            added: Vec::new(),
-            removed: Vec::new(),
-            leaving: Vec::new(),
-            left_out: Vec::new(),
-            refused: None,
-            bytes: 0,
-        }
-    }
-}
-
-/// A principal that a key policy does not admit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// The principal.
-    pub principal: KeyPrincipal,
-    /// The kind of refusal.
-    pub code: RefusalCode,
-    /// The sentence with the remedy.
-    pub reason: String,
-}
-
-/// The input of `share-image`: the share, with what came of its keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageRequest {
-    /// What is wanted.
-    pub share: Share,
-    /// One outcome for each of the share's keys.
-    #[serde(default)]
-    pub keys: Vec<KeyOutcome>,
-}
-
-impl ImageRequest {
-    /// Parts the targets into those that every key admits and the refusals of the others:
-    /// launch permission on an image that one cannot decrypt is of no use, and shows its name.
-    pub fn admitted(&self) -> (Vec<&Target>, Vec<Refusal>) {
-        let mut admitted = Vec::new();
-        let mut refused = Vec::new();
-        for target in &self.share.targets {
-            match self.key_refusal(target) {
-                Some(refusal) => refused.push(refusal),
-                None => admitted.push(target),
-            }
-        }
-        (admitted, refused)
-    }
-
-    fn key_refusal(&self, target: &Target) -> Option<Refusal> {
-        let unknown =
-            self.share.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
-        if let Some(key) = unknown {
-            let reason = format!("nothing is known of {}; look at the image again", key.short());
-            return Some(Refusal::new(target.name(), RefusalCode::PolicyUnsafe, reason));
-        }
-        let principal = target.key_principal();
-        self.keys.iter().find_map(|key| {
-            if let Some(refusal) = &key.refused {
-                return Some(Refusal::new(target.name(), refusal.code, refusal.reason.clone()));
-            }
-            let left_out = key.left_out.iter().find(|left_out| left_out.principal == principal)?;
-            Some(Refusal::new(target.name(), left_out.code, left_out.reason.clone()))
-        })
-    }
-}
-
-/// The output of `share-image`, and the input of `notify-targets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
-    /// What was wanted.
-    pub share: Share,
-    /// The names of the targets that have access now.
-    pub shared: Vec<String>,
-    /// All words and targets that have none.
-    pub refused: Vec<Refusal>,
-    /// Whether a later intent took over; then nothing was done, and nothing is told.
-    pub superseded: bool,
-    /// Who lost access just now.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub withdrawn: Vec<String>,
-    /// Whose access somebody had taken by hand, and who has it again.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub restored: Vec<String>,
-    /// Access that ami-share did not give.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub unmanaged: Vec<UnmanagedGrant>,
-    /// What was public and is private again: the image, snapshots.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub made_private: Vec<String>,
-    /// The keys that still admit somebody whom no live share needs.
-    #[serde(default)]
-    pub retract: Vec<KeyArn>,
-    /// What came of retracting them.
-    #[serde(default)]
-    pub retracted: Vec<KeyOutcome>,
-    /// The question whether those who lost access still use the image, where the stack asks it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub usage_report: Option<UsageQuestion>,
-    /// What the report says; `None` when none was asked for, or it was not ready in time.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub usage: Option<Vec<Usage>>,
-    /// In a dry run: the steps that were not taken, as people read them.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub plan: Vec<String>,
-}
-
-impl Given {
-    /// The targets that have access now.
-    pub fn shared_targets(&self) -> impl Iterator<Item = &Target> {
-        self.share.targets.iter().filter(|target| self.shared.iter().any(|name| name == target.name()))
-    }
-
-    /// All that was refused: the words of the tags, and keys that still admit whom they should not.
-    pub fn all_refused(&self) -> Vec<Refusal> {
-        let keys = self.retracted.iter().filter_map(|key| key.refused.clone());
-        self.refused.iter().cloned().chain(keys).collect()
-    }
-
-    /// The accounts behind everybody who may have access.
-    pub fn holders(&self) -> BTreeSet<&AccountId> {
-        self.share.wanted().flat_map(Target::accounts).collect()
-    }
-}
-
-/// The output of `notify-targets`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// Whether every word went through.
-    pub outcome: Outcome,
-    /// The value of `ami-share:status`.
-    pub status: String,
-    /// How many accounts were told just now.
-    pub told: usize,
-    /// In a dry run: the notices that were not sent.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub plan: Vec<String>,
-}
-
-/// How an execution ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Every word got its access, or a later intent took over.
-    Complete,
-    /// Something was refused.
-    Incomplete,
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::guards::Guards;
+use crate::ending::Ending;
+use crate::guards::{Guards, Sharing};
 use crate::ids::{AccountId, OrganizationArn, OrganizationId, OuId};
 use crate::organization::Organization;
 use crate::refusal::{Refusal, RefusalCode};
@@ -23,8 +24,8 @@ pub struct Targets {
     pub refused: Vec<Refusal>,
     /// When access ends.
     pub until: Option<Timestamp>,
-    /// Whether access has ended as it was agreed.
-    pub has_ended: bool,
+    /// Why nobody may have access any more: it has ended as it was agreed, or the stack withdraws everything.
+    pub ending: Option<Ending>,
 }
 
 /// What was wanted when the tags were read last.
@@ -51,6 +52,18 @@ pub struct Context<'a> {
     pub now: Timestamp,
 }
 
+/// Whether the organization has a say at all. It has none where no word is asked for and where nobody is wanted whatever
+/// the words say: access ends also when the organization cannot be read any more.
+pub fn needs_organization(tags: &ShareTags, context: &Context<'_>) -> bool {
+    let end = match tags.until {
+        Until::Open => None,
+        Until::At(end) => Some(end),
+        Until::Unreadable => context.standing.until,
+    };
+    let is_past = end.is_some_and(|end| end <= context.now);
+    !tags.selectors.is_empty() && !is_past && context.guards.sharing == Sharing::Enabled
+}
+
 /// Decides who gets the image. The order of the words does not matter.
 pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
     let nobody = Targets {
@@ -58,23 +71,34 @@ pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
         kept: Vec::new(),
         refused: tags.refused.clone(),
         until: None,
-        has_ended: false,
+        ending: None,
     };
     let standing = context.standing;
+    if let Some(end) = standing.end(tags.until).filter(|end| *end <= context.now) {
+        return Targets { until: Some(end), ending: Some(Ending::Expired { at: end }), ..nobody };
+    }
+    if context.guards.sharing == Sharing::Withdrawn {
+        return Targets { refused: Vec::new(), ending: Some(Ending::Withdrawn), ..nobody };
+    }
     match tags.until {
         Until::Open => select(tags, context, nobody),
         Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..nobody }),
-        Until::At(end) if standing.until == Some(end) => {
-            Targets { until: Some(end), has_ended: true, ..nobody }
-        }
         Until::At(end) => with_refusal(nobody, expired(end)),
-        // The end that could be read last still holds, so that a typing error makes nothing open-ended.
-        Until::Unreadable if standing.until.is_some_and(|end| end <= context.now) => {
-            Targets { until: standing.until, has_ended: true, ..nobody }
-        }
         Until::Unreadable => {
             let (found, nobody) = find(tags, context, Targets { until: standing.until, ..nobody });
             Targets { kept: found.standing(context).fold(context), ..nobody }
+        }
+    }
+}
+
+impl Standing<'_> {
+    /// The end that was agreed before and still is. Of a date that cannot be read, the end that could be read last
+    /// holds, so that a typing error makes nothing open-ended.
+    fn end(self, until: Until) -> Option<Timestamp> {
+        match until {
+            Until::Open => None,
+            Until::At(end) => self.until.filter(|standing| *standing == end),
+            Until::Unreadable => self.until,
         }
     }
 }

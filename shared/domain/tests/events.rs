@@ -11,8 +11,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use ami_share_domain::image_request::{Given, ImageRequest};
+use ami_share_domain::key_request::KeyRequest;
 use ami_share_domain::look::Look;
-use ami_share_domain::share::{Given, ImageRequest, KeyRequest, Resolved};
+use ami_share_domain::share::{Resolved, Share};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -108,7 +110,8 @@ fn the_documents_tell_of_one_share() {
     let given = Given::deserialize(&event("notify-targets.json")).unwrap();
     let request = ImageRequest::deserialize(&request).unwrap();
     let (admitted, left_out) = request.admitted();
-    assert_eq!(given.share, request.share);
+    // What was refused stands beside the share then.
+    assert_eq!(given.share, Share { refused: Vec::new(), ..request.share.clone() });
     assert_eq!(given.shared, admitted.iter().map(|target| target.name()).collect::<Vec<_>>());
     assert_eq!(given.refused, [request.share.refused.as_slice(), left_out.as_slice()].concat());
 }
@@ -135,7 +138,7 @@ fn the_review_workflow_hands_on_what_its_examples_say() {
     };
     let page = event("review-shares-page.json");
     for (state, example) in [("ComparePage", &page), ("WriteReport", &event("review-shares-report.json"))] {
-        let payload = &states[state]["Parameters"]["Payload"];
+        let payload = &states[state]["Parameters"]["Payload"]["input"];
         assert_eq!(payload["action"], example["action"], "{state}");
         assert_eq!(names(payload), names(example), "{state}");
         assert_eq!(names(&payload["review"]), names(&example["review"]), "{state}");
@@ -150,6 +153,34 @@ fn the_review_workflow_hands_on_what_its_examples_say() {
         Look::from_event(differing, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!((image.as_str(), asked.event.as_str()), (IMAGE, page["state"]["review_id"].as_str().unwrap()));
     assert!(!adopt && organization_changed_at.is_none());
+}
+
+/// By that its log lines are found; `shared/lambda` takes it off the document that is the step's own.
+#[test]
+fn each_step_of_a_workflow_that_invokes_a_function_says_which_execution_asks() {
+    fn payloads(value: &Value) -> Vec<&Value> {
+        let own = value.get("Parameters").filter(|parameters| parameters.get("FunctionName").is_some());
+        let inner: Vec<&Value> = match value {
+            Value::Object(fields) => fields.values().collect(),
+            Value::Array(items) => items.iter().collect(),
+            _ => Vec::new(),
+        };
+        own.map(|parameters| &parameters["Payload"])
+            .into_iter()
+            .chain(inner.into_iter().flat_map(payloads))
+            .collect()
+    }
+    for (workflow, steps) in [("share", 7), ("review", 3)] {
+        let workflow = read(&format!("workflows/{workflow}.asl.json"));
+        let payloads = payloads(&workflow);
+        assert_eq!(payloads.len(), steps);
+        for payload in payloads {
+            assert_eq!(payload["execution.$"], "$$.Execution.Id");
+            let names: Vec<&str> =
+                payload.as_object().unwrap().keys().map(|name| name.trim_end_matches(".$")).collect();
+            assert_eq!(names, ["execution", "input"]);
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ami_share_domain::access_review::UnmanagedGrant;
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image_plan::{
-    self, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Wanted, unmanaged,
+    self, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Verdict, Wanted, unmanaged,
 };
 use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::refusal::RefusalCode;
@@ -53,7 +53,7 @@ impl Case {
         let mut after = self.clone();
         for step in steps {
             apply(&mut after.observed, step);
-            // The ledger forgets a snapshot's accounts with the call that shuts them out.
+            // The ledger forgets a snapshot's accounts once they are shut out.
             if let ImageStep::CloseSnapshot { snapshot, accounts } = step {
                 let leaving = after.leaving_snapshots.entry(snapshot.clone()).or_default();
                 leaving.retain(|account| !accounts.contains(account));
@@ -338,4 +338,43 @@ fn everybody_is_unmanaged_whatever_the_tags_say() {
     let words: Vec<String> = grants.iter().map(ToString::to_string).collect();
     assert_eq!(words, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
     assert!(grants.iter().all(UnmanagedGrant::is_public));
+}
+
+/// A call that opens or closes a snapshot, and what becomes of each account that it is about.
+fn answered() -> impl Strategy<Value = (BTreeMap<AccountId, Verdict>, BTreeSet<AccountId>, bool)> {
+    let verdict = prop::sample::select(vec![Verdict::Accepted, Verdict::Rejected, Verdict::Unknown]);
+    let accounts = prop::collection::btree_map((1..=20_usize).prop_map(account), verdict, 1..8);
+    let open = prop::collection::btree_set((1..=20_usize).prop_map(account), 0..8);
+    (accounts, open, any::<bool>())
+}
+
+proptest! {
+    #[test]
+    fn of_a_snapshot_exactly_those_are_ours_afterwards_who_are_in_by_our_hand_or_may_be(
+        (verdicts, open, closes) in answered(),
+    ) {
+        let accounts: Vec<AccountId> = verdicts.keys().cloned().collect();
+        let step = match closes {
+            true => ImageStep::CloseSnapshot { snapshot: snapshot(10), accounts },
+            // Who is in already is not let in.
+            false => {
+                let accounts = accounts.into_iter().filter(|account| !open.contains(account)).collect();
+                ImageStep::OpenSnapshot { snapshot: snapshot(10), accounts }
+            }
+        };
+        let observed = ObservedImage { snapshots: [(snapshot(10), open.clone())].into(), ..ObservedImage::default() };
+        // Before it, the ledger has all that the step is about: they were let in, or are about to be.
+        let mut ours: BTreeSet<String> = step.whom().into_iter().collect();
+        for account in step.forgets(&observed, |account| verdicts[account]) {
+            prop_assert!(ours.remove(account.as_str()), "{} was not ours", account);
+        }
+        let is_ours = |account: &&AccountId| match verdicts[*account] {
+            Verdict::Accepted => !closes,
+            Verdict::Rejected => open.contains(*account),
+            Verdict::Unknown => true,
+        };
+        let about = verdicts.keys().filter(|account| step.whom().contains(&account.to_string()));
+        let expected: BTreeSet<String> = about.filter(is_ours).map(ToString::to_string).collect();
+        prop_assert_eq!(ours, expected);
+    }
 }

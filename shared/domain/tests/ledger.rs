@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit::{AuditRow, Deed};
 use ami_share_domain::image_plan::ObservedImage;
+use ami_share_domain::key_decision::unread;
+use ami_share_domain::key_ledger::{KeyLedger, Need};
+use ami_share_domain::key_request::{KeyAction, KeyRequest};
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, Intent, KeyLedger, Need, ShareOutcome, ShareRow, TellRow};
+use ami_share_domain::ledger::{ImageLedger, Intent, ShareOutcome, ShareRow, TellRow};
 use ami_share_domain::notice::NoticeKind;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::{Image, Share, Target};
 use ami_share_testkit::fewer_cases;
-use ami_share_testkit::ids::{account, id, image_id, now, snapshot};
+use ami_share_testkit::ids::{account, id, image_id, key, now, snapshot};
 use ami_share_testkit::shares::{account_target, given, image, ou_target, refusal, share};
 use ami_share_testkit::wishes::{by_hand, pool, share_of, some_targets, wishes};
 use ami_share_testkit::world::{Managed, World};
@@ -276,6 +279,35 @@ proptest! {
     }
 
     #[test]
+    fn of_a_key_that_cannot_be_read_exactly_those_whom_no_image_needs_are_still_to_be_taken_out(
+        ledger in key_ledgers(), own in prop::sample::subsequence((1..=5).collect::<Vec<usize>>(), 0..4),
+    ) {
+        let request = |action| KeyRequest {
+            key: key(1),
+            image_id: image_id(1),
+            action,
+            intent: 1,
+            targets: own.iter().map(|number| account_target(account(*number))).collect(),
+            kept: Vec::new(),
+            asked: None,
+            dry_run: false,
+        };
+        let unread = |action, ledger| unread(&request(action), ledger, refusal("unreadable"));
+        let given_up = ledger.given_up_by(&image_id(1), &request(KeyAction::Extend).wanted());
+        let extended = unread(KeyAction::Extend, &ledger);
+        let leaving: BTreeSet<KeyPrincipal> = extended.leaving.into_iter().collect();
+        prop_assert_eq!(leaving, &ledger.leaving() | &given_up);
+        prop_assert_eq!((extended.refused, extended.added), (Some(refusal("unreadable")), vec![]));
+
+        let retracted = unread(KeyAction::Retract, &ledger);
+        let leaving = ledger.leaving();
+        let said = retracted.refused.map(|refused| refused.reason).unwrap_or_default();
+        prop_assert_eq!(said.is_empty(), leaving.is_empty(), "what is left to be done is said");
+        let is_named = |principal: &KeyPrincipal| said.contains(&principal.to_string());
+        prop_assert_eq!(all().into_iter().filter(is_named).collect::<BTreeSet<_>>(), leaving);
+    }
+
+    #[test]
     fn writing_down_who_was_left_out_is_needed_once(
         ledger in key_ledgers(),
         bad in prop::collection::btree_set(key_accounts(), 0..4),
@@ -313,4 +345,23 @@ fn a_status_is_written_when_it_is_new_or_was_overwritten_and_not_by_a_look_that_
     assert!(told.needs_status("shared", &seen(Some("by hand"), 20)), "it was overwritten");
     assert!(!told.needs_status("shared", &seen(None, 5)), "it was written since this look");
     assert!(!told.needs_status("shared", &seen(Some("shared"), 20)), "it stands");
+}
+
+#[test]
+fn a_failure_is_history_once_an_outcome_was_told_after_it_whether_the_status_is_another_or_not() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let told = |status, outcome| TellRow {
+        at: Some(at(status)),
+        outcome_at: Some(at(outcome)),
+        ..TellRow::default()
+    };
+    assert!(!TellRow::default().makes_history_of(at(15)), "nothing was ever told");
+    assert!(!told(10, 10).makes_history_of(at(15)));
+    assert!(told(10, 20).makes_history_of(at(15)), "what was told was no other status");
+    let of_an_earlier_release = TellRow { at: Some(at(20)), ..TellRow::default() };
+    assert!(of_an_earlier_release.makes_history_of(at(15)));
+    // Whether somebody overwrote the status is asked by when that was written, not by what was told besides.
+    let row = TellRow { status: Some("shared".to_owned()), ..told(10, 30) };
+    let overwritten = Image { status: Some("by hand".to_owned()), seen_at: at(20), ..image() };
+    assert!(row.needs_status("shared", &overwritten));
 }

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_domain::audit::{AuditRow, Deed};
 use ami_share_domain::ending::Ending;
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image_plan::ObservedImage;
 use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::notice::{Notice, NoticeKind};
 use ami_share_domain::share::{LaunchPermission, Share, Target};
 use ami_share_testkit::fewest_cases;
 use ami_share_testkit::ids::{account, image_id};
@@ -14,7 +16,7 @@ use ami_share_testkit::looks::Running;
 use ami_share_testkit::policies::{Foreign, default_policy, foreign};
 use ami_share_testkit::shares::account_target;
 use ami_share_testkit::wishes::{by_hand, ending, pool, share_of, some_targets, wishes};
-use ami_share_testkit::world::{Access, World};
+use ami_share_testkit::world::{Access, Managed, World};
 use proptest::prelude::*;
 
 /// More steps than any look takes.
@@ -223,6 +225,39 @@ proptest! {
     }
 
     #[test]
+    fn a_key_that_cannot_be_read_holds_up_no_withdrawal_and_is_made_good_once_it_can(
+        by_hand in by_hand(),
+        foreign in foreign(),
+        before in wishes(1),
+        between in killed_looks(3),
+        last in wishes(1),
+    ) {
+        let mut world = world(&by_hand, &foreign);
+        world.look(&before);
+        let had = world.access();
+        world.key_is_unreadable = true;
+        run(&mut world, &between);
+        world.look(&last);
+        let has = world.access();
+        let foreign_or = |targets: &[Target]| &by_hand.launch | &permissions(targets);
+        let launch = &has.launch[&image_id(1)];
+        prop_assert!(launch.is_subset(&foreign_or(&last.targets)), "whom nobody wants is out");
+        prop_assert!(launch.is_subset(&had.launch[&image_id(1)]), "nobody new is in");
+        if between.is_empty() {
+            let stays = &foreign_or(&before.targets) & &foreign_or(&last.targets);
+            prop_assert_eq!(launch, &stays, "who is wanted still keeps it");
+        }
+        prop_assert_eq!(has.policy, had.policy);
+
+        world.key_is_unreadable = false;
+        world.look(&last);
+        let access = world.access();
+        prop_assert_eq!(&access.launch[&image_id(1)], &foreign_or(&last.targets));
+        prop_assert_eq!(world.key.admitted(), principals(&last.targets));
+        prop_assert_eq!(access.leaving, BTreeSet::new());
+    }
+
+    #[test]
     fn when_the_last_image_lets_go_the_policy_is_what_other_people_wrote_to_the_letter(
         foreign in foreign(),
         one in some_targets(),
@@ -239,6 +274,114 @@ proptest! {
         world.look(&ending(2, Ending::Untagged));
         prop_assert_eq!(&world.key.policy, &foreign.written(&[]));
         prop_assert!(world.needs.needed_by.is_empty());
+    }
+
+    #[test]
+    fn once_everything_is_withdrawn_only_what_other_people_gave_is_left_and_the_history_says_so(
+        by_hand in by_hand(),
+        foreign in foreign(),
+        before in prop::collection::vec((prop_oneof![wishes(1), wishes(2), wishes(3)], 0..60_usize), 0..5),
+        killed in (1..=3_usize, 0..60_usize),
+    ) {
+        let mut world = World::opened_by_hand(by_hand.clone()).with_policy(foreign.written(&[]));
+        run(&mut world, &before);
+        world.look_killed_after(&withdrawn(killed.0), killed.1);
+        (1..=3).for_each(|number| _ = world.look(&withdrawn(number)));
+        let access = world.access();
+        let opened: BTreeSet<_> = access.launch.values().flatten().cloned().collect();
+        prop_assert_eq!(opened, by_hand.launch.clone());
+        prop_assert_eq!(access.snapshots, copiers(&by_hand, &withdrawn(1)));
+        prop_assert_eq!(&world.key.policy, &foreign.written(&[]), "to the letter");
+        prop_assert!(world.needs.needed_by.is_empty());
+        for Managed { ledger, history, .. } in world.images.values() {
+            prop_assert!(ledger.is_settled() && ledger.told.delivered.is_empty(), "{:?}", ledger);
+            prop_assert!(is_closed_on_record(history), "{:?}", history);
+        }
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_given_again_as_if_it_had_never_been(
+        by_hand in by_hand(), foreign in foreign(), wanted in prop::collection::vec((wishes(1), wishes(2)), 1..3),
+        steps in 0..60_usize,
+    ) {
+        let mut world = world(&by_hand, &foreign);
+        for (one, other) in &wanted {
+            world.look(one);
+            world.look(other);
+        }
+        // Whom a key has yet to let go is settled when nobody needs them any more.
+        let standing = |world: &World| Access { leaving: BTreeSet::new(), ..world.access() };
+        let never_withdrawn = standing(&world);
+        world.look_killed_after(&withdrawn(1), steps);
+        world.look(&withdrawn(2));
+        let (one, other) = wanted.last().unwrap();
+        world.look(one);
+        world.look(other);
+        prop_assert_eq!(standing(&world), never_withdrawn);
+    }
+
+    #[test]
+    fn every_member_hears_once_that_everything_is_withdrawn_and_of_no_word_that_it_is_refused(
+        wanted in (wishes(1), wishes(2)),
+    ) {
+        let mut world = World::default();
+        world.look(&wanted.0);
+        world.look(&wanted.1);
+        let before: Vec<usize> = world.images.values().map(|managed| managed.sent.len()).collect();
+        for _ in 0..2 {
+            world.look(&withdrawn(1));
+            world.look(&withdrawn(2));
+        }
+        for (managed, before) in world.images.values().zip(before) {
+            let (heard, since) = managed.sent.split_at(before);
+            let members = |sent: &[(Option<AccountId>, Notice)], kind| -> Vec<AccountId> {
+                let of_kind = sent.iter().filter(|(_, notice)| notice.kind == kind);
+                let mut members: Vec<AccountId> = of_kind.filter_map(|(account, _)| account.clone()).collect();
+                members.sort();
+                members
+            };
+            prop_assert_eq!(members(since, NoticeKind::Unshared), members(heard, NoticeKind::Shared));
+            let reason = Ending::Withdrawn.to_string();
+            for (_, notice) in since {
+                prop_assert_eq!(notice.kind, NoticeKind::Unshared);
+                prop_assert_eq!(notice.detail.reason.as_ref(), Some(&reason));
+            }
+        }
+    }
+}
+
+/// What a look finds wanted of image `number` while the stack withdraws everything.
+fn withdrawn(number: usize) -> Share {
+    ending(number, Ending::Withdrawn)
+}
+
+/// Whether whoever was let launch the image or copy a snapshot, by the history, was shut out after that, or found
+/// to be.
+fn is_closed_on_record(history: &[AuditRow]) -> bool {
+    let mut open = BTreeSet::new();
+    for row in history {
+        let whom = row.whom.iter().map(|whom| (row.resource.as_str(), whom.as_str()));
+        match row.deed {
+            Deed::ImageOpened | Deed::SnapshotOpened => open.extend(whom),
+            Deed::ImageClosed | Deed::SnapshotClosed | Deed::Found => {
+                whom.for_each(|whom| _ = open.remove(&whom))
+            }
+            _ => {}
+        }
+    }
+    open.is_empty()
+}
+
+#[test]
+fn what_a_look_closed_is_in_the_history_wherever_it_died() {
+    let mut start = World::default();
+    start.look(&share_of(1, vec![account_target(account(1))], true));
+    for steps in 0..ALL_STEPS {
+        let mut world = start.clone();
+        world.look_killed_after(&withdrawn(1), steps);
+        world.look(&withdrawn(1));
+        let history = world.first().history;
+        assert!(is_closed_on_record(&history), "after {steps} steps: {history:?}");
     }
 }
 

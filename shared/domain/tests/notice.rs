@@ -7,9 +7,10 @@ use ami_share_domain::appointments::warn_at;
 use ami_share_domain::ending::Ending;
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::ledger::ImageLedger;
-use ami_share_domain::notice::{NoticeDetail, NoticeKind, plan};
-use ami_share_domain::share::{Given, Share, Target};
+use ami_share_domain::image_request::Given;
+use ami_share_domain::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::notice::{HubNews, NoticeDetail, NoticeKind, leading, plan, warning_of};
+use ami_share_domain::share::{Share, Target};
 use ami_share_domain::usage::{Usage, UsageQuestion};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, now, snapshot};
@@ -146,6 +147,62 @@ proptest! {
         }
         prop_assert!(days > 0 || warned.is_empty());
     }
+}
+
+/// News of rows: one piece of each of the first kind, two of each of the second; and some of no row.
+fn news(notice: &HubNews, shared: usize, taken: usize, others: usize) -> Vec<HubNews> {
+    let of_row = |number: usize| {
+        let row = notice.row.clone().map(|row| ShareRow { target: account(number).to_string(), ..row });
+        HubNews { row, ..notice.clone() }
+    };
+    let of_rows = (1..=shared + taken).flat_map(|number| {
+        let count = if number <= shared { 1 } else { 2 };
+        vec![of_row(number); count]
+    });
+    let of_none = HubNews { row: None, ..notice.clone() };
+    of_rows.chain(vec![of_none; others]).collect()
+}
+
+proptest! {
+    #[test]
+    fn no_rows_news_are_on_record_as_told_before_all_of_them_are(
+        shared in 0..4_usize, taken in 0..4_usize, others in 0..4_usize, at_most in 0..20_usize,
+    ) {
+        let one = share(vec![account_target(account(1))]);
+        let one = World::default().look(&one).told.unwrap().hub.remove(0);
+        let news = news(&one, shared, taken, others);
+        let leading = leading(&news, at_most);
+        prop_assert_eq!(leading, &news[..leading.len()]);
+        prop_assert!(leading.len() <= at_most);
+        prop_assert!(leading.len() + 1 >= at_most.min(news.len()), "at most one waits for the other");
+        let rest = &news[leading.len()..];
+        for row in leading.iter().filter_map(|news| news.row.as_ref()) {
+            prop_assert!(rest.iter().all(|news| news.row.as_ref() != Some(row)));
+        }
+    }
+}
+
+#[test]
+fn who_was_warned_before_a_look_died_is_not_warned_of_that_end_again() {
+    let mut world = World::default();
+    let near = |hours| {
+        let until = Some(now() + SignedDuration::from_hours(hours));
+        Share { until, warn_at: warn_at(until, 7), ..share(vec![ou_target(1, vec![account(1), account(2)])]) }
+    };
+    let given = world.look(&Share { warn_at: None, ..near(30) }).given.unwrap();
+    let mut ledger = world.first().ledger;
+    ledger.told.warning.insert(warning_of(&account(1), near(30).until.unwrap()));
+    let warned = |hours| -> Vec<AccountId> {
+        let share = Share { intent: given.share.intent, ..near(hours) };
+        let told = plan(&Given { share, ..given.clone() }, &ledger, now());
+        assert_eq!(told.hub.len(), 1, "the hub has not heard of it");
+        told.warned.into_iter().map(|(account, _)| account).collect()
+    };
+    assert_eq!(warned(30), [account(2)]);
+    assert_eq!(warned(50), [account(1), account(2)], "another end is another warning");
+    world.images.get_mut(&given.share.image.id).unwrap().ledger = ledger;
+    world.look(&near(30));
+    assert_eq!(world.first().ledger.told.warning, BTreeSet::new(), "all have been warned");
 }
 
 #[test]

@@ -13,9 +13,10 @@ use ami_share_domain::ending::Ending;
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image_plan::{ImageStep, ObservedImage};
 use ami_share_domain::key_guard::{Caller, ObservedKey};
+use ami_share_domain::key_ledger::{KeyLedger, Need};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{KeyLedger, Need, ShareOutcome};
+use ami_share_domain::ledger::ShareOutcome;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review;
 use ami_share_domain::seen_key::{SeenKey, problem};
@@ -68,6 +69,25 @@ proptest! {
         let differences = differences(&world, &share);
         let is_over = share.ending == Some(Ending::Untagged);
         prop_assert!(differences.is_empty() || (is_over && differences == [IS_OVER]), "{differences:?}");
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_looked_at_once_and_then_when_it_can(
+        before in wishes(1), share in wishes(1), is_readable_again in any::<bool>(),
+    ) {
+        let mut world = World::default();
+        world.look(&before);
+        world.key_is_unreadable = true;
+        world.look(&share);
+        let found = differences(&world, &share);
+        prop_assert!(found.is_empty(), "{found:?}");
+        if is_readable_again {
+            world.key_is_unreadable = false;
+            let lacks = !share.targets.is_empty();
+            let left = !world.needs.leaving().is_empty();
+            let is_over = share.ending == Some(Ending::Untagged);
+            prop_assert_eq!(!differences(&world, &share).is_empty(), lacks || left || is_over);
+        }
     }
 
     #[test]
@@ -445,4 +465,28 @@ fn an_account_behind_an_ou_that_ec2_does_not_take_is_no_difference() {
         &ImageStep::CloseSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
     );
     assert_eq!(differences(&world, &share), [format!("{} is not open to 000000000011", snapshot(10))]);
+}
+
+#[test]
+fn while_the_stack_withdraws_an_image_differs_until_it_is_taken_back_and_once_more_when_it_is_to_be_given_again()
+ {
+    let (mut world, share) = settled();
+    let withdrawn = Share { keys: share.keys.clone(), ..ending(1, Ending::Withdrawn) };
+    let found = differences(&world, &withdrawn);
+    assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
+    world.look(&withdrawn);
+    // It stays on the list of managed images: its tags still say something.
+    assert_eq!(differences(&world, &withdrawn), Vec::<String>::new());
+    assert_eq!(review(&world, &withdrawn).shares, []);
+    let found = differences(&world, &share);
+    assert!(found.contains(&"the image is not open to 000000000001, 000000000002".to_owned()), "{found:?}");
+}
+
+#[test]
+fn an_image_that_was_tagged_while_the_stack_withdraws_differs_until_its_status_says_why_it_is_not_shared() {
+    let withdrawn = ending(1, Ending::Withdrawn);
+    let mut world = World::default();
+    assert_eq!(differences(&world, &withdrawn)[0], "no look at it is on record");
+    world.look(&withdrawn);
+    assert_eq!(differences(&world, &withdrawn), Vec::<String>::new());
 }

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::guards::Guards;
+use ami_share_domain::ending::Ending;
+use ami_share_domain::guards::{Guards, Sharing};
 use ami_share_domain::ids::{AccountId, OrganizationId, OuId};
 use ami_share_domain::organization::{Organization, Parent};
 use ami_share_domain::refusal::RefusalCode;
@@ -268,7 +269,7 @@ proptest! {
         prop_assert!(targets.targets.len() <= scene.guards.target_limit);
         if is_over(&scene) || is_too_many(&targets) {
             prop_assert!(targets.targets.is_empty());
-            prop_assert!(!targets.refused.is_empty() || targets.has_ended);
+            prop_assert!(!targets.refused.is_empty() || targets.ending.is_some());
         }
     }
 
@@ -276,10 +277,10 @@ proptest! {
     fn an_unreadable_end_and_too_many_targets_keep_exactly_those_who_stand_and_are_still_named(
         scene in scenes(),
     ) {
-        let Targets { targets, kept, refused, until, has_ended } = scene.resolve();
+        let Targets { targets, kept, refused, until, ending } = scene.resolve();
         let is_unreadable = scene.tags().until == Until::Unreadable;
         let too_many = refused.iter().any(|refusal| refusal.code == RefusalCode::TooManyTargets);
-        if has_ended || !(is_unreadable || too_many) {
+        if ending.is_some() || !(is_unreadable || too_many) {
             prop_assert_eq!(kept, []);
             return Ok(());
         }
@@ -316,10 +317,43 @@ proptest! {
         }
         // Nothing is refused for a date that has come as it was agreed; any other past date is.
         let is_past = end(&scene).is_some_and(|end| end <= now());
-        prop_assert_eq!(targets.has_ended, is_past && end(&scene) == scene.standing_until);
+        let agreed = end(&scene).filter(|_| is_past && end(&scene) == scene.standing_until);
+        prop_assert_eq!(&targets.ending, &agreed.map(|at| Ending::Expired { at }));
         let is_expired = targets.refused.iter().any(|refusal| refusal.code == RefusalCode::Expired);
-        prop_assert_eq!(is_expired, is_past && !targets.has_ended);
-        prop_assert!(!targets.has_ended || targets.until == end(&scene));
+        prop_assert_eq!(is_expired, is_past && agreed.is_none());
+        prop_assert!(agreed.is_none() || targets.until == agreed);
+    }
+
+    #[test]
+    fn while_the_stack_withdraws_nobody_is_wanted_whatever_the_tags_say_and_nothing_is_read_for_it(
+        scene in scenes(),
+    ) {
+        let guards = Guards { sharing: Sharing::Withdrawn, ..scene.guards.clone() };
+        let withdrawn = Scene { guards, ..scene.clone() };
+        prop_assert!(!withdrawn.needs_organization());
+        let unread = Scene { organization: None, ..withdrawn.clone() }.resolve();
+        prop_assert_eq!(&withdrawn.resolve(), &unread);
+        prop_assert!(unread.targets.is_empty() && unread.kept.is_empty());
+        // What has ended as it was agreed is not touched; all else ends for this reason alone, and refuses no word.
+        match scene.resolve() {
+            ended if ended.ending.is_some() => prop_assert_eq!(unread, ended),
+            _ => {
+                prop_assert_eq!(unread.ending, Some(Ending::Withdrawn));
+                prop_assert_eq!((unread.refused, unread.until), (Vec::new(), None));
+            }
+        }
+    }
+
+    #[test]
+    fn an_organization_that_is_not_needed_has_no_say_and_is_not_needed_where_nobody_is_wanted(
+        scene in scenes(),
+    ) {
+        let unread = Scene { organization: None, ..scene.clone() }.resolve();
+        if !scene.needs_organization() {
+            prop_assert_eq!(&scene.resolve(), &unread);
+            prop_assert!(unread.targets.is_empty() && unread.kept.is_empty());
+        }
+        prop_assert!(unread.ending.is_none() || !scene.needs_organization());
     }
 
     #[test]
@@ -419,7 +453,8 @@ fn an_end_that_cannot_be_read_any_more_ends_when_it_was_agreed_to() {
         standing_until: Some(standing_until),
     };
     let ahead = scene(id("2026-06-01T12:00:01Z")).resolve();
-    assert_eq!((ahead.kept.len(), ahead.has_ended), (1, false));
+    assert_eq!((ahead.kept.len(), ahead.ending), (1, None));
     let come = scene(now()).resolve();
-    assert_eq!((come.kept.len(), come.has_ended, come.until), (0, true, Some(now())));
+    assert_eq!((come.kept.len(), come.until), (0, Some(now())));
+    assert_eq!(come.ending, Some(Ending::Expired { at: now() }));
 }

@@ -17,7 +17,7 @@ pub enum Failure {
     /// The function was deployed wrongly.
     #[error("{0}")]
     Environment(String),
-    /// AWS has not made yet what it was asked for.
+    /// AWS has not made yet what it was asked for, or does not know yet what it was told.
     #[error("{0}")]
     NotReady(String),
     /// What was just written is not what is read back.

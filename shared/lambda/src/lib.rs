@@ -1,19 +1,26 @@
-//! Start-up that every function shares: environment, logs, errors, and the loop that serves requests.
+//! Start-up that every function shares: environment, logs, metrics, errors, and the loop that serves requests.
 //!
 //! A function's `main.rs` is one line, [`run`]; its `lib.rs` implements [`Function`].
 
 pub mod environment;
 pub mod failure;
+pub mod invocation;
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+mod log;
+mod metrics;
+
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing::Instrument;
 
 pub use crate::environment::Environment;
 pub use crate::failure::Failure;
+pub use crate::invocation::{About, Invocation};
 pub use ami_share_aws::clients::Clients;
+
+use crate::invocation::Payload;
 
 /// One Lambda function.
 pub trait Function: Sized {
@@ -28,14 +35,18 @@ pub trait Function: Sized {
     /// When the environment lacks or garbles a variable.
     fn start(environment: &Environment, clients: &Clients) -> impl Future<Output = Result<Self, Failure>>;
 
-    /// Serves one request. `invocation` is unique to it.
+    /// What a request is about, for every log line and metric of it. Which execution asks need not be said: the
+    /// workflows say that themselves.
+    fn about(request: &Self::Request) -> About;
+
+    /// Serves one request, and counts in `invocation` what it has done.
     ///
     /// # Errors
     /// When it could not be served; the workflow decides by the error's type whether to try again.
     fn handle(
         &self,
         request: Self::Request,
-        invocation: &str,
+        invocation: &Invocation,
     ) -> impl Future<Output = Result<Self::Response, Failure>>;
 }
 
@@ -44,32 +55,44 @@ pub trait Function: Sized {
 /// # Errors
 /// When the function cannot start, or the Lambda runtime fails.
 pub async fn run<F: Function>() -> Result<(), lambda_runtime::Error> {
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(EnvFilter::from_default_env())
-        .with_current_span(true)
-        .init();
-    let clients = Clients::load().await;
-    let started = F::start(&Environment::of_process(), &clients).await;
+    log::init();
+    let environment = Environment::of_process();
+    let clients = &Clients::load(environment.text_or_empty("ENDPOINT_URL")).await;
+    let started = F::start(&environment, clients).await;
     let function = &started.inspect_err(|error| tracing::error!(%error, "cannot start"))?;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        let answer = serve(function, &event.payload, &event.context.request_id).await;
-        answer.map_err(|failure| {
-            let diagnostic = Diagnostic::from(failure);
-            tracing::error!(
-                request = event.context.request_id,
-                error_type = diagnostic.error_type,
-                "{}",
-                diagnostic.error_message
-            );
-            diagnostic
-        })
-    }))
-    .await
+    let service = service_fn(move |event: LambdaEvent<Value>| async move {
+        let (payload, context) = event.into_parts();
+        serve(function, clients, &payload, &context).await
+    });
+    // Without the runtime's own span, which would stand around ours and say the request's id once more.
+    Runtime::new(service).run().await
 }
 
-async fn serve<F: Function>(function: &F, payload: &Value, invocation: &str) -> Result<F::Response, Failure> {
-    let request = F::Request::deserialize(payload).map_err(|error| Failure::BadRequest(error.to_string()))?;
-    // Boxed: the types of the SDK's nested futures are deeper than the compiler's default limit.
-    Box::pin(function.handle(request, invocation)).await
+/// Serves one request. Whatever comes of it, its calls are counted.
+async fn serve<F: Function>(
+    function: &F,
+    clients: &Clients,
+    payload: &Value,
+    context: &Context,
+) -> Result<F::Response, Diagnostic> {
+    let payload = Payload::read(payload);
+    let request = F::Request::deserialize(payload.input);
+    let about = request.as_ref().map(F::about).unwrap_or_default();
+    let execution = payload.execution.map(str::to_owned).or(about.execution);
+    let invocation = Invocation::new(context, About { execution, ..about });
+    let served = async {
+        let answer = match request {
+            // Boxed: the types of the SDK's nested futures are deeper than the compiler's default limit.
+            Ok(request) => Box::pin(function.handle(request, &invocation)).await,
+            Err(error) => Err(Failure::BadRequest(error.to_string())),
+        };
+        answer.map_err(|failure| {
+            let diagnostic = Diagnostic::from(failure);
+            tracing::error!(error_type = diagnostic.error_type, "{}", diagnostic.error_message);
+            diagnostic
+        })
+    };
+    let answer = served.instrument(invocation.span()).await;
+    metrics::write(&context.env_config.function_name, &invocation, &clients.calls().take());
+    answer
 }

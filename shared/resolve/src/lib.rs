@@ -5,23 +5,24 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ami_share_aws::error::Fault;
 use ami_share_aws::images::{FoundImage, ImageReader};
-use ami_share_aws::keys::KeyReader;
+use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::organization::OrganizationReader;
 use ami_share_domain::appointments::warn_at;
 use ami_share_domain::ending::Ending;
 use ami_share_domain::guards::{Guards, parse_accounts, parse_organizations};
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
-use ami_share_domain::key_guard::refuse_key;
+use ami_share_domain::key_guard::{refuse_key, unreadable};
 use ami_share_domain::ledger::Intent;
 use ami_share_domain::look::Look;
 use ami_share_domain::organization::{Organization, Scope};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::{Image, Share, Target};
 use ami_share_domain::share_tags::{ShareTags, is_tagged};
-use ami_share_domain::targets::{Context, Standing, Targets, resolve};
+use ami_share_domain::targets::{Context, Standing, Targets, needs_organization, resolve};
 use ami_share_lambda::{Clients, Environment, Failure};
-use futures::future::try_join_all;
+use futures::future::{join, try_join_all};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -72,6 +73,11 @@ impl Resolver {
         })
     }
 
+    /// Observes the keys of one look, or of looks that are one: each key is asked about once.
+    pub fn key_observer(&self) -> KeyObserver {
+        KeyObserver::new(self.keys.clone(), self.hub.clone())
+    }
+
     /// What `look` comes to for the image as it was found (`None`: it does not exist), after the `last` intent.
     ///
     /// # Errors
@@ -81,6 +87,7 @@ impl Resolver {
         look: &Look,
         found: Option<&FoundImage>,
         last: Option<&Intent>,
+        keys: &KeyObserver,
     ) -> Result<Wish, Failure> {
         // What was only asked for while the image was pending has given nothing.
         let last = last.filter(|last| last.number > 0);
@@ -103,7 +110,7 @@ impl Resolver {
         match (unusable.or(ending), last) {
             (Some(ending), Some(last)) => Ok(share(self.all_ends(look, Some(&found.image), last, ending))),
             (Some(ending), None) => Ok(Wish::Nothing(ending.to_string())),
-            (None, last) => Ok(share(self.wanted(look, found, last).await?)),
+            (None, last) => Ok(share(self.wanted(look, found, last, keys).await?)),
         }
     }
 
@@ -121,14 +128,28 @@ impl Resolver {
     }
 
     /// What the tags come to.
-    async fn wanted(&self, look: &Look, found: &FoundImage, last: Option<&Intent>) -> Result<Share, Failure> {
+    async fn wanted(
+        &self,
+        look: &Look,
+        found: &FoundImage,
+        last: Option<&Intent>,
+        observer: &KeyObserver,
+    ) -> Result<Share, Failure> {
         let tags = ShareTags::read(&found.tags);
         let before = last.map(Before::from).unwrap_or_default();
-        let Targets { mut targets, mut kept, mut refused, until, has_ended } =
-            self.targets(look, &tags, &before).await?;
+        let standing = Standing { targets: &before.targets, until: before.until };
+        let now = look.now(Timestamp::now());
+        let context = Context { organization: None, guards: &self.guards, hub: &self.hub, standing, now };
+        // Neither waits for the other. Where nobody can be wanted, neither is asked about.
+        let (targets, usable) = match needs_organization(&tags, &context) {
+            true => join(self.targets(look, &tags, &context), self.usable_keys(found, observer)).await,
+            false => (Ok(resolve(&tags, &context)), Ok(Ok(Vec::new()))),
+        };
+        let Targets { mut targets, mut kept, mut refused, until, ending } = targets?;
         let mut keys = before.keys.clone();
+        // Whoever is taken out of the tag is withdrawn also when the keys cannot be read.
         if !targets.is_empty() {
-            match self.usable_keys(found).await? {
+            match usable? {
                 Ok(usable) => keys.extend(usable),
                 Err(reasons) => {
                     refused.extend(refuse_all(&targets, &reasons));
@@ -136,7 +157,6 @@ impl Resolver {
                 }
             }
         }
-        let ending = until.filter(|_| has_ended).map(|at| Ending::Expired { at });
         let may_copy = tags.copy && !(targets.is_empty() && kept.is_empty());
         Ok(Share {
             targets,
@@ -153,16 +173,15 @@ impl Resolver {
     }
 
     /// Who gets the image. What a kept organization does not know is looked up again before it is refused.
-    async fn targets(&self, look: &Look, tags: &ShareTags, before: &Before) -> Result<Targets, Failure> {
+    async fn targets(
+        &self,
+        look: &Look,
+        tags: &ShareTags,
+        context: &Context<'_>,
+    ) -> Result<Targets, Failure> {
         let scope = Scope::needed_by(&tags.selectors);
-        let decide = |organization: Option<&Organization>| {
-            let standing = Standing { targets: &before.targets, until: before.until };
-            let now = look.now(Timestamp::now());
-            resolve(tags, &Context { organization, guards: &self.guards, hub: &self.hub, standing, now })
-        };
-        if tags.selectors.is_empty() {
-            return Ok(decide(None));
-        }
+        let decide =
+            |organization: Option<&Organization>| resolve(tags, &Context { organization, ..*context });
         let reading = match look.organization_changed_at {
             Some(moment) => self.organization.read_since(moment, scope).await?,
             None => self.organization.read(scope).await?,
@@ -175,7 +194,11 @@ impl Resolver {
     }
 
     /// The keys of the image, or why it cannot be shared. Nothing is written before all of them are known to be usable.
-    async fn usable_keys(&self, found: &FoundImage) -> Result<Result<Vec<KeyArn>, Vec<Refusal>>, Failure> {
+    async fn usable_keys(
+        &self,
+        found: &FoundImage,
+        observer: &KeyObserver,
+    ) -> Result<Result<Vec<KeyArn>, Vec<Refusal>>, Failure> {
         if found.image.owner != self.hub {
             let owner = &found.image.owner;
             let reason = format!(
@@ -184,9 +207,21 @@ impl Resolver {
             return Ok(Err(vec![Refusal::new(owner.as_str(), RefusalCode::NotOwner, reason)]));
         }
         let keys = self.images.keys(&found.image.id, &found.snapshots).await?;
-        let observed = try_join_all(keys.iter().map(|key| self.keys.observe(key, &self.hub))).await?;
-        let refused: Vec<Refusal> = observed.iter().filter_map(|key| refuse_key(key, &self.hub)).collect();
+        let refused = try_join_all(keys.iter().map(|key| self.refuse(key, observer))).await?;
+        let refused: Vec<Refusal> = refused.into_iter().flatten().collect();
         Ok(if refused.is_empty() { Ok(keys.into_iter().collect()) } else { Err(refused) })
+    }
+
+    /// Why an image on this key cannot be shared. What AWS says differs from role to role, and is left out of the
+    /// reason: a review has to find the same wanted as a look.
+    async fn refuse(&self, key: &KeyArn, observer: &KeyObserver) -> Result<Option<Refusal>, Failure> {
+        match observer.observe(key).await {
+            Err(error) if error.fault() == Fault::Denied => {
+                tracing::warn!(%key, %error, "cannot be read");
+                Ok(Some(unreadable(key, "AWS denies kms:DescribeKey or kms:ListResourceTags")))
+            }
+            observed => Ok(refuse_key(&observed?, &self.hub)),
+        }
     }
 
     /// The image as EC2 describes it; `None` when it does not exist.
@@ -228,6 +263,7 @@ fn nobody(look: &Look, image: Image, before: Before) -> Share {
         must_schedule: before.until.is_some(),
         ending: None,
         asked: look.asked.clone(),
+        heard_at: Some(look.asked.at),
         changed_by: look.changed_by.clone(),
         adopt: look.adopt,
         dry_run: look.dry_run,
@@ -254,6 +290,7 @@ fn refuse_all(targets: &[Target], reasons: &[Refusal]) -> Vec<Refusal> {
 
 fn guards(environment: &Environment) -> Result<Guards, Failure> {
     Ok(Guards {
+        sharing: environment.parsed("SHARING", str::parse)?,
         external_accounts: environment.parsed_or_empty("ALLOWED_EXTERNAL_ACCOUNTS", parse_accounts)?,
         external_organizations: environment
             .parsed_or_empty("ALLOWED_EXTERNAL_ORGANIZATIONS", parse_organizations)?,

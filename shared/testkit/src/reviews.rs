@@ -17,6 +17,10 @@ const STATUS: &str = "as it should be";
 
 /// The key of all images of the world, as a review sees it.
 pub fn seen_key(world: &World, key: &KeyArn) -> SeenKey {
+    if world.key_is_unreadable {
+        let reason = "it is not readable in this test".to_owned();
+        return SeenKey::unreadable(key.clone(), world.needs.clone(), reason);
+    }
     SeenKey {
         arn: key.clone(),
         policy: Some(world.key.read()),

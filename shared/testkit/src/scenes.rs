@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::guards::Guards;
+use ami_share_domain::guards::{Guards, Sharing};
 use ami_share_domain::ids::{AccountId, OrganizationId};
 use ami_share_domain::organization::Organization;
 use ami_share_domain::selector::Selector;
 use ami_share_domain::share_tags::{ShareTags, UNTIL, WITH};
-use ami_share_domain::targets::{Context, Standing, Targets, resolve};
+use ami_share_domain::targets::{Context, Standing, Targets, needs_organization, resolve};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -43,10 +43,18 @@ impl Scene {
 
     /// Who gets the image.
     pub fn resolve(&self) -> Targets {
+        resolve(&self.tags(), &self.context())
+    }
+
+    /// Whether the organization has a say in that.
+    pub fn needs_organization(&self) -> bool {
+        needs_organization(&self.tags(), &self.context())
+    }
+
+    fn context(&self) -> Context<'_> {
         let Self { words: _, until: _, organization, guards, hub, standing, standing_until } = self;
         let standing = Standing { targets: standing, until: *standing_until };
-        let organization = organization.as_ref();
-        resolve(&self.tags(), &Context { organization, guards, hub, standing, now: now() })
+        Context { organization: organization.as_ref(), guards, hub, standing, now: now() }
     }
 }
 
@@ -82,7 +90,13 @@ fn guards() -> impl Strategy<Value = Guards> {
             let arn = organization_arn(&other);
             let external_organizations =
                 if allows_other { BTreeMap::from([(other, arn)]) } else { BTreeMap::new() };
-            Guards { external_accounts, external_organizations, external_needs_until, target_limit }
+            Guards {
+                sharing: Sharing::Enabled,
+                external_accounts,
+                external_organizations,
+                external_needs_until,
+                target_limit,
+            }
         },
     )
 }

@@ -1,9 +1,10 @@
 //! Images, targets and shares in one line each, and strategies for lists of targets.
 
 use ami_share_domain::ids::AccountId;
+use ami_share_domain::image_request::Given;
 use ami_share_domain::look::Asked;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Given, Image, Share, Target};
+use ami_share_domain::share::{Image, Share, Target};
 use proptest::prelude::*;
 
 use crate::ids::{
@@ -53,6 +54,7 @@ pub fn share(targets: Vec<Target>) -> Share {
         must_schedule: false,
         ending: None,
         asked: Asked { by: None, event: "event".to_owned(), at: now() },
+        heard_at: Some(now()),
         changed_by: None,
         adopt: false,
         dry_run: false,
@@ -62,29 +64,9 @@ pub fn share(targets: Vec<Target>) -> Share {
 /// What `share-image` says when the targets that `refused` names got nothing and all others their access.
 pub fn given(share: Share, refused: Vec<Refusal>) -> Given {
     let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.word == target.name());
-    let shared = share.targets.iter().filter(|target| !is_refused(target));
-    let shared = shared.map(|target| target.name().to_owned()).collect();
-    let refused = share.refused.iter().cloned().chain(refused).collect();
-    Given {
-        share,
-        shared,
-        refused,
-        superseded: false,
-        withdrawn: Vec::new(),
-        restored: Vec::new(),
-        unmanaged: Vec::new(),
-        made_private: Vec::new(),
-        retract: Vec::new(),
-        retracted: Vec::new(),
-        usage_report: None,
-        usage: None,
-        plan: Vec::new(),
-    }
-}
-
-/// What `share-image` says when a later look does all that is to be done.
-pub fn overtaken(share: Share) -> Given {
-    Given { shared: Vec::new(), refused: Vec::new(), superseded: true, ..given(share, Vec::new()) }
+    let targets = share.targets.clone();
+    let shared: Vec<&Target> = targets.iter().filter(|target| !is_refused(target)).collect();
+    Given::of(share, &shared, refused.clone())
 }
 
 /// A refusal of `word`.

@@ -47,8 +47,12 @@ pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
 /// What one look may find wanted of image `number`: nothing is kept, so that what comes of it depends on
 /// nothing before.
 pub fn wishes(number: usize) -> impl Strategy<Value = Share> {
-    let endings =
-        prop::sample::select(vec![None, Some(Ending::Untagged), Some(Ending::Expired { at: now() })]);
+    let endings = prop::sample::select(vec![
+        None,
+        Some(Ending::Untagged),
+        Some(Ending::Withdrawn),
+        Some(Ending::Expired { at: now() }),
+    ]);
     (some_targets(), any::<bool>(), some_targets(), endings).prop_map(
         move |(targets, copies, refused, ending)| {
             let refused = refused.iter().filter(|refused| !targets.contains(refused));

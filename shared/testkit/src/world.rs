@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use ami_share_domain::audit::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
 use ami_share_domain::image_plan::{ImageStep, ObservedImage};
+use ami_share_domain::key_ledger::KeyLedger;
 use ami_share_domain::key_plan::{KeyPlan, admitted, extend, retract};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, KeyLedger, ShareRow};
+use ami_share_domain::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::notice::Notice;
-use ami_share_domain::share::{LaunchPermission, Share};
-use jiff::{SignedDuration, Timestamp};
+use ami_share_domain::share::LaunchPermission;
+use jiff::Timestamp;
 
 use crate::ids::{image_id, now};
-use crate::looks::Running;
 use crate::policies::default_policy;
 
 /// One image, and what the ledger knows of it.
@@ -39,6 +39,8 @@ pub struct World {
     pub images: BTreeMap<ImageId, Managed>,
     /// The key of all of them.
     pub key: Key,
+    /// Whether AWS does not let us read it.
+    pub key_is_unreadable: bool,
     /// Whom each image needs on the key.
     pub needs: KeyLedger,
     /// Whom KMS does not take.
@@ -88,6 +90,7 @@ impl Default for World {
         Self {
             images: BTreeMap::new(),
             key: Key { policy: default_policy().written(&[]) },
+            key_is_unreadable: false,
             needs: KeyLedger::default(),
             rejected: BTreeSet::new(),
             without_bus: BTreeSet::new(),
@@ -131,28 +134,6 @@ impl World {
 
     pub(crate) fn image_mut(&mut self, image: &ImageId) -> &mut Managed {
         self.images.entry(image.clone()).or_default()
-    }
-
-    /// A look begins that finds `share` wanted; nothing has happened yet. A minute has gone by since the last.
-    pub fn begin(&mut self, share: &Share) -> Running {
-        self.looks += 1;
-        self.clock += SignedDuration::from_mins(1);
-        Running::new(share.clone(), self.looks, self.clock)
-    }
-
-    /// A whole look.
-    pub fn look(&mut self, share: &Share) -> Running {
-        let mut look = self.begin(share);
-        while look.step(self) {}
-        look
-    }
-
-    /// A look that is killed after so many steps; its turns end with it. Says whether it was killed at all.
-    pub fn look_killed_after(&mut self, share: &Share, steps: usize) -> bool {
-        let mut look = self.begin(share);
-        let is_killed = (0..steps).all(|_| look.step(self));
-        look.die(self);
-        is_killed
     }
 
     /// Somebody deregisters an image; its snapshots stay.

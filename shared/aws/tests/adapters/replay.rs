@@ -4,12 +4,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ami_share_aws::clients::Clients;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::config::{Credentials, SharedCredentialsProvider};
+use tokio::task::JoinHandle;
 
 /// A recorded response: its status and its body.
 #[derive(Clone)]
@@ -37,8 +39,19 @@ pub async fn replay(responses: Vec<Recorded>) -> (Clients, Requests) {
     replay_at("127.0.0.1", responses).await
 }
 
+/// The same, with so many tries for each call.
+pub async fn replay_trying(tries: u32, responses: Vec<Recorded>) -> (Clients, Requests) {
+    let retries = RetryConfig::standard().with_max_attempts(tries);
+    let retries = retries.with_initial_backoff(std::time::Duration::from_millis(1));
+    replay_with("127.0.0.1", retries, responses).await
+}
+
 /// The same, with a name for the server.
 pub async fn replay_at(host: &str, responses: Vec<Recorded>) -> (Clients, Requests) {
+    replay_with(host, RetryConfig::disabled(), responses).await
+}
+
+async fn replay_with(host: &str, retries: RetryConfig, responses: Vec<Recorded>) -> (Clients, Requests) {
     let listener = TcpListener::bind((host, 0)).unwrap();
     let endpoint = format!("http://{host}:{}", listener.local_addr().unwrap().port());
     let requests = Requests::default();
@@ -46,22 +59,65 @@ pub async fn replay_at(host: &str, responses: Vec<Recorded>) -> (Clients, Reques
     std::thread::spawn(move || {
         for Recorded(status, body) in responses {
             let (stream, _) = listener.accept().unwrap();
-            let asked = answer(stream, status, &body);
+            let (asked, stream) = read(stream);
+            // Kept before it is answered: who has the answer may look at once.
             kept.0.lock().unwrap().push(asked);
+            answer(stream, status, &body);
         }
     });
+    (clients(endpoint, retries).await, requests)
+}
+
+/// Clients whose calls are all answered with `body`, on connections that stay open; and how many of these there are.
+pub async fn replay_on_open_connections(body: &'static str) -> (Clients, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = connections.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || answer_all(stream.unwrap(), body));
+        }
+    });
+    (clients(endpoint, RetryConfig::disabled()).await, connections)
+}
+
+/// Clients whose calls nobody answers; and what ends when the first one has come.
+pub async fn silence() -> (Clients, JoinHandle<TcpStream>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let called = tokio::task::spawn_blocking(move || listener.accept().unwrap().0);
+    (clients(endpoint, RetryConfig::disabled()).await, called)
+}
+
+/// Until the other side has closed the connection: then there is no first line to read.
+fn answer_all(stream: TcpStream, body: &str) {
+    let mut stream = stream;
+    loop {
+        let ((first, _), answered) = read(stream);
+        stream = answered;
+        if first.is_empty() {
+            return;
+        }
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    }
+}
+
+async fn clients(endpoint: String, retries: RetryConfig) -> Clients {
     let credentials = Credentials::new("testing", "testing", None, None, "replay");
     let config = aws_config::defaults(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .retry_config(RetryConfig::disabled())
+        .retry_config(retries)
         .load()
         .await;
-    (Clients::of(config), requests)
+    Clients::of(config)
 }
 
-fn answer(stream: TcpStream, status: u16, body: &str) -> (String, String) {
+fn read(stream: TcpStream) -> ((String, String), TcpStream) {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).unwrap();
@@ -78,7 +134,10 @@ fn answer(stream: TcpStream, status: u16, body: &str) -> (String, String) {
     }
     let mut asked = vec![0; length];
     reader.read_exact(&mut asked).unwrap();
+    ((first.trim().to_owned(), String::from_utf8(asked).unwrap()), reader.into_inner())
+}
+
+fn answer(mut stream: TcpStream, status: u16, body: &str) {
     let head = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    reader.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
-    (first.trim().to_owned(), String::from_utf8(asked).unwrap())
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
 }

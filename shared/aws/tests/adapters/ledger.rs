@@ -1,0 +1,154 @@
+//! Transactions and batches of the ledger.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ami_share_aws::error::{AwsError, Fault};
+use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::ledger::ShareRow;
+use ami_share_domain::notice::{Conclusion, UnmanagedSeen};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::replay::replay;
+use crate::turn::{LONG, SHORT, another_has_it, mine, turn};
+use crate::{Recorded, account, image, json, key};
+
+/// What DynamoDB answers to a transaction that it has cancelled.
+fn cancelled(reasons: [&str; 2]) -> Recorded {
+    let [first, second] = reasons.map(|code| format!(r#"{{"Code":"{code}"}}"#));
+    let of = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+    json(
+        400,
+        &format!(
+            r#"{{"__type":"{of}","Message":"Transaction cancelled","CancellationReasons":[{first},{second}]}}"#
+        ),
+    )
+}
+
+async fn gives_up(reasons: [&str; 2]) -> Result<bool, AwsError> {
+    let (clients, _) = replay(vec![cancelled(reasons)]).await;
+    let leaving = BTreeSet::from([KeyPrincipal::Account(account("222222222222"))]);
+    clients.ledger_writer("ledger").give_up(&key(), &image(), 1, &leaving).await
+}
+
+#[tokio::test]
+async fn a_condition_that_does_not_hold_is_an_answer() {
+    assert!(!gives_up(["ConditionalCheckFailed", "None"]).await.unwrap());
+    assert!(!gives_up(["ConditionalCheckFailed", "TransactionConflict"]).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_transaction_that_met_another_one_is_not_a_lost_intent_and_is_tried_again() {
+    for code in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+        let error = gives_up(["None", code]).await.unwrap_err();
+        assert!(matches!(error, AwsError::Busy(_)), "{code}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_dynamodb_does_not_understand_is_an_error_and_never_the_turn_of_another_writer() {
+    for reasons in [["None", "ValidationError"], ["TransactionConflict", "ItemCollectionSizeLimitExceeded"]] {
+        let error = gives_up(reasons).await.unwrap_err();
+        assert!(matches!(error, AwsError::Call { .. }), "{reasons:?}: {error}");
+        assert!(!error.fault().may_be_tried_again(), "{reasons:?}: {error}");
+    }
+}
+
+/// A row of a share, as the ledger holds it.
+fn row(target: &str) -> ShareRow {
+    let row = format!(r#"{{"target":"{target}","outcome":"shared","since":"2026-07-01T09:20:08Z"}}"#);
+    serde_json::from_str(&row).unwrap()
+}
+
+/// What DynamoDB answers to a batch of which it has left the row of a target. Source:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
+fn left(target: &str) -> Recorded {
+    let item = format!(r#"{{"pk":{{"S":"IMAGE#{}"}},"sk":{{"S":"SHARE#{target}"}}}}"#, image());
+    json(200, &format!(r#"{{"UnprocessedItems":{{"ledger":[{{"PutRequest":{{"Item":{item}}}}}]}}}}"#))
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_is_written_again_and_nothing_else() {
+    let answers = vec![left("333333333333"), json(200, r#"{"UnprocessedItems":{}}"#)];
+    let (written, asked) = write(&["222222222222", "333333333333"], LONG, answers).await;
+    written.unwrap();
+    assert!(asked[0].contains("222222222222") && asked[0].contains("333333333333"), "{asked:?}");
+    assert!(!asked[1].contains("222222222222") && asked[1].contains("333333333333"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn who_loses_the_turn_between_two_batches_writes_no_other() {
+    let targets: Vec<String> = (1..=26).map(|number| format!("{number:012}")).collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let first = json(200, r#"{"UnprocessedItems":{}}"#);
+    let (written, asked) = write(&targets, SHORT, vec![mine(), first, another_has_it()]).await;
+    assert!(matches!(written, Err(AwsError::Busy(_))), "{written:?}");
+    assert!(asked[1].contains(targets[24]) && !asked[1].contains(targets[25]), "{asked:?}");
+    assert_eq!(asked.len(), 3);
+}
+
+/// Writes rows of these targets in a turn that lasts so long; answers what was asked once it was taken.
+async fn write(
+    targets: &[&str],
+    lasts: Duration,
+    answers: Vec<Recorded>,
+) -> (Result<(), AwsError>, Vec<String>) {
+    let (clients, requests) = replay([vec![mine()], answers].concat()).await;
+    let turn = turn(&clients, lasts).await;
+    let rows: Vec<ShareRow> = targets.iter().copied().map(row).collect();
+    let written = clients.ledger_writer("ledger").write_shares(&image(), &rows, &[], &turn).await;
+    (written, requests.bodies().split_off(1))
+}
+
+#[tokio::test]
+async fn a_table_that_never_takes_all_may_be_asked_again_later() {
+    let (written, _) = write(&["222222222222"], LONG, vec![left("222222222222"); 5]).await;
+    let error = written.unwrap_err();
+    assert_eq!(error.fault(), Fault::Transient);
+    assert_eq!(
+        error.to_string(),
+        "dynamodb:BatchWriteItem of ami-0abcdef1234567890 is unfinished: \
+         of its rows the table has not taken 1, again and again"
+    );
+}
+
+#[tokio::test]
+async fn all_that_is_remembered_of_what_was_told_is_one_write() {
+    let (clients, requests) = replay(vec![json(200, "{}"); 5]).await;
+    let writer = clients.ledger_writer("ledger");
+    let (b, c) = ([account("222222222222")], [account("333333333333")]);
+    writer.add_told(&image(), &b, &c).await.unwrap();
+    writer.add_told(&image(), &b, &[]).await.unwrap();
+    writer.forget_told(&image(), &[b, c].concat()).await.unwrap();
+    writer.forget_told(&image(), &[]).await.unwrap();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let grants = BTreeSet::from(["ami-1 to 999999999999".to_owned()]);
+    let conclusion = Conclusion {
+        warned: Some(at(30)),
+        unmanaged: Some(UnmanagedSeen { grants, at: at(10) }),
+        status: Some("shared".to_owned()),
+    };
+    writer.conclude(&image(), &conclusion, at(20)).await.unwrap();
+    let nothing = Some(UnmanagedSeen { grants: BTreeSet::new(), at: at(10) });
+    let conclusion = Conclusion { unmanaged: nothing, ..Conclusion::default() };
+    writer.conclude(&image(), &conclusion, at(20)).await.unwrap();
+    let asked: Vec<Value> =
+        requests.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    let expressions: Vec<&str> =
+        asked.iter().map(|body| body["UpdateExpression"].as_str().unwrap()).collect();
+    assert_eq!(
+        expressions,
+        [
+            "ADD #delivered :delivered, #without_bus :without_bus",
+            "ADD #delivered :delivered",
+            "DELETE #delivered :delivered, #without_bus :without_bus",
+            "REMOVE #warning SET #outcome_at = :outcome_at, #status = :status, #at = :at, #warned = :warned, \
+             #unmanaged_seen = :unmanaged_seen, #unmanaged = :unmanaged",
+            "REMOVE #unmanaged SET #outcome_at = :outcome_at, #unmanaged_seen = :unmanaged_seen",
+        ]
+    );
+    assert_eq!(asked[3]["ExpressionAttributeNames"]["#at"], "at");
+    assert_eq!(asked[3]["ExpressionAttributeValues"][":at"]["S"], "1970-01-01T00:00:20Z");
+    assert_eq!(asked[3]["ExpressionAttributeValues"][":unmanaged"]["SS"][0], "ami-1 to 999999999999");
+}

@@ -1,0 +1,222 @@
+//! What is counted: the metrics, their units, and what of a look, a key or a review counts as what.
+//!
+//! A metric has no dimensions: each combination of them would be a metric of its own, and cost as much. Which
+//! image, key or execution a value is about is said beside it; see `shared/lambda/src/metrics.rs`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::access_review::AccessReview;
+use crate::key_policy::SIZE_LIMIT;
+use crate::key_request::KeyOutcome;
+use crate::ledger::{ShareOutcome, ShareRow};
+use crate::notice::{HubNews, NoticeKind};
+use crate::refusal::RefusalCode;
+use crate::share::Share;
+
+/// The namespace of all metrics in CloudWatch.
+pub const NAMESPACE: &str = "ami-share";
+
+/// What is counted or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Targets that got access.
+    SharesGiven,
+    /// Words and targets that were refused.
+    SharesRefused,
+    /// Those of them that are outside the organization and not allowed.
+    StrangersRefused,
+    /// Targets that lost access.
+    SharesWithdrawn,
+    /// From the event to the image being open to those who are new.
+    SecondsToShare,
+    /// Managed images and snapshots that somebody made public.
+    MadePublic,
+    /// Executions that failed, timed out or were aborted; of a refusal, not.
+    ExecutionsFailed,
+    /// How much room the policy of a key has left.
+    KeyPolicyBytesLeft,
+    /// Calls of AWS, each try of them.
+    ApiCalls,
+    /// Those of them that AWS answered with *later*.
+    Throttles,
+    /// Images in an access review.
+    ImagesReviewed,
+    /// Those of them that were not what their tags say.
+    ImagesDiffering,
+    /// Access in an access review that ami-share did not give.
+    UnmanagedGrants,
+    /// Keys in an access review with a nearly full policy.
+    NearlyFullKeys,
+}
+
+/// What a metric is measured in. Source of the names:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// So many; what is counted twice adds up.
+    Count,
+    /// Seconds; of two values the larger counts.
+    Seconds,
+    /// Bytes of room; of two values the smaller counts.
+    Bytes,
+}
+
+impl Metric {
+    /// Its name in CloudWatch.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SharesGiven => "SharesGiven",
+            Self::SharesRefused => "SharesRefused",
+            Self::StrangersRefused => "StrangersRefused",
+            Self::SharesWithdrawn => "SharesWithdrawn",
+            Self::SecondsToShare => "SecondsToShare",
+            Self::MadePublic => "MadePublic",
+            Self::ExecutionsFailed => "ExecutionsFailed",
+            Self::KeyPolicyBytesLeft => "KeyPolicyBytesLeft",
+            Self::ApiCalls => "ApiCalls",
+            Self::Throttles => "Throttles",
+            Self::ImagesReviewed => "ImagesReviewed",
+            Self::ImagesDiffering => "ImagesDiffering",
+            Self::UnmanagedGrants => "UnmanagedGrants",
+            Self::NearlyFullKeys => "NearlyFullKeys",
+        }
+    }
+
+    /// What it is measured in.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::SecondsToShare => Unit::Seconds,
+            Self::KeyPolicyBytesLeft => Unit::Bytes,
+            Self::SharesGiven
+            | Self::SharesRefused
+            | Self::StrangersRefused
+            | Self::SharesWithdrawn
+            | Self::MadePublic
+            | Self::ExecutionsFailed
+            | Self::ApiCalls
+            | Self::Throttles
+            | Self::ImagesReviewed
+            | Self::ImagesDiffering
+            | Self::UnmanagedGrants
+            | Self::NearlyFullKeys => Unit::Count,
+        }
+    }
+}
+
+impl Unit {
+    /// Its name in CloudWatch.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "Count",
+            Self::Seconds => "Seconds",
+            Self::Bytes => "Bytes",
+        }
+    }
+}
+
+/// What one invocation has counted so far: one value for each metric, and none for what was not counted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measurements(BTreeMap<Metric, f64>);
+
+impl Measurements {
+    /// Adds a value. A count of nothing is no value, so that a quiet hour costs nothing.
+    #[must_use]
+    pub fn with(mut self, metric: Metric, value: f64) -> Self {
+        self.add(metric, value);
+        self
+    }
+
+    /// Adds so many.
+    #[must_use]
+    pub fn counting(self, metric: Metric, count: usize) -> Self {
+        self.with(metric, u32::try_from(count).unwrap_or(u32::MAX).into())
+    }
+
+    /// Adds all values of `others`.
+    pub fn extend(&mut self, others: &Self) {
+        for (metric, value) in others.values() {
+            self.add(metric, value);
+        }
+    }
+
+    /// The values, in the order of the metrics.
+    pub fn values(&self) -> impl Iterator<Item = (Metric, f64)> + '_ {
+        self.0.iter().map(|(metric, value)| (*metric, *value))
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, metric: Metric, value: f64) {
+        match metric.unit() {
+            Unit::Count if value <= 0.0 => {}
+            Unit::Count => *self.0.entry(metric).or_default() += value,
+            Unit::Seconds => self.keep(metric, value, f64::max),
+            Unit::Bytes => self.keep(metric, value, f64::min),
+        }
+    }
+
+    fn keep(&mut self, metric: Metric, value: f64, of_two: fn(f64, f64) -> f64) {
+        let last = self.0.entry(metric).or_insert(value);
+        *last = of_two(*last, value);
+    }
+}
+
+/// What the hub's news count as. They are told once, so they are counted once.
+pub fn of_news(news: &[HubNews]) -> Measurements {
+    let count = |wanted: fn(&HubNews) -> bool| news.iter().filter(|news| wanted(news)).count();
+    let is_stranger = |news: &HubNews| {
+        news.notice.kind == NoticeKind::Refused && news.notice.detail.code == Some(RefusalCode::Stranger)
+    };
+    Measurements::default()
+        .counting(Metric::SharesGiven, count(|news| news.notice.kind == NoticeKind::Shared))
+        .counting(Metric::SharesRefused, count(|news| news.notice.kind == NoticeKind::Refused))
+        .counting(Metric::StrangersRefused, count(is_stranger))
+        .counting(Metric::SharesWithdrawn, count(|news| news.notice.kind == NoticeKind::Unshared))
+        .counting(Metric::MadePublic, count(|news| news.notice.kind == NoticeKind::Public))
+}
+
+/// How long it took to open an image to those who are new at `opened`, as the rows that were written then say.
+/// What was open before, by whoever's hand, took no time.
+pub fn of_opening(share: &Share, rows: &[ShareRow], opened: Timestamp) -> Measurements {
+    let is_new = |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_ours && row.since == opened;
+    let nothing = Measurements::default();
+    match share.heard_at {
+        Some(heard_at) if rows.iter().any(is_new) => {
+            let seconds = opened.duration_since(heard_at).as_secs_f64();
+            nothing.with(Metric::SecondsToShare, seconds.max(0.0))
+        }
+        _ => nothing,
+    }
+}
+
+/// How much room the policy of a key has left; nothing where it was not read.
+pub fn of_key(outcome: &KeyOutcome) -> Measurements {
+    match outcome.bytes {
+        0 => Measurements::default(),
+        bytes => Measurements::default().with(Metric::KeyPolicyBytesLeft, bytes_left(bytes, SIZE_LIMIT)),
+    }
+}
+
+/// What an access review counts as.
+pub fn of_review(review: &AccessReview) -> Measurements {
+    let differing = review.images.iter().filter(|image| !image.differences.is_empty());
+    let nearly_full = review.keys.iter().filter(|key| key.is_nearly_full());
+    let counted = Measurements::default()
+        .counting(Metric::ImagesReviewed, review.images.len())
+        .counting(Metric::ImagesDiffering, differing.count())
+        .counting(Metric::UnmanagedGrants, review.images.iter().map(|image| image.unmanaged.len()).sum())
+        .counting(Metric::NearlyFullKeys, nearly_full.count());
+    let known = review.keys.iter().filter(|key| key.bytes > 0);
+    known.fold(counted, |counted, key| {
+        counted.with(Metric::KeyPolicyBytesLeft, bytes_left(key.bytes, key.limit))
+    })
+}
+
+fn bytes_left(bytes: usize, limit: usize) -> f64 {
+    u32::try_from(limit.saturating_sub(bytes)).unwrap_or(u32::MAX).into()
+}

@@ -1,0 +1,155 @@
+//! What counts as what.
+
+#![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a value that is not there should stop the test")]
+
+use std::collections::BTreeMap;
+
+use ami_share_domain::access_review::{AccessReview, NEARLY_FULL_PERCENT, ReviewedKey};
+use ami_share_domain::key_policy::SIZE_LIMIT;
+use ami_share_domain::key_request::KeyOutcome;
+use ami_share_domain::ledger::ImageLedger;
+use ami_share_domain::metrics::{self, Measurements, Metric, Unit};
+use ami_share_domain::notice;
+use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_testkit::ids::{account, key, now};
+use ami_share_testkit::shares::{account_target, given, share};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+fn values(measured: &Measurements) -> BTreeMap<&'static str, f64> {
+    measured.values().map(|(metric, value)| (metric.name(), value)).collect()
+}
+
+fn of<const N: usize>(values: [(&'static str, f64); N]) -> BTreeMap<&'static str, f64> {
+    BTreeMap::from(values)
+}
+
+/// What a look counts that opens the image to two accounts and refuses these words, and the ledger after it.
+fn first_look(refused: &[Refusal]) -> (Measurements, ImageLedger) {
+    let wanted = share(vec![account_target(account(2)), account_target(account(3))]);
+    let given = given(wanted, refused.to_vec());
+    let (rows, _) = ImageLedger::default().rows_after(&given, now());
+    let shares = rows.into_iter().map(|row| (row.target.clone(), row)).collect();
+    let ledger = ImageLedger { shares, ..ImageLedger::default() };
+    (metrics::of_news(&notice::plan(&given, &ledger, now()).hub), ledger)
+}
+
+#[test]
+fn targets_that_get_access_and_words_that_are_refused_are_counted() {
+    let stranger = Refusal::new("999999999999", RefusalCode::Stranger, "who is that");
+    let malformed = Refusal::new("22222", RefusalCode::MalformedWord, "what is that");
+    let (measured, _) = first_look(&[stranger, malformed]);
+    assert_eq!(
+        values(&measured),
+        of([("SharesGiven", 2.0), ("SharesRefused", 2.0), ("StrangersRefused", 1.0)])
+    );
+    assert_eq!(values(&first_look(&[]).0), of([("SharesGiven", 2.0)]));
+}
+
+#[test]
+fn what_was_told_is_not_counted_again() {
+    let (_, mut ledger) = first_look(&[]);
+    for row in ledger.shares.values_mut() {
+        row.told = row.news();
+    }
+    let again = given(share(vec![account_target(account(2)), account_target(account(3))]), Vec::new());
+    assert!(metrics::of_news(&notice::plan(&again, &ledger, now()).hub).is_empty());
+}
+
+#[test]
+fn the_time_to_share_is_that_of_who_is_new_by_our_hand_and_of_nobody_else() {
+    let wanted = share(vec![account_target(account(2))]);
+    let opened = wanted.heard_at.unwrap() + SignedDuration::from_millis(4_250);
+    let given = given(wanted.clone(), Vec::new());
+    let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&given, at).0;
+    // Open already, and not by our hand.
+    let foreign = rows(&ImageLedger::default(), opened);
+    assert!(metrics::of_opening(&wanted, &foreign, opened).is_empty());
+    let targets: Vec<_> = wanted.targets.iter().collect();
+    let before = ImageLedger::default().rows_before(&wanted, &targets, |_| true, opened);
+    let of_rows = |rows: Vec<_>| {
+        let shares =
+            rows.into_iter().map(|row: ami_share_domain::ledger::ShareRow| (row.target.clone(), row));
+        ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
+    };
+    let new = rows(&of_rows(before), opened);
+    assert_eq!(values(&metrics::of_opening(&wanted, &new, opened)), of([("SecondsToShare", 4.25)]));
+    // The next look finds it open since then.
+    let later = opened + SignedDuration::from_hours(1);
+    let standing = of_rows(new);
+    assert!(metrics::of_opening(&wanted, &rows(&standing, later), later).is_empty());
+}
+
+#[test]
+fn a_key_has_the_room_that_its_policy_leaves_and_says_nothing_where_that_was_not_read() {
+    let unread = KeyOutcome::unchanged(&key(1));
+    assert!(metrics::of_key(&unread).is_empty());
+    let half = KeyOutcome { bytes: SIZE_LIMIT / 2, ..unread };
+    assert_eq!(values(&metrics::of_key(&half)), of([("KeyPolicyBytesLeft", 16_384.0)]));
+}
+
+proptest! {
+    #[test]
+    fn the_alarm_and_the_review_call_the_same_keys_nearly_full(bytes in 1..SIZE_LIMIT) {
+        let outcome = KeyOutcome { bytes, ..KeyOutcome::unchanged(&key(1)) };
+        let left = values(&metrics::of_key(&outcome))["KeyPolicyBytesLeft"];
+        let threshold = f64::from(u32::try_from(SIZE_LIMIT * (100 - NEARLY_FULL_PERCENT) / 100).unwrap());
+        prop_assert_eq!(left <= threshold, reviewed_key(1, bytes).is_nearly_full());
+    }
+
+    #[test]
+    fn counts_add_up_and_of_measures_the_worst_stays(values in prop::collection::vec(1_u32..1000, 1..9)) {
+        let mut all = Measurements::default();
+        for value in &values {
+            let one = Measurements::default()
+                .with(Metric::ApiCalls, (*value).into())
+                .with(Metric::SecondsToShare, (*value).into())
+                .with(Metric::KeyPolicyBytesLeft, (*value).into());
+            all.extend(&one);
+        }
+        let sum: u32 = values.iter().sum();
+        let expected = [
+            (Metric::SecondsToShare, values.iter().max()),
+            (Metric::KeyPolicyBytesLeft, values.iter().min()),
+            (Metric::ApiCalls, Some(&sum)),
+        ];
+        let expected: Vec<_> = expected.map(|(metric, value)| (metric, f64::from(*value.unwrap()))).to_vec();
+        prop_assert_eq!(all.values().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn nothing_is_no_value() {
+    assert!(Measurements::default().counting(Metric::Throttles, 0).is_empty());
+    assert_eq!(Metric::Throttles.unit(), Unit::Count);
+}
+
+fn reviewed_key(number: usize, bytes: usize) -> ReviewedKey {
+    ReviewedKey {
+        arn: key(number),
+        bytes,
+        limit: SIZE_LIMIT,
+        admitted: Vec::new(),
+        unneeded: Vec::new(),
+        images: 1,
+        problem: None,
+    }
+}
+
+#[test]
+fn a_review_counts_its_images_and_says_how_much_room_the_fullest_key_has_left() {
+    let keys =
+        vec![reviewed_key(1, SIZE_LIMIT / 4), reviewed_key(2, SIZE_LIMIT / 10 * 9), reviewed_key(3, 0)];
+    let review = AccessReview {
+        account: account(1),
+        region: "eu-west-1".to_owned(),
+        started_at: now(),
+        finished_at: now(),
+        images: Vec::new(),
+        keys,
+    };
+    assert_eq!(
+        values(&metrics::of_review(&review)),
+        of([("KeyPolicyBytesLeft", 3_284.0), ("NearlyFullKeys", 1.0)])
+    );
+}

@@ -1,0 +1,169 @@
+//! The steps of `share-image`: opens and closes.
+
+use std::collections::VecDeque;
+
+use ami_share_domain::audit::{AuditRow, Deed};
+use ami_share_domain::ids::{AccountId, SnapshotId};
+use ami_share_domain::image_plan::{self, ImagePlan, ImageStep, ObservedImage, Wanted};
+use ami_share_domain::image_request::{Given, ImageRequest};
+use ami_share_domain::key_request::KeyAction;
+use ami_share_domain::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::share::{Share, Target};
+
+use super::key::KeyStage;
+use super::{Running, Stage};
+use crate::world::{Managed, World, apply};
+
+/// One write of `share-image`.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    History(Vec<AuditRow>),
+    Rows(Vec<ShareRow>),
+    Remember(SnapshotId, Vec<AccountId>),
+    Call(ImageStep),
+    Forget(SnapshotId, Vec<AccountId>),
+    Record,
+}
+
+impl Running {
+    /// Sees the image and decides what to do with it.
+    pub(super) fn image(&mut self, world: &mut World) -> Stage {
+        if !self.takes(self.image_turn(), world) {
+            return Stage::Image;
+        }
+        let (limit, makes_private) = (world.limit, world.makes_private);
+        let Managed { observed, ledger, .. } = self.managed(world).clone();
+        let share = &self.share;
+        if ledger.supersedes(share) || (observed.is_gone && share.ending.is_none()) {
+            self.given = Some(Given::overtaken(share.clone()));
+            world.turns.remove(&self.image_turn());
+            return Stage::Over;
+        }
+        let request = ImageRequest { share: share.clone(), keys: self.keys.clone() };
+        let (mut targets, mut refused) = request.admitted();
+        let wanted = Wanted {
+            targets: &targets,
+            snapshots: &share.snapshots,
+            leaving: &ledger.leaving(share),
+            leaving_snapshots: &ledger.leaving_snapshots(share),
+            limit,
+            makes_private,
+        };
+        let plan = image_plan::plan(&observed, &wanted);
+        refused.extend(plan.refuse_all(&mut targets));
+        let private = plan.closing.iter().filter(|step| step.deed() == Deed::MadePrivate);
+        let made_private = private.map(|step| self.resource(step)).collect();
+        let retract = self.keys.iter().filter(|key| !key.leaving.is_empty()).map(|key| key.key.clone());
+        let given = Given {
+            withdrawn: ledger.leaving(share).into_iter().collect(),
+            restored: request.restored(&targets, &observed, &ledger),
+            unmanaged: image_plan::unmanaged(&observed, &share.image.id, share, &ledger),
+            made_private,
+            retract: retract.collect(),
+            ..Given::of(share.clone(), &targets, refused)
+        };
+        let changes = self.changes(&request, &targets, &plan, (&observed, &ledger));
+        Stage::Changes(Box::new(given), changes)
+    }
+
+    fn changes(
+        &self,
+        request: &ImageRequest,
+        targets: &[&Target],
+        plan: &ImagePlan,
+        (observed, ledger): (&ObservedImage, &ImageLedger),
+    ) -> VecDeque<Change> {
+        let share = &self.share;
+        let adopted = request.adopted(targets, observed, ledger);
+        let mut found = ledger.unrecorded(share, observed);
+        found.extend(adopted.rows(share));
+        let added = plan.launch_permissions();
+        let is_new = |target: &Target| {
+            added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
+        };
+        let rows = ledger.rows_before(share, targets, is_new, self.now);
+        let mut changes = VecDeque::from([Change::History(found), Change::Rows(rows)]);
+        changes.extend(
+            adopted.snapshots.into_iter().map(|(snapshot, accounts)| Change::Remember(snapshot, accounts)),
+        );
+        let opening = [false, true].map(|is_of_image| (&plan.opening, is_of_image));
+        let closing = [true, false].map(|is_of_image| (&plan.closing, is_of_image));
+        let rounds = if plan.closes_first { [closing, opening] } else { [opening, closing] };
+        for (steps, is_of_image) in rounds.into_iter().flatten() {
+            let steps: Vec<&ImageStep> =
+                steps.iter().filter(|step| step.is_of_image() == is_of_image).collect();
+            changes.extend(steps.iter().flat_map(|step| calls(step)));
+            changes.push_back(Change::History(steps.iter().map(|step| self.history(step)).collect()));
+            changes.extend(steps.iter().filter_map(|step| forgetting(step)));
+        }
+        changes.push_back(Change::Record);
+        changes.retain(|change| !matches!(change, Change::History(rows) if rows.is_empty()));
+        changes.retain(|change| !matches!(change, Change::Rows(rows) if rows.is_empty()));
+        changes
+    }
+
+    fn history(&self, step: &ImageStep) -> AuditRow {
+        let Share { asked, intent, .. } = &self.share;
+        let row = AuditRow::new(step.deed(), self.resource(step), step.whom(), asked, *intent);
+        row.done(self.now, None)
+    }
+
+    fn resource(&self, step: &ImageStep) -> String {
+        step.snapshot().map_or_else(|| self.share.image.id.to_string(), ToString::to_string)
+    }
+
+    pub(super) fn change(
+        &mut self,
+        given: Box<Given>,
+        mut changes: VecDeque<Change>,
+        world: &mut World,
+    ) -> Stage {
+        let managed = self.managed(world);
+        match changes.pop_front() {
+            Some(Change::History(rows)) => managed.history.extend(rows),
+            Some(Change::Rows(rows)) => managed.store(rows),
+            Some(Change::Remember(snapshot, accounts)) => {
+                managed.ledger.snapshots.entry(snapshot).or_default().extend(accounts);
+            }
+            Some(Change::Call(step)) => apply(&mut managed.observed, &step),
+            Some(Change::Forget(snapshot, accounts)) => {
+                let recorded = managed.ledger.snapshots.entry(snapshot).or_default();
+                recorded.retain(|account| !accounts.contains(account));
+            }
+            Some(Change::Record) | None => {
+                let (rows, gone) = managed.ledger.rows_after(&given, self.now);
+                managed.store(rows);
+                managed.ledger.shares.retain(|name, _| !gone.contains(name));
+                world.turns.remove(&self.image_turn());
+                let must_retract = !given.retract.is_empty();
+                self.given = Some(*given);
+                return match must_retract {
+                    true => Stage::Key(KeyAction::Retract, KeyStage::Ledger),
+                    false => Stage::Tell,
+                };
+            }
+        }
+        Stage::Changes(given, changes)
+    }
+}
+
+/// A snapshot's account is written down before it is let in.
+fn calls(step: &ImageStep) -> Vec<Change> {
+    let call = Change::Call(step.clone());
+    match step {
+        ImageStep::OpenSnapshot { snapshot, accounts } => {
+            vec![Change::Remember(snapshot.clone(), accounts.clone()), call]
+        }
+        _ => vec![call],
+    }
+}
+
+/// It is forgotten once the history says that it was shut out.
+fn forgetting(step: &ImageStep) -> Option<Change> {
+    match step {
+        ImageStep::CloseSnapshot { snapshot, accounts } => {
+            Some(Change::Forget(snapshot.clone(), accounts.clone()))
+        }
+        _ => None,
+    }
+}
