@@ -14,13 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 
 HUB_ACCOUNT = "111122223333"
-HUB_REGION = "us-east-1"
 
 
 def main() -> int:
     """Exit status: 0 when told to stop, 1 if the stack cannot be deployed, 2 if the port is taken."""
     arguments = _arguments()
-    _set_environment(arguments.port)
+    _set_environment(arguments.port, arguments.region)
     _set_up_logging(arguments.logs)
     stop = _Stop()
 
@@ -28,17 +27,17 @@ def main() -> int:
     from simulated_aws import deploy, schedule_clock, server
 
     try:
-        simulation = server.start(arguments.port, arguments.logs)
+        simulation = server.start(arguments.port, arguments.logs, arguments.address)
     except OSError as error:
-        _say(f"simulated AWS: port {arguments.port} cannot be used: {error.strerror}")
+        _say(f"simulated AWS: {_where(arguments)} cannot be used: {error.strerror}")
         return 2
     try:
-        _say(f"simulated AWS: listening on {simulation.endpoint_url}")
+        _say(f"simulated AWS: listening on {simulation.public_url}")
         if arguments.template is not None:
             parameters = dict(parameter.split("=", 1) for parameter in arguments.parameter)
             deploy.deploy(simulation, arguments.template, arguments.functions, parameters, lambda line: _say(f"stack: {line}"))
         schedule_clock.start(arguments.review_every)
-        _say(f"ready: AWS_ENDPOINT_URL={simulation.endpoint_url}")
+        _say(f"ready: AWS_ENDPOINT_URL={simulation.public_url}")
         stop.wait()
         return 0
     except deploy.DeployError as error:
@@ -48,6 +47,11 @@ def main() -> int:
         simulation.stop()
 
 
+def _where(arguments: argparse.Namespace) -> str:
+    port = f"port {arguments.port}"
+    return port if arguments.address == "127.0.0.1" else f"{port} of {arguments.address}"
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -55,6 +59,11 @@ def _say(line: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulated_aws", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=5555, help="where AWS's APIs are served, on 127.0.0.1")
+    parser.add_argument(
+        "--address", default="127.0.0.1",
+        help="another address of this machine where they are served too, for containers; 0.0.0.0 is all of them",
+    )  # fmt: skip
+    parser.add_argument("--region", default="us-east-1", help="the Region that the stack is deployed in")
     parser.add_argument("--template", type=Path, help="the SAM template to deploy in the hub account")
     parser.add_argument("--functions", type=Path, help="the folder of the functions' binaries")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the stack")
@@ -79,7 +88,7 @@ def pace(text: str) -> timedelta:
     return timedelta(**{{"s": "seconds", "m": "minutes", "h": "hours"}[form[2]]: int(form[1])})
 
 
-def _set_environment(port: int) -> None:
+def _set_environment(port: int, region: str) -> None:
     """For moto, and for our own calls to it, which must not depend on anybody's profile or proxy."""
     os.environ.pop("AWS_PROFILE", None)
     os.environ |= {
@@ -88,7 +97,7 @@ def _set_environment(port: int) -> None:
         "MOTO_PORT": str(port),
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": HUB_REGION,
+        "AWS_DEFAULT_REGION": region,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "NO_PROXY": "127.0.0.1",

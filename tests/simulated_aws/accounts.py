@@ -28,6 +28,7 @@ from moto.organizations.models import FakeAccount, organizations_backends  # noq
 from moto.sts.models import AssumedRole, sts_backends  # noqa: E402
 
 _request = threading.local()
+_session_by_key: dict[str, AssumedRole] = {}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,11 @@ def _sessions(account_id: str) -> list[AssumedRole]:
 
 
 def _session_of(account_id: str, access_key: str) -> AssumedRole | None:
-    return next((session for session in _sessions(account_id) if session.access_key_id == access_key), None)
+    """Found once: it is asked for at every request, and there are as many sessions as there are accounts and processes."""
+    if access_key.startswith("ASIA") and access_key not in _session_by_key:
+        sessions = _sessions(account_id)
+        _session_by_key.update((one.access_key_id, one) for one in sessions if one.access_key_id == access_key)
+    return _session_by_key.get(access_key)
 
 
 def _member(account_id: str) -> FakeAccount | None:

@@ -3,7 +3,11 @@
 moto's backends are written for one caller, but here a thread serves each request: two conditional writes could both
 find their condition true. One lock for each service keeps them apart.
 
+Step Functions and SQS have locks in narrower places: rules start executions without a request, and who waits for a
+message must not keep others from sending it.
+
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 """
 
 import copy
@@ -19,17 +23,33 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.ec2.responses import EC2Response
 from moto.kms.responses import KmsResponse
 from moto.organizations.responses import OrganizationsResponse
+from moto.sqs.models import Queue
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 _SERVICES: list[type[BaseResponse]] = [DynamoHandler, EC2Response, KmsResponse, OrganizationsResponse]
 
 
-def one_at_a_time(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method, in which only one thread is at any time."""
     lock = threading.RLock()
 
-    def call(response: BaseResponse) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         with lock:
-            return method(response)
+            return method(*args, **kwargs)
+
+    return call
+
+
+def keeping_what_arrives(delete_message: Callable[[Queue, str], None]) -> Callable[[Queue, str], None]:
+    """moto deletes a message by listing the others anew: one that is sent meanwhile would be in the old list only.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
+    """
+
+    def call(queue: Queue, receipt_handle: str) -> None:
+        # Those who send hold this lock too.
+        with queue._messages_lock:
+            delete_message(queue, receipt_handle)
 
     return call
 
@@ -73,5 +93,8 @@ def install() -> None:
     """Puts the lock of each service around its calls, and lets transactions undo no more than they did."""
     for service in _SERVICES:
         service.call_action = one_at_a_time(service.call_action)
+    # Who looks for the name of an execution, and who adds the one that has it, is the same caller.
+    StepFunctionsParserBackend.start_execution = one_at_a_time(StepFunctionsParserBackend.start_execution)
+    Queue.delete_message = keeping_what_arrives(Queue.delete_message)
     DynamoDBBackend.transact_write_items = _remembering(DynamoDBBackend.transact_write_items)
     Table.__deepcopy__ = _copy_of_table

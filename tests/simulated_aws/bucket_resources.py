@@ -23,12 +23,29 @@ class BucketPolicy(Addition):
         s3_backends[account_id]["aws"].put_bucket_policy(properties["Bucket"], document)
 
 
+    @classmethod
+    def remove(cls, properties: Properties, account_id: str, region: str) -> None:
+        s3_backends[account_id]["aws"].delete_bucket_policy(properties["Bucket"])
+
+
 def _completing(create: Any) -> Any:
     def call(
         cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
     ) -> FakeBucket:
         bucket = create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
         _complete(s3_backends[account_id]["aws"], resource_name, cloudformation_json.get("Properties", {}))
+        return bucket
+
+    return classmethod(call)
+
+
+def _completing_update(update: Any) -> Any:
+    def call(
+        cls: Any, original_resource: FakeBucket, new_resource_name: str, cloudformation_json: Any, account_id: str,
+        region_name: str,
+    ) -> FakeBucket:
+        bucket = update(cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name)
+        _complete(s3_backends[account_id]["aws"], bucket.name, cloudformation_json.get("Properties", {}))
         return bucket
 
     return classmethod(call)
@@ -73,3 +90,4 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
 def install() -> None:
     """Completes what moto makes of a bucket."""
     FakeBucket.create_from_cloudformation_json = _completing(FakeBucket.create_from_cloudformation_json.__func__)
+    FakeBucket.update_from_cloudformation_json = _completing_update(FakeBucket.update_from_cloudformation_json.__func__)

@@ -1,9 +1,11 @@
 """`states:startExecution`, with `.sync` and `.sync:2`: a state starts an execution of another state machine, and waits.
 
 The role of the parent needs more for waiting than for starting, and AWS refuses the state machine without it when it is
-created; here the task is refused. A child goes on when its parent is stopped.
+created; here the task is refused. A child whose parent is stopped while it waits is stopped too, if the role may do that;
+when another iteration of the Map fails, AWS stops it as well, which is not simulated.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
 https://docs.aws.amazon.com/step-functions/latest/dg/stepfunctions-iam.html
 """
 
@@ -34,6 +36,9 @@ _LOOK_SECONDS = 0.1
 
 _MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
+# The children that executions wait for, by the parent.
+_awaited: dict[str, set[str]] = {}
+
 
 def _start(
     self: StateTaskServiceSfn, env: Environment, resource_runtime_part: Any, normalised_parameters: dict[str, Any],
@@ -63,7 +68,7 @@ def _check_role(env: Environment, arn: str, execution_arn: str | None) -> None:
     if execution_arn is not None:
         region, account_id = arn.split(":")[3:5]
         rule = f"arn:aws:events:{region}:{account_id}:rule/{_MANAGED_RULE}"
-        needed += [("states:DescribeExecution", execution_arn), ("states:StopExecution", execution_arn)]
+        needed += [("states:DescribeExecution", execution_arn)]
         needed += [(action, rule) for action in ("events:PutTargets", "events:PutRule", "events:DescribeRule")]
     for action, resource in needed:
         if role is not None and not role_permissions.allow(role, action, resource):
@@ -80,11 +85,14 @@ def _waiting(output_is_json: bool) -> Callable[..., Callable[[], Any]]:
         arn = env.stack.pop()["ExecutionArn"]
         _, _, _, region, account_id, _ = arn.split(":", 5)
         backend = stepfunctions_parser_backends[account_id][region]
+        awaited = _awaited.setdefault(env.states.context_object.context_object_data["Execution"]["Id"], set())
+        awaited.add(arn)
 
         def look() -> dict[str, Any] | None:
             child = backend.describe_execution(arn)
             if child.status == "RUNNING":
                 return None
+            awaited.discard(arn)
             described = _described(child, output_is_json)
             if child.status != "SUCCEEDED":
                 raise FailureEventException(_failure(self, env, described))
@@ -137,8 +145,22 @@ def _client_error(code: str, message: str, status: int) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "StartExecution")
 
 
+def _stopping_children(stop: Any) -> Any:
+    def call(self: Execution, stop_date: Any, error: str | None, cause: str | None) -> None:
+        stop(self, stop_date=stop_date, error=error, cause=cause)
+        role = role_permissions.find(self.role_arn)
+        for arn in _awaited.pop(self.exec_arn, set()):
+            _, _, _, region, account_id, _ = arn.split(":", 5)
+            child = stepfunctions_parser_backends[account_id][region].describe_execution(arn)
+            if child.status == "RUNNING" and (role is None or role_permissions.allow(role, "states:StopExecution", arn)):
+                child.stop(stop_date=stop_date, error=None, cause=None)
+
+    return call
+
+
 def install() -> None:
     """Replaces moto's calls."""
+    Execution.stop = _stopping_children(Execution.stop)
     StateTaskServiceSfn._eval_service_task = _start
     StateTaskServiceSfn._build_sync_resolver = _waiting(output_is_json=False)
     StateTaskServiceSfn._build_sync2_resolver = _waiting(output_is_json=True)

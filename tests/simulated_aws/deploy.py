@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from simulated_aws import parameters as stack_parameters
-from simulated_aws import stack_resources, template
+from simulated_aws import permission_record, redeploy, stack_resources, template
 from simulated_aws.server import Simulation
 
 STACK_NAME = "ami-share"
@@ -36,9 +36,12 @@ def deploy(
         raise DeployError(f"the simulated AWS cannot make {', '.join(sorted(unknown))}")
     binaries = {name: functions / binary for name, binary in template.binaries(path).items()}
     _check_binaries(binaries)
-    _set_code(expanded, binaries)
+    template.set_code(expanded, template.binaries(path))
     tell(f"creating {len(expanded['Resources'])} resources")
-    for resource in _create(expanded, values, simulation.endpoint_url):
+    resources = _create(expanded, values, simulation.endpoint_url)
+    logical_ids = {_name(one): one["LogicalResourceId"] for one in resources}
+    permission_record.start(permission_record.fingerprint(path, binaries.values()), logical_ids)
+    for resource in resources:
         _connect(simulation, resource, binaries)
         tell(f"created {_words(resource['ResourceType'])} {_name(resource)}")
 
@@ -49,14 +52,8 @@ def _check_binaries(binaries: dict[str, Path]) -> None:
         raise DeployError(f"these functions are not built: {', '.join(missing)}")
 
 
-def _set_code(expanded: template.Template, binaries: dict[str, Path]) -> None:
-    """Nothing is uploaded: what stands for the code is the name of the binary."""
-    for logical_id, binary in binaries.items():
-        expanded["Resources"][logical_id]["Properties"]["Code"] = {"ZipFile": binary.name}
-
-
 def _create(expanded: template.Template, values: dict[str, str], endpoint_url: str) -> list[dict[str, Any]]:
-    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint_url)
+    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint_url, config=redeploy.PATIENT)
     try:
         cloudformation.create_stack(
             StackName=STACK_NAME,

@@ -15,7 +15,7 @@ import uuid
 from datetime import datetime, timezone
 from typing import Any
 
-from simulated_aws import delivery
+from simulated_aws import delivery, under_way
 
 LOG = logging.getLogger(__name__)
 
@@ -52,17 +52,19 @@ def envelope(
 
 def post(account_id: str, region: str, bus_name: str, event: dict[str, Any]) -> None:
     """Queues a finished event for one bus: `account_id` and `region` are those of the bus."""
+    under_way.begin()
     _events.put((account_id, region, bus_name, event))
 
 
 def _deliver_forever() -> None:
     while True:
         account_id, region, bus_name, event = _events.get()
-        try:
-            delivery.route(account_id, region, bus_name, event)
-        except Exception:
-            # One event that cannot be delivered must not end the delivery of all later ones.
-            LOG.exception("could not deliver %s", event)
+        with under_way.ending():
+            try:
+                delivery.route(account_id, region, bus_name, event)
+            except Exception:
+                # One event that cannot be delivered must not end the delivery of all later ones.
+                LOG.exception("could not deliver %s", event)
 
 
 def install() -> None:

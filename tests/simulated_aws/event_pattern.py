@@ -7,12 +7,14 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-opera
 """
 
 import ipaddress
+import json
 import operator
 import re
 from typing import Any
 
 from moto.events.exceptions import InvalidEventPatternException
 from moto.events.models import EventPatternParser
+from moto.events.responses import EventsHandler
 
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, "=": operator.eq, ">=": operator.ge, ">": operator.gt}
 
@@ -111,8 +113,17 @@ def _check_condition(condition: Any) -> None:
             raise InvalidEventPatternException(reason=f"Empty {name} pattern")
 
 
+def _test_event_pattern(response: EventsHandler) -> tuple[str, dict[str, Any]]:
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_TestEventPattern.html"""
+    pattern = json.loads(response._get_param("EventPattern"))
+    check(pattern)
+    result = matches(pattern, json.loads(response._get_param("Event")))
+    return json.dumps({"Result": result}), response.response_headers
+
+
 def install() -> None:
-    """Checks the pattern of every new rule."""
+    """Checks the pattern of every new rule, and lets a pattern be tried."""
+    EventsHandler.test_event_pattern = _test_event_pattern
     parse = EventPatternParser.parse
 
     def parse_and_check(self: EventPatternParser) -> dict[str, Any]:

@@ -59,10 +59,12 @@ class InvocationError(Exception):
 class FunctionProcess:
     """A process that asks the Runtime API for its next invocation, one at a time."""
 
-    def __init__(self, binary: Path, environment: dict[str, str], log: Path | None):
+    def __init__(self, binary: Path, environment: dict[str, str], log: Path | None, configuration: Any = None):
         self.id = uuid.uuid4().hex
         self.binary = binary
         self.environment = environment
+        # What the function was when the process was started: it serves that, and nothing that the function became.
+        self.configuration = configuration
         self.log = log
         self.ready = threading.Event()
         self.ended = threading.Event()

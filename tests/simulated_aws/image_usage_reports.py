@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImageUsageRepor
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -17,6 +16,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2 import utils
 from moto.ec2.models import ec2_backends
 from moto.ec2.responses.amis import AmisResponse
 
@@ -39,7 +39,7 @@ class Report:
     resource_types: list[dict[str, Any]]
     account_ids: list[str]
     tags: list[dict[str, str]]
-    id: str = field(default_factory=lambda: f"amiur-{secrets.token_hex(9)[:17]}")
+    id: str = field(default_factory=lambda: utils.random_id("amiur"))
     created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     usage: dict[tuple[str, str], int] | None = None
 

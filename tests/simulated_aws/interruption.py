@@ -10,18 +10,17 @@ function hears of it.
 
 - `kill`: the process gets SIGKILL, as if Lambda's host were lost.
 - `stop`: the execution that waits for the function is stopped first, so that no retry takes up what was left.
-- `hold`: nothing happens until `POST /simulated-aws/releases` with `{"image": "ami-…"}`.
+- `hold`: nothing happens until `POST /simulated-aws/releases` with `{"image": "ami-…"}`. That answers whether the function
+  still `waited`, or had given up its call; where nothing is held (any more), it answers 409.
 
 `GET /simulated-aws/invocations?image=ami-…` tells of each invocation that spoke of the image since the first request
 here that named it: its function and action, its calls so far, and whether it is running, held, was killed or has ended.
 """
 
 import json
-import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -29,17 +28,14 @@ from moto.core.utils import utcnow
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from simulated_aws import function_calls
+from simulated_aws.function_calls import Application, Environ, StartResponse
 from simulated_aws.function_process import WAITING, FunctionProcess, Invocation
 from simulated_aws.lambda_runtime import LambdaRuntime
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-_CREDENTIAL = re.compile(r"Credential=(\w+)/\d+/[\w-]+/([\w-]+)/")
 _ENDED_SECONDS = 5
-# Who is not released goes on after this.
-_HELD_SECONDS = 60
+# Who is not released goes on after this, before Lambda ends it: the functions have 120 seconds.
+_HELD_SECONDS = 110
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,9 @@ class _Served:
 
     def __post_init__(self) -> None:
         payload = json.loads(self.invocation.payload)
-        self.action, self.detail_type = payload.get("action"), payload.get("detail-type")
+        # The workflows put the execution that asks beside the document of the step.
+        document = payload["input"] if set(payload) == {"execution", "input"} else payload
+        self.action, self.detail_type = document.get("action"), document.get("detail-type")
 
     def described(self) -> dict[str, Any]:
         state = self.struck or ("ended" if self.invocation.result.done() else "running")
@@ -86,33 +84,26 @@ class _Interrupting:
         self._runtime = runtime
         self._lock = threading.Lock()
         self._armed: list[_Interruption] = []
-        self._struck: list[_Interruption] = []
+        self._held: list[tuple[_Interruption, _Served]] = []
         self._served: dict[str, list[_Served]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/simulated-aws/"):
             return self._control(environ, start_response)
-        process, service = self._caller(environ)
-        invocation = process.current if process is not None else None
-        if process is None or invocation is None:
+        call = function_calls.of(environ, self._runtime) if self._served else None
+        invocation = call.process.current if call is not None else None
+        if call is None or invocation is None:
             return self._application(environ, start_response)
-        one, struck = self._record(process, invocation, f"{service}:{_operation(environ)}")
+        one, struck = self._record(call.process, invocation, call.name)
         if one is None or struck is None:
             return self._application(environ, start_response)
         answer = list(self._application(environ, start_response)) if struck.when == "after" else None
         if struck.then == "hold":
-            one.struck = "held"
-            struck.released.wait(_HELD_SECONDS)
-            one.struck = None
+            self._hold(struck, one)
             return answer if answer is not None else self._application(environ, start_response)
-        _kill(process, invocation, struck.then == "stop")
+        _kill(call.process, invocation, struck.then == "stop")
         one.struck = "killed"
         return answer if answer is not None else _answer(start_response, "503 Service Unavailable", {})
-
-    def _caller(self, environ: Environ) -> tuple[FunctionProcess | None, str]:
-        """Each process has credentials of its own, by which its calls are known."""
-        found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", "")) if self._served else None
-        return (self._runtime.process_of(found[1]), found[2]) if found else (None, "")
 
     def _record(
         self, process: FunctionProcess, invocation: Invocation, call: str
@@ -134,24 +125,43 @@ class _Interrupting:
             of_function = (armed.image, armed.function, armed.call) == (image, one.function, len(one.calls))
             if of_function and armed.action in (None, one.action):
                 self._armed.remove(armed)
-                self._struck.append(armed)
                 return armed
         return None
+
+    def _hold(self, struck: _Interruption, one: _Served) -> None:
+        held = (struck, one)
+        with self._lock:
+            self._held.append(held)
+            one.struck = "held"
+        struck.released.wait(_HELD_SECONDS)
+        with self._lock:
+            if held in self._held:
+                self._held.remove(held)
+            one.struck = None
+
+    def _release(self, image: str) -> list[_Served]:
+        """Those who were held for an image, and go on now."""
+        with self._lock:
+            held = [(struck, one) for struck, one in self._held if struck.image == image]
+            for struck, one in held:
+                self._held.remove((struck, one))
+                struck.released.set()
+        return [one for _, one in held]
 
     def _control(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
             case "POST", "/simulated-aws/interruptions":
-                armed = _Interruption(**json.loads(_body(environ)))
+                armed = _Interruption(**json.loads(function_calls.read_body(environ)))
                 with self._lock:
                     self._served.setdefault(armed.image, [])
                     self._armed = [*(other for other in self._armed if other.image != armed.image), armed]
                 return _answer(start_response, "201 Created", {})
             case "POST", "/simulated-aws/releases":
-                image = json.loads(_body(environ))["image"]
-                for struck in self._struck:
-                    if struck.image == image:
-                        struck.released.set()
-                return _answer(start_response, "200 OK", {})
+                released = self._release(json.loads(function_calls.read_body(environ))["image"])
+                if not released:
+                    return _answer(start_response, "409 Conflict", {})
+                waited = not any(one.invocation.result.done() for one in released)
+                return _answer(start_response, "200 OK", {"waited": waited})
             case "GET", "/simulated-aws/invocations":
                 image = parse_qs(environ["QUERY_STRING"])["image"][0]
                 with self._lock:
@@ -168,20 +178,6 @@ def _kill(process: FunctionProcess, invocation: Invocation, stop: bool) -> None:
         execution.stop(stop_date=utcnow(), error="Interrupted", cause="a test killed the function")
     process.kill()
     process.ended.wait(_ENDED_SECONDS)
-
-
-def _operation(environ: Environ) -> str:
-    """What the call is named: in a header, in a form, or by nothing but its method and path."""
-    if "HTTP_X_AMZ_TARGET" in environ:
-        return str(environ["HTTP_X_AMZ_TARGET"]).rsplit(".", 1)[-1]
-    body = _body(environ)
-    environ["wsgi.input"] = BytesIO(body)
-    form = parse_qs(body.decode(errors="replace"))
-    return form["Action"][0] if "Action" in form else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-
-
-def _body(environ: Environ) -> bytes:
-    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
 
 
 def _answer(start_response: StartResponse, status: str, content: dict[str, Any]) -> Iterable[bytes]:

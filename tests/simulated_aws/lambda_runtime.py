@@ -1,7 +1,7 @@
 """Lambda: runs each function as its real binary, in as many processes as there are invocations at once.
 
-Processes are kept and used again, as Lambda keeps its environments warm, and every process holds one invocation at a
-time. So two workflows that change one key at once are two processes here, as they are in AWS.
+Processes are kept and used again, as Lambda keeps its environments warm, until the function is updated or deleted, and
+every process holds one invocation at a time. So two workflows that change one key at once are two processes here, as they are in AWS.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +20,16 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
-from simulated_aws import async_invocation, function_environment
+from simulated_aws import async_invocation, function_environment, role_permissions, traces
 from simulated_aws.function_process import FunctionProcess, Invocation, InvocationError
 from simulated_aws.runtime_api import RuntimeApi
 
 # AWS lets a thousand run at once and starts each on a machine of its own; this machine is one. More invocations wait.
 MAX_PROCESSES_PER_FUNCTION = 10
 
+# AWS gives ten seconds on a machine of the function's own; this machine may be busy with many others.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
-START_SECONDS = 10
+START_SECONDS = 60
 
 
 @dataclass
@@ -49,6 +51,8 @@ class LambdaRuntime:
         self._pools: dict[str, _Pool] = {}
         self._lock = threading.Lock()
         self._api = RuntimeApi()
+        # Told the name of the function's binary at each invocation.
+        self.on_invocation: Callable[[str], None] = lambda _binary: None
 
     def register(self, function_arn: str, binary: Path) -> None:
         """Says which binary is the function's code."""
@@ -59,8 +63,10 @@ class LambdaRuntime:
         pool = self._pool(function.function_arn)
         invocation = Invocation(payload or b"{}")
         process = self._acquire(function, pool)
+        self.on_invocation(process.binary.name)
         try:
             self._run(function, process, invocation)
+            traces.of_invocation(function)
             return invocation.result.result()
         finally:
             self._release(pool, process)
@@ -86,8 +92,9 @@ class LambdaRuntime:
             while True:
                 while pool.idle:
                     process = pool.idle.pop()
-                    if not process.ended.is_set():
+                    if not process.ended.is_set() and process.configuration == _configuration(function):
                         return process
+                    process.kill()
                     self._forget(pool, process)
                 if len(pool.all) < MAX_PROCESSES_PER_FUNCTION:
                     process = self._new_process(function)
@@ -102,9 +109,9 @@ class LambdaRuntime:
         if binary is None:
             message = f"the simulated AWS has no binary for {function.function_arn}"
             raise InvocationError({"errorType": "Runtime.InvalidEntrypoint", "errorMessage": message})
-        log = self.logs / f"{binary.name}.log" if self.logs else None
+        log = self.logs / f"{binary.name}.log" if self.logs and _may_log(function) else None
         environment = function_environment.of(function, self.endpoint_url)
-        process = FunctionProcess(binary, environment, log)
+        process = FunctionProcess(binary, environment, log, _configuration(function))
         self._api.register(process, function.function_arn)
         return process
 
@@ -134,6 +141,26 @@ class LambdaRuntime:
         if process in pool.all:
             pool.all.remove(process)
         self._api.forget(process)
+
+
+def _may_log(function: LambdaFunction) -> bool:
+    """Lambda writes a function's log with the function's role; without its leave there is none.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-permissions
+    """
+    role = role_permissions.find(function.role)
+    stream = f"arn:aws:logs:{function.region}:{function.account_id}:log-group:{function.logs_group_name}:log-stream:simulated"
+    needed = ("logs:CreateLogStream", "logs:PutLogEvents")
+    return role is None or all([role_permissions.allow(role, action, stream) for action in needed])
+
+
+def _configuration(function: LambdaFunction) -> Any:
+    """What makes a process one of another time. What is invoked already goes on as it was.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
+    https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html
+    """
+    return (function.role, function.code_sha_256, dict(function.environment_vars), function.timeout)
 
 
 def _time_out(process: FunctionProcess, invocation: Invocation, seconds: float) -> None:

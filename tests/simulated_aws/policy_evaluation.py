@@ -1,14 +1,17 @@
-"""Does a resource policy allow a request? Principals, actions and conditions of a policy document, evaluated.
+"""Does a policy allow a request? Principals, actions, resources and conditions of its statements, evaluated.
 
-It knows the policy language only. What EC2 asks of a key is in `key_access`, what KMS asks of a document in
-`key_policy`.
+It knows the policy language only, without policy variables. What EC2 asks of a key is in `key_access`, what KMS asks of
+a document in `key_policy`, what a role may do in `role_permissions`.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
 
+import fnmatch
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 from simulated_aws.accounts import Caller
@@ -38,8 +41,13 @@ def denies(policy: str, request: Request) -> bool:
 
 
 def _effects(policy: str, request: Request) -> set[str]:
-    statements = as_list(json.loads(policy).get("Statement"))
-    return {statement.get("Effect") for statement in statements if _applies(statement, request)}
+    return {statement.get("Effect") for statement in _statements(policy) if applies(statement, request)}
+
+
+@lru_cache(maxsize=4096)
+def _statements(policy: str) -> list[dict[str, Any]]:
+    """Read once: the same few documents are asked about all the time."""
+    return as_list(json.loads(policy).get("Statement"))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -49,10 +57,15 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _applies(statement: dict[str, Any], request: Request) -> bool:
+def applies(statement: dict[str, Any], request: Request) -> bool:
+    """Whether the statement of a resource's policy speaks of this request, whatever its effect."""
+    return _names_principal(statement, request.caller) and speaks_of(statement, request)
+
+
+def speaks_of(statement: dict[str, Any], request: Request) -> bool:
+    """The same for a statement of a role's own policy: it names no principal, since whoever has the role is meant."""
     return (
-        _names_principal(statement, request.caller)
-        and _names_action(statement, request.action)
+        _names_action(statement, request.action)
         and _names_resource(statement, request.resource)
         and all(_holds(operator, keys, request.context) for operator, keys in statement.get("Condition", {}).items())
     )
@@ -88,7 +101,16 @@ def _names_action(statement: dict[str, Any], action: str) -> bool:
 
 def _names_resource(statement: dict[str, Any], resource: str | None) -> bool:
     """A key policy speaks of its own key whatever it writes here, so requests for keys name no resource."""
-    return resource is None or any(_like(resource, str(named)) for named in as_list(statement.get("Resource", "*")))
+    if resource is None:
+        return True
+    if "NotResource" in statement:
+        return matching(as_list(statement["NotResource"]), resource) is None
+    return matching(as_list(statement.get("Resource", "*")), resource) is not None
+
+
+def matching(patterns: list[str], resource: str) -> int | None:
+    """The place of the first of the patterns that the resource matches."""
+    return next((place for place, pattern in enumerate(patterns) if _like(resource, str(pattern))), None)
 
 
 def _matches_any(patterns: Any, action: str) -> bool:
@@ -114,7 +136,8 @@ def _key_holds(operator: str, wanted: list[str], actual: list[str] | None) -> bo
     if comparison == "Null":
         return (actual is None) == (wanted[0].lower() == "true")
     if actual is None:
-        return optional or quantifier == "ForAllValues" or comparison in _NEGATED
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+        return optional or quantifier == "ForAllValues" or (comparison in _NEGATED and not quantifier)
     negated = comparison in _NEGATED
     matches = _COMPARISONS[_NEGATED.get(comparison, comparison)]
     results = [any(matches(value, pattern) for pattern in wanted) != negated for value in actual]
@@ -123,7 +146,12 @@ def _key_holds(operator: str, wanted: list[str], actual: list[str] | None) -> bo
 
 def _like(value: str, pattern: str) -> bool:
     """`*` and `?` are the only wildcards of a policy; a bracket means itself."""
-    return fnmatchcase(value, pattern.replace("[", "[[]"))
+    return value == pattern or _matcher(pattern)(value) is not None
+
+
+@lru_cache(maxsize=8192)
+def _matcher(pattern: str) -> Callable[[str], Any]:
+    return re.compile(fnmatch.translate(pattern.replace("[", "[[]"))).match
 
 
 _COMPARISONS = {

@@ -1,6 +1,6 @@
 """RedriveExecution: an execution that ended badly goes on at the state that failed, with that state's input.
 
-Unlike AWS, a Map that failed runs all its iterations again, not only those that failed.
+What a Map that failed keeps of its iterations, is in `redriven_maps`.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html
@@ -18,6 +18,8 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 from moto.stepfunctions.responses import StepFunctionResponse
+
+from simulated_aws import redriven_maps
 
 _REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
@@ -57,6 +59,7 @@ def redrive(execution: Execution) -> None:
     """Runs the execution again from where it ended."""
     history = execution.to_history_output()["events"]
     name, given = _last_state(execution, history)
+    redriven_maps.redriven(execution.exec_arn, name)
     worker = execution._get_start_execution_worker()
     worker.__class__ = _RedrivenWorker
     worker.state_name, worker.state_input = name, given
@@ -120,6 +123,7 @@ def _with_redrives(describe_execution: Any) -> Any:
 
 def install() -> None:
     """Adds the call, which moto does not have, and what tells of it."""
+    redriven_maps.install()
     StepFunctionResponse.redrive_execution = _redrive_execution
     StepFunctionResponse.describe_execution = _with_redrives(StepFunctionResponse.describe_execution)
     Execution.to_history_output = _continued(Execution.to_history_output)

@@ -1,6 +1,7 @@
 """Request limits: an account that calls too often in a Region is told to come back later.
 
-Off unless `SIMULATED_AWS_REQUEST_LIMITS` is `on`, because tests call more often than anyone would.
+Off unless `SIMULATED_AWS_REQUEST_LIMITS` is `on`, because tests call more often than anyone would. Where it is a number,
+they are on, and the buckets of AWS Organizations get so much each second: a busy machine may call too seldom to be refused.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html
@@ -78,9 +79,11 @@ def install() -> None:
 
 def _limited(method: Callable[[Any], Any], operation: str, burst: float, refill: float) -> Callable[[Any], Any]:
     def call(response: BaseResponse) -> Any:
-        if os.environ.get("SIMULATED_AWS_REQUEST_LIMITS") == "on":
+        limits = os.environ.get("SIMULATED_AWS_REQUEST_LIMITS", "off")
+        if limits != "off":
             place = (response.current_account, response.region, operation)
-            if not _buckets.setdefault(place, Bucket(burst, refill)).take():
+            is_chosen = limits != "on" and isinstance(response, OrganizationsResponse)
+            if not _buckets.setdefault(place, Bucket(burst, float(limits) if is_chosen else refill)).take():
                 raise _refusal(response)
         return method(response)
 

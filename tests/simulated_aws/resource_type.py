@@ -22,8 +22,9 @@ class Addition(CloudFormationModel):
     NAME_PROPERTY = ""
     ARN = ""
 
-    def __init__(self, name: str, arn: str = ""):
+    def __init__(self, name: str, properties: Properties, arn: str = ""):
         self.physical_resource_id = name
+        self.properties = properties
         self.arn = arn
 
     @classmethod
@@ -41,6 +42,10 @@ class Addition(CloudFormationModel):
         raise NotImplementedError
 
     @classmethod
+    def remove(cls, properties: Properties, account_id: str, region: str) -> None:
+        """Deletes it. Nothing needs to be done where it goes with what it was added to."""
+
+    @classmethod
     def cloudformation_type(cls) -> str:
         return cls.TYPE
 
@@ -55,7 +60,7 @@ class Addition(CloudFormationModel):
         named = {cls.NAME_PROPERTY: resource_name} if cls.NAME_PROPERTY else {}
         properties = cloudformation_json["Properties"] | named
         cls.create(properties, account_id, region_name)
-        return cls(resource_name, cls.arn_of(properties, account_id, region_name))
+        return cls(resource_name, properties, cls.arn_of(properties, account_id, region_name))
 
     @classmethod
     def arn_of(cls, properties: Properties, account_id: str, region: str) -> str:
@@ -67,10 +72,9 @@ class Addition(CloudFormationModel):
     def update_from_cloudformation_json(
         cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> "Addition":
-        return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
+        # Without a name of its own it keeps the one that CloudFormation gave it.
+        name = cloudformation_json["Properties"].get(cls.NAME_PROPERTY) or original_resource.physical_resource_id
+        return cls.create_from_cloudformation_json(name, cloudformation_json, account_id, region_name)
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
-    ) -> None:
-        """What it was added to is deleted with the same stack."""
+    def delete(self, account_id: str, region_name: str) -> None:
+        self.remove(self.properties, account_id, region_name)

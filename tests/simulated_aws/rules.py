@@ -1,10 +1,12 @@
-"""The rules of EC2, EBS, KMS, Organizations, S3 and Scheduler that this simulated AWS adds to moto, installed in one go."""
+"""The rules of IAM, EC2, EBS, KMS, Organizations, S3 and Scheduler that this simulated AWS adds to moto, installed in one go."""
 
 from functools import cache
 
 from simulated_aws import (
     accounts,
+    authorization,
     bucket_access,
+    chosen_ids,
     deleted_principals,
     descriptions,
     ebs_encryption,
@@ -27,6 +29,7 @@ from simulated_aws import (
 
 IN_ORDER = (
     accounts,
+    authorization,
     keys,
     kms_calls,
     deleted_principals,
@@ -45,6 +48,7 @@ IN_ORDER = (
     bucket_access,
     scheduler,
     request_limits,
+    chosen_ids,
     speed,
 )
 

@@ -16,7 +16,7 @@ from moto.scheduler.exceptions import ScheduleExists, ScheduleGroupNotFound, Sch
 from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, ScheduleGroup, scheduler_backends
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
-from simulated_aws import accounts, permission, role_permissions, schedule_clock, schedule_expression, scheduler_targets
+from simulated_aws import permission, role_permissions, schedule_clock, schedule_expression, scheduler_targets
 from simulated_aws.schedule_clock import Plan
 
 _NAME = re.compile(r"[0-9a-zA-Z\-_.]{1,64}")
@@ -30,12 +30,7 @@ def install() -> None:
     backend.create_schedule_group = _creating_group(backend.create_schedule_group)
     backend.delete_schedule_group = _deleting_group(backend.delete_schedule_group)
     response = EventBridgeSchedulerResponse
-    response.create_schedule = _allowed("CreateSchedule", _passing_role(response.create_schedule))
-    response.update_schedule = _allowed(
-        "UpdateSchedule", _passing_role(_with_action_after_completion(response.update_schedule))
-    )
-    response.get_schedule = _allowed("GetSchedule", response.get_schedule)
-    response.delete_schedule = _allowed("DeleteSchedule", response.delete_schedule)
+    response.update_schedule = _with_action_after_completion(response.update_schedule)
     response.list_schedules = _listing(response.list_schedules)
     # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html#API_CreateSchedule_Errors
     ScheduleExists.code = 409
@@ -110,51 +105,6 @@ def _check_target(backend: EventBridgeSchedulerBackend, group_name: str, target:
         raise ValidationException(
             "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
         )
-
-
-def _allowed(operation: str, method: Any) -> Any:
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridgescheduler.html"""
-
-    def call(self: EventBridgeSchedulerResponse) -> str:
-        group_name = self._get_param("GroupName") or self._get_param("groupName") or "default"
-        name = self.uri.split("?")[0].split("/")[-1]
-        arn = f"arn:aws:scheduler:{self.region}:{self.current_account}:schedule/{group_name}/{name}"
-        _check_caller(self, f"scheduler:{operation}", arn)
-        return method(self)
-
-    return call
-
-
-def _passing_role(method: Any) -> Any:
-    """Who names a role for Scheduler to use must be allowed to pass it.
-
-    https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
-    """
-
-    def call(self: EventBridgeSchedulerResponse) -> str:
-        passed = str((self._get_param("Target") or {}).get("RoleArn"))
-        _check_caller(self, "iam:PassRole", passed, {"iam:PassedToService": [scheduler_targets.SCHEDULER]})
-        return method(self)
-
-    return call
-
-
-def _check_caller(
-    response: EventBridgeSchedulerResponse, action: str, resource: str, context: dict[str, list[str]] | None = None
-) -> None:
-    caller = accounts.caller(response.current_account)
-    if not role_permissions.caller_may(caller, action, resource, context):
-        raise _AccessDenied(
-            f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} "
-            f"because no identity-based policy allows the {action} action"
-        )
-
-
-class _AccessDenied(JsonRESTError):
-    code = 403
-
-    def __init__(self, message: str):
-        super().__init__("AccessDeniedException", message)
 
 
 def _with_action_after_completion(update: Any) -> Any:

@@ -18,6 +18,11 @@ class ScheduleGroup(Addition):
     def create(cls, properties: Properties, account_id: str, region: str) -> None:
         scheduler_backends[account_id][region].create_schedule_group(properties["Name"], properties.get("Tags", []))
 
+    @classmethod
+    def remove(cls, properties: Properties, account_id: str, region: str) -> None:
+        """Its schedules go with it: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html"""
+        scheduler_backends[account_id][region].delete_schedule_group(properties["Name"])
+
 
 class Schedule(Addition):
     TYPE = "AWS::Scheduler::Schedule"
@@ -41,6 +46,10 @@ class Schedule(Addition):
             # The template's resource has no such property: CloudFormation would find its schedule gone.
             action_after_completion=None,
         )
+
+    @classmethod
+    def remove(cls, properties: Properties, account_id: str, region: str) -> None:
+        scheduler_backends[account_id][region].delete_schedule(properties.get("GroupName"), properties["Name"])
 
     @classmethod
     def arn_of(cls, properties: Properties, account_id: str, region: str) -> str:

@@ -12,25 +12,36 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from simulated_aws import (
+    accounts,
+    alarm_states,
     api_events,
     atomicity,
     child_executions,
+    deleted_state_machines,
+    embedded_metrics,
     emission,
     event_pattern,
     interruption,
     lambda_runtime,
+    latency,
+    metering,
     notification,
     organization_events,
     put_events,
     redrive,
     rule_schedules,
     rules,
+    stack_changes,
     stack_resources,
     tag_events,
+    under_way,
     wait_state,
     workflow,
 )
 from simulated_aws.lambda_runtime import LambdaRuntime
+
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"
 
 
 @dataclass
@@ -38,14 +49,17 @@ class Simulation:
     """A running simulated AWS."""
 
     endpoint_url: str
+    # Where whoever is not on this machine, such as a container, finds it.
+    public_url: str
     runtime: LambdaRuntime
-    http: BaseWSGIServer
+    listening: list[BaseWSGIServer]
 
     def stop(self) -> None:
         """Ends the functions' processes and frees the port."""
         self.runtime.stop()
-        self.http.shutdown()
-        self.http.server_close()
+        for http in self.listening:
+            http.shutdown()
+            http.server_close()
 
 
 class _RequestHandler(MotoRequestHandler):
@@ -53,21 +67,31 @@ class _RequestHandler(MotoRequestHandler):
         """One line for each of thousands of requests helps nobody; failures are logged where they happen."""
 
 
-def start(port: int, logs: Path | None = None) -> Simulation:
-    """Listens on 127.0.0.1. Port 0 takes a free one. Raises OSError if the port is taken."""
+def start(port: int, logs: Path | None = None, address: str = LOOPBACK) -> Simulation:
+    """Listens on 127.0.0.1, and on the address too. Port 0 takes a free one.
+
+    Raises OSError if the port is taken, or the address is none of this machine.
+    """
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application = DomainDispatcherApplication(create_backend_app)
-    http = _listen(port, application)
+    listening: list[BaseWSGIServer] = []
+    for one in _addresses(address):
+        listening.append(_listen(one, listening[0].port if listening else port, application))
+    port = listening[0].port
     # moto's interpreter of state machines calls itself here.
-    os.environ["MOTO_PORT"] = str(http.port)
-    endpoint_url = f"http://127.0.0.1:{http.port}"
+    os.environ["MOTO_PORT"] = str(port)
+    endpoint_url = f"http://{LOOPBACK}:{port}"
     runtime = LambdaRuntime(endpoint_url, logs)
     install(runtime)
-    http.app = interruption.install(application, runtime)
-    threading.Thread(target=http.serve_forever, name="AWS", daemon=True).start()
-    return Simulation(endpoint_url, runtime, http)
+    watched = metering.install(interruption.install(application, runtime), runtime)
+    app = under_way.install(latency.install(watched))
+    for http in listening:
+        http.app = app
+        threading.Thread(target=http.serve_forever, name="AWS", daemon=True).start()
+    public_url = endpoint_url if address == EVERY_ADDRESS else f"http://{address}:{port}"
+    return Simulation(endpoint_url, public_url, runtime, listening)
 
 
 def install(runtime: LambdaRuntime) -> None:
@@ -77,12 +101,16 @@ def install(runtime: LambdaRuntime) -> None:
     put_events.install()
     rule_schedules.install()
     stack_resources.install()
+    stack_changes.install()
     notification.install()
     workflow.install()
     wait_state.install()
     child_executions.install()
+    deleted_state_machines.install()
     redrive.install()
     lambda_runtime.install(runtime)
+    embedded_metrics.install(runtime.logs, accounts.HUB_ACCOUNT, os.environ["AWS_DEFAULT_REGION"])
+    alarm_states.install()
     tag_events.install()
     api_events.install()
     organization_events.install()
@@ -90,15 +118,20 @@ def install(runtime: LambdaRuntime) -> None:
     emission.install()
 
 
-def _listen(port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
+def _addresses(address: str) -> list[str]:
+    """The functions that are run here, and moto itself, always call 127.0.0.1."""
+    return [address] if address in (LOOPBACK, EVERY_ADDRESS) else [LOOPBACK, address]
+
+
+def _listen(address: str, port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
     """Binds the port here, because Werkzeug would end the program when it is taken."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", port))
+        listening.bind((address, port))
         listening.listen(128)
         return make_server(
-            "127.0.0.1", port, application, threaded=True, request_handler=_RequestHandler, fd=listening.fileno()
+            address, port, application, threaded=True, request_handler=_RequestHandler, fd=listening.fileno()
         )
     finally:
         # Werkzeug works on a duplicate.

@@ -11,15 +11,14 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import Stack
 from moto.core.common_models import CloudFormationModel
 from moto.events.models import EventBus, events_backends
-from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions import models as stepfunctions_models
 from moto.stepfunctions.models import StateMachine
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from simulated_aws import bucket_resources
-from simulated_aws.alarm_resources import Alarm
+from simulated_aws import bucket_resources, function_resources, role_resources, traces
+from simulated_aws.alarm_resources import Alarm, Dashboard
 from simulated_aws.bucket_resources import BucketPolicy
 from simulated_aws.resource_type import Addition, Properties
 from simulated_aws.scheduler_resources import Schedule, ScheduleGroup
@@ -64,6 +63,13 @@ class Subscription(Addition):
                     subscription.arn, name, value if isinstance(value, str) else json.dumps(value)
                 )
 
+    @classmethod
+    def remove(cls, properties: Properties, account_id: str, region: str) -> None:
+        backend, wanted = sns_backends[account_id][region], (properties["TopicArn"], properties["Endpoint"])
+        for arn, one in list(backend.subscriptions.items()):
+            if (one.topic.arn, one.endpoint) == wanted:
+                backend.unsubscribe(arn)
+
 
 class EventBusPolicy(Addition):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html"""
@@ -85,40 +91,29 @@ class EventBusPolicy(Addition):
         bus.add_policy({"Statement": [statement | {"Sid": properties["StatementId"]}]})
 
 
-class MetricFilter(Addition):
-    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-metricfilter.html"""
-
-    TYPE = "AWS::Logs::MetricFilter"
-
-    @classmethod
-    def create(cls, properties: Properties, account_id: str, region: str) -> None:
-        transformations = [
-            {name[0].lower() + name[1:]: str(value) for name, value in transformation.items()}
-            for transformation in properties["MetricTransformations"]
-        ]
-        logs_backends[account_id][region].put_metric_filter(
-            properties["FilterName"], properties["FilterPattern"], properties["LogGroupName"], transformations
-        )
-
-
 _ADDITIONS: list[type[CloudFormationModel]] = [
-    Alarm, BucketPolicy, EventBusPolicy, MetricFilter, QueuePolicy, Schedule, ScheduleGroup, Subscription, TopicPolicy,
+    Alarm, BucketPolicy, Dashboard, EventBusPolicy, QueuePolicy, Schedule, ScheduleGroup, Subscription, TopicPolicy,
 ]  # fmt: skip
 
 
-def _substituting(create: Any) -> Any:
+def substitute(properties: Properties) -> None:
     """Fills `DefinitionSubstitutions` into a state machine's definition, which moto leaves as it is.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
     """
+    for name, value in properties.get("DefinitionSubstitutions", {}).items():
+        properties["DefinitionString"] = properties["DefinitionString"].replace(f"${{{name}}}", str(value))
 
+
+def _substituting(create: Any) -> Any:
     def call(
         cls: Any, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **kwargs: Any
     ) -> StateMachine:
         properties = cloudformation_json["Properties"]
-        for name, value in properties.get("DefinitionSubstitutions", {}).items():
-            properties["DefinitionString"] = properties["DefinitionString"].replace(f"${{{name}}}", str(value))
-        return create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
+        substitute(properties)
+        machine = create(cls, resource_name, cloudformation_json, account_id, region_name, **kwargs)
+        traces.trace(machine.arn, (properties.get("TracingConfiguration") or {}).get("Enabled"))
+        return machine
 
     return classmethod(call)
 
@@ -150,6 +145,8 @@ def install() -> None:
     parsing.get_model_list = lambda: known
     parsing.clean_json = _without_no_value(parsing.clean_json)
     bucket_resources.install()
+    function_resources.install()
+    role_resources.install()
     stepfunctions_models.stepfunctions_backends = stepfunctions_parser_backends
     StateMachine.create_from_cloudformation_json = _substituting(StateMachine.create_from_cloudformation_json.__func__)
     # `Ref` of a bus is its name; that of a permission is of no use to anybody.

@@ -15,7 +15,6 @@ from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.utils import get_backend as lambda_backend
 from moto.core.exceptions import ServiceException
 from moto.events.models import Rule, events_backends
-from moto.iam.models import iam_backends
 from moto.logs.models import logs_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -23,7 +22,7 @@ from moto.stepfunctions.exceptions import StateMachineDoesNotExist
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from werkzeug.exceptions import HTTPException
 
-from simulated_aws import permission
+from simulated_aws import permission, permission_record, role_permissions
 
 _EVENTBRIDGE = "events.amazonaws.com"
 _MOTO_ERRORS = (HTTPException, ServiceException)
@@ -41,7 +40,7 @@ class DeliveryFailure(Exception):
 def start_execution(rule: Rule, target: dict[str, Any], event: dict[str, Any], payload: str) -> None:
     """Starts a state machine with the payload as its input. EventBridge names executions with two UUIDs."""
     _, _, _, region, account_id, _ = target["Arn"].split(":", 5)
-    _assume_role(target, rule)
+    _check_role(target, rule, "states:StartExecution")
     backend = stepfunctions_parser_backends[account_id][region]
     try:
         backend.start_execution(target["Arn"], name=f"{event['id']}_{uuid.uuid4()}", execution_input=payload)
@@ -122,15 +121,20 @@ def _check(rule: Rule, policy: Any, action: str, resource: str) -> None:
     asker = permission.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
     if not permission.allows(policy, asker, action, resource):
         raise DeliveryFailure("NO_PERMISSIONS", f"{resource} does not let {_EVENTBRIDGE} do {action} for {rule.arn}")
+    permission_record.admitted(rule.name, action, resource)
 
 
-def _assume_role(target: dict[str, Any], rule: Rule) -> None:
-    """The role must exist and trust EventBridge; what it allows is for moto's own IAM to say."""
+def _check_role(target: dict[str, Any], rule: Rule, action: str) -> None:
+    """The role must exist, trust EventBridge, and allow what is to be done with it.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
+    """
     role_arn = target.get("RoleArn")
     if not role_arn:
         raise DeliveryFailure("NO_PERMISSIONS", f"the target {target['Arn']} names no role")
-    roles = iam_backends[role_arn.split(":")[4]]["aws"].roles.values()
-    role = next((role for role in roles if role.arn == role_arn), None)
     asker = permission.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
-    if role is None or not permission.allows(role.assume_role_policy_document, asker, "sts:AssumeRole", role_arn):
+    role = role_permissions.find(role_arn)
+    if role is None or not role_permissions.trusts(role_arn, asker):
         raise DeliveryFailure("FAILED_TO_ASSUME_ROLE", f"{_EVENTBRIDGE} may not assume {role_arn}")
+    if not role_permissions.allow(role, action, target["Arn"]):
+        raise DeliveryFailure("NO_PERMISSIONS", f"{role_arn} is not allowed {action} on {target['Arn']}")

@@ -60,6 +60,12 @@ def binaries(path: Path) -> dict[str, str]:
     }
 
 
+def set_code(expanded: Template, binaries: dict[str, str]) -> None:
+    """Nothing is uploaded: what stands for the code of a function is the name of its binary."""
+    for logical_id, binary in binaries.items():
+        expanded["Resources"][logical_id]["Properties"]["Code"] = {"ZipFile": binary}
+
+
 def _binary(resource: dict[str, Any]) -> str:
     properties = resource.get("Metadata", {}).get("BuildProperties", {})
     return str(properties.get("Binary") or Path(resource["Properties"]["CodeUri"]).name)

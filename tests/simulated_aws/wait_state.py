@@ -1,7 +1,7 @@
 """The Wait state waits until its timestamp, to the second and in UTC: moto ends up to a second early, and in local time.
 
-A fraction of a second in the timestamp is cut off, as moto has it: with `12:00:00.9Z` the wait ends at `12:00:00`. AWS does
-not say what it does with one, so who needs the exact moment names a whole second.
+A fraction of a second in the timestamp is cut off: with `12:00:00.9Z` the wait ends at `12:00:00`. So who needs the exact
+moment names a whole second.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
 """

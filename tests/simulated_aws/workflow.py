@@ -17,7 +17,6 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
-from moto.stepfunctions.exceptions import AWSError
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.eval.environment import Environment
@@ -27,7 +26,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from moto.stepfunctions.responses import StepFunctionResponse
 from werkzeug.exceptions import HTTPException
 
-from simulated_aws import accounts, emission, redrive, role_permissions
+from simulated_aws import emission, redrive, role_permissions, traces
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +38,7 @@ def _invoke_function(parameters: dict[str, Any], region: str, state_credentials:
     """A Lambda task, in the place of moto's call to itself over HTTP, which knows only one account."""
     name = parameters["FunctionName"]
     account_id, region = (name.split(":")[4], name.split(":")[3]) if name.startswith("arn:") else (DEFAULT_ACCOUNT_ID, region)
+    _check_role(state_credentials.role_arn, name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{account_id}:function:{name}")
     headers: dict[str, str] = {}
     payload = parameters.get("Payload") or b"{}"
     try:
@@ -53,6 +53,19 @@ def _invoke_function(parameters: dict[str, Any], region: str, state_credentials:
     if "x-amz-function-error" in headers:
         response["FunctionError"] = headers["x-amz-function-error"]
     return response
+
+
+def _check_role(role_arn: str, function_arn: str) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/lambda-iam.html"""
+    role = role_permissions.find(role_arn)
+    if role is None or role_permissions.allow(role, "lambda:InvokeFunction", function_arn):
+        return
+    message = (
+        f"User: {role_arn} is not authorized to perform: lambda:InvokeFunction on resource: {function_arn} "
+        "because no identity-based policy allows the lambda:InvokeFunction action"
+    )
+    metadata = {"HTTPStatusCode": 403, "RequestId": "00000000-0000-0000-0000-000000000000"}
+    raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}, "ResponseMetadata": metadata}, "Invoke")
 
 
 def _client_error(error: Exception) -> ClientError:
@@ -110,6 +123,7 @@ def _install_status_changes() -> None:
 
     def tell_and_start(self: Execution) -> None:
         tell_status(self)
+        traces.of_execution(self)
         start(self)
 
     def terminate_and_tell(self: BaseExecutionWorkerCommunication) -> None:
@@ -132,25 +146,6 @@ def _naming(start_execution: Any) -> Any:
         self: StepFunctionsParserBackend, state_machine_arn: str, name: str | None = None, *args: Any, **kwargs: Any
     ) -> Execution:
         return start_execution(self, state_machine_arn, name or str(uuid.uuid4()), *args, **kwargs)
-
-    return call
-
-
-class AccessDenied(AWSError):
-    """The caller's role may not do this."""
-
-    TYPE = "AccessDeniedException"
-    STATUS = 400
-
-
-def _allowed(start_execution: Any) -> Any:
-    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"""
-
-    def call(self: StepFunctionResponse) -> ActionResult:
-        caller, arn = accounts.caller(self.current_account), self._get_param("stateMachineArn")
-        if not role_permissions.caller_may(caller, "states:StartExecution", arn):
-            raise AccessDenied(f"User: {caller.arn} is not authorized to perform: states:StartExecution on resource: {arn}")
-        return start_execution(self)
 
     return call
 
@@ -180,6 +175,5 @@ def install() -> None:
     lambda_eval_utils._invoke_lambda_function = _invoke_function
     StepFunctionsParserBackend.start_execution = _naming(StepFunctionsParserBackend.start_execution)
     Environment.set_error = _unless_stopped(Environment.set_error)
-    StepFunctionResponse.start_execution = _allowed(StepFunctionResponse.start_execution)
     StepFunctionResponse.stop_execution = _stop_execution
     _install_status_changes()

@@ -19,8 +19,8 @@ HUB, MEMBER, STRANGER = "111122223333", "222222222222", "999999999999"
 REGION = "us-east-1"
 
 
-def eventually(look: Callable[[], Any], seconds: float = 15) -> Any:
-    """The first true value that `look` returns."""
+def eventually(look: Callable[[], Any], seconds: float = 120) -> Any:
+    """The first true value that `look` returns. It has as long as a machine may take that is busy with other tests."""
     end = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < end, f"not within {seconds} seconds"
@@ -91,16 +91,17 @@ class Queue:
 class Simulation:
     """Clients for any account, and the stack's outputs."""
 
-    def __init__(self, endpoint_url: str, folder: Path):
+    def __init__(self, endpoint_url: str, folder: Path, region: str = REGION):
         self.endpoint_url = endpoint_url
         self.folder = folder
+        self.region = region
         stack = self.client("cloudformation").describe_stacks(StackName="ami-share")["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    def client(self, service: str, account_id: str = HUB, region: str = REGION) -> Any:
+    def client(self, service: str, account_id: str = HUB, region: str | None = None) -> Any:
         """A client of the hub, or of another account through a role in it."""
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-        options = {"endpoint_url": self.endpoint_url, "region_name": region}
+        options = {"endpoint_url": self.endpoint_url, "region_name": region or self.region}
         if account_id != HUB:
             sts = boto3.client("sts", **options, **keys)
             role = sts.assume_role(RoleArn=f"arn:aws:iam::{account_id}:role/tester", RoleSessionName="test")
@@ -165,4 +166,4 @@ def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]
         yield Simulation(wait_until_ready(process), folder)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)

@@ -1,10 +1,14 @@
 """Calls of one service that arrive at once."""
 
+import json
+import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.sqs.models import Message, Queue
 from running import unique
 from simulated_aws import atomicity
 
@@ -77,6 +81,48 @@ def test_a_failed_transaction_leaves_nothing_behind(simulation):
     dynamodb.transact_write_items(TransactItems=[old, new])
     sets = {item["pk"]["S"]: sorted(item["who"]["SS"]) for item in dynamodb.scan(TableName=table)["Items"]}
     assert sets == {"image": ["a"], "key": ["a", "b"], "new": ["b"]}
+
+
+def test_one_name_given_many_times_at_once_starts_one_execution(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: it is idempotent."""
+    client, name = simulation.client("stepfunctions"), f"once-{uuid.uuid4().hex}"
+    definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3, "End": True}}}
+    # Between looking for the name and adding the execution, moto copies the state machine: here that takes a while.
+    log_group = {"cloudWatchLogsLogGroup": {"logGroupArn": "arn:aws:logs:us-east-1:111122223333:log-group:none:*"}}
+    machine = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::111122223333:role/none",
+        loggingConfiguration={"level": "OFF", "destinations": [log_group] * 5000},
+    )["stateMachineArn"]  # fmt: skip
+
+    def start(_number):
+        try:
+            client.start_execution(stateMachineArn=machine, name=name, input="{}")
+        except client.exceptions.ExecutionAlreadyExists:
+            # It came so late that the one execution had ended.
+            pass
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(start, range(8)))
+    executions = client.list_executions(stateMachineArn=machine)["executions"]
+    assert [one["name"] for one in executions] == [name]
+
+
+def test_a_message_that_arrives_while_another_is_deleted_stays():
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html"""
+    queue, is_deleting = Queue("queue", "us-east-1", "111122223333"), threading.Event()
+
+    def delete_slowly(queue, _receipt_handle):
+        others = list(queue._messages)
+        is_deleting.set()
+        time.sleep(0.2)
+        queue._messages = others
+
+    with ThreadPoolExecutor(1) as threads:
+        deleted = threads.submit(atomicity.keeping_what_arrives(delete_slowly), queue, "")
+        assert is_deleting.wait(60)
+        queue.add_message(Message("id", "arrives"))
+        deleted.result()
+    assert [message.body for message in queue.messages] == ["arrives"]
 
 
 def test_launch_permissions_that_are_added_at_once_are_all_there(simulation):

@@ -172,8 +172,10 @@ def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue_with_the_reason(
 def test_a_state_machine_that_is_gone_sends_the_event_to_the_dead_letter_queue(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
     source, letters, iam = unique("test"), simulation.queue(), simulation.client("iam")
-    role = iam.create_role(RoleName=uuid.uuid4().hex, AssumeRolePolicyDocument=json.dumps(TARGET_ROLE))["Role"]["Arn"]
-    target = {"Arn": f"arn:aws:states:{REGION}:{HUB}:stateMachine:gone", "RoleArn": role}
+    role, arn = uuid.uuid4().hex, f"arn:aws:states:{REGION}:{HUB}:stateMachine:gone"
+    target = {"Arn": arn, "RoleArn": iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TARGET_ROLE))["Role"]["Arn"]}
+    starts = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "states:StartExecution", "Resource": arn}]}
+    iam.put_role_policy(RoleName=role, PolicyName="start", PolicyDocument=json.dumps(starts))
     simulation.rule({"source": [source]}, {**target, "DeadLetterConfig": {"Arn": letters.arn}})
     simulation.put_event(source, {})
     assert letters.message()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
@@ -185,3 +187,13 @@ def test_a_queue_that_does_not_admit_the_rule_receives_nothing(simulation):
     simulation.rule({"source": [source]}, {"Arn": queue.arn})
     simulation.put_event(source, {})
     assert queue.stays_empty()
+
+
+def test_a_rule_starts_a_state_machine_only_with_a_role_that_allows_it(simulation):
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html"""
+    source, letters, iam = unique("test"), simulation.queue(), simulation.client("iam")
+    role = iam.create_role(RoleName=uuid.uuid4().hex, AssumeRolePolicyDocument=json.dumps(TARGET_ROLE))["Role"]["Arn"]
+    target = {"Arn": simulation.outputs["WorkflowArn"], "RoleArn": role, "DeadLetterConfig": {"Arn": letters.arn}}
+    simulation.rule({"source": [source]}, target)
+    simulation.put_event(source, {})
+    assert letters.message()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 import yaml
-from running import HERE, command, eventually, start, wait_until_ready
+from running import HERE, Simulation, command, eventually, start, wait_until_ready
 from simulated_aws import parameters, template
 
 STACK = HERE / "stack" / "template.yaml"
@@ -160,8 +160,8 @@ def test_it_ends_at_once_and_leaves_no_function_behind(tmp_path, how):
     else:
         process.send_signal(getattr(signal, how))
 
-    assert process.wait(5) == (-9 if how == "SIGKILL" else 0)
-    eventually(lambda: not _lives(child), 3)
+    assert process.wait(60) == (-9 if how == "SIGKILL" else 0)
+    eventually(lambda: not _lives(child))
     with pytest.raises(OSError):
         urllib.request.urlopen(url, timeout=1)
 
@@ -184,6 +184,33 @@ def test_a_port_that_is_taken_is_said_in_one_line(simulation):
     )  # fmt: skip
     assert ended.returncode == 2
     assert ended.stdout.splitlines() == [f"simulated AWS: port {port} cannot be used: Address already in use"]
+
+
+def test_it_can_be_reached_at_another_address_too_and_in_another_region(tmp_path):
+    """Lambda's and Step Functions' own calls stay on this machine: https://docs.docker.com/engine/network/drivers/bridge/"""
+    process = start(tmp_path, "--template", str(STACK), "--address", "127.0.0.2", "--region", "eu-west-1")
+    try:
+        url = wait_until_ready(process)
+        assert url.startswith("http://127.0.0.2:")
+        for reached in (url, url.replace("127.0.0.2", "127.0.0.1")):
+            assert urllib.request.urlopen(f"{reached}/moto-api/").status == 200
+        here = Simulation(url, tmp_path, "eu-west-1")
+        assert here.outputs["WorkflowArn"].startswith("arn:aws:states:eu-west-1:111122223333:")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_an_address_that_is_not_of_this_machine_is_said_in_one_line():
+    """Of this program, not of AWS. The address is one for documentation: https://www.rfc-editor.org/rfc/rfc5737"""
+    ended = subprocess.run(
+        command("--port", "0", "--address", "192.0.2.1"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=60, env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stdout.splitlines() == [
+        "simulated AWS: port 0 of 192.0.2.1 cannot be used: Cannot assign requested address"
+    ]
 
 
 def test_the_server_answers_on_motos_own_page(simulation):

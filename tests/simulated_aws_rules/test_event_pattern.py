@@ -1,5 +1,7 @@
 """EventBridge's event patterns: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html"""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 from simulated_aws.event_pattern import matches
@@ -86,3 +88,15 @@ def test_a_rule_with_an_unknown_operator_is_refused(simulation):
     for wrong in ({"regex": ".*"}, {"anything-but": {"exists": True}}, {"exists": "no"}, {"anything-but": []}):
         with pytest.raises(ClientError, match="InvalidEventPatternException"):
             simulation.rule({"detail": {"$or": [{"source": [wrong]}]}})
+
+
+def test_a_pattern_can_be_tried_before_it_is_a_rule(simulation):
+    """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_TestEventPattern.html"""
+    events = simulation.client("events")
+    event = json.dumps({"id": "1", "account": "111122223333", "source": "aws.ec2", "time": "2026-11-22T13:37:05Z",
+                        "region": "us-east-1", "resources": [], "detail-type": "Test", "detail": {}})  # fmt: skip
+    tried = {source: events.test_event_pattern(EventPattern=json.dumps({"source": [source]}), Event=event)["Result"]
+             for source in ("aws.ec2", "aws.tag")}  # fmt: skip
+    assert tried == {"aws.ec2": True, "aws.tag": False}
+    with pytest.raises(ClientError, match="Unrecognized match type"):
+        events.test_event_pattern(EventPattern='{"source": [{"like": "aws"}]}', Event=event)

@@ -2,22 +2,29 @@
 
 import time
 
+import pytest
+from running import eventually
 from world import HUB, error_of
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Images take so long to make that a call on a busy machine finds them pending."""
+    monkeypatch.setenv("SIMULATED_AWS_IMAGE_DELAY", "3")
 
 
 def states_of(image, events):
     return [event["detail"]["State"] for event in events if event["detail"]["ImageId"] == image]
 
 
-def test_an_image_that_becomes_available_is_told_with_its_arn(aws, events):
+def test_an_image_that_becomes_available_is_told_with_its_arn(aws, events, slow):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html"""
     instance = aws.launch(aws.image())
     events.clear()
     image = aws.ec2().create_image(InstanceId=instance["InstanceId"], Name="new")["ImageId"]
     assert events == []
-    aws.wait_until_available(image)
-    time.sleep(0.1)
-    [event] = events
+    # It is told a moment after it can be seen.
+    [event] = eventually(lambda: list(events))
     assert (event["account"], event["region"], event["source"]) == (HUB, "us-east-1", "aws.ec2")
     assert event["detail-type"] == "EC2 AMI State Change"
     assert event["resources"] == [f"arn:aws:ec2:us-east-1::image/{image}"]
@@ -30,9 +37,7 @@ def test_registered_and_copied_images_are_told_too(aws, events):
     image = aws.image()
     assert states_of(image, events) == ["available"]
     copy = aws.ec2().copy_image(SourceImageId=image, SourceRegion="us-east-1", Name="copy")["ImageId"]
-    aws.wait_until_available(copy)
-    time.sleep(0.1)
-    assert states_of(copy, events) == ["available"]
+    assert eventually(lambda: states_of(copy, events)) == ["available"]
 
 
 def test_a_deregistered_image_is_told_and_gone(aws, events):
@@ -44,11 +49,11 @@ def test_a_deregistered_image_is_told_and_gone(aws, events):
     assert error_of(aws.ec2().deregister_image, ImageId=image) == "InvalidAMIID.Unavailable"
 
 
-def test_an_image_deregistered_while_pending_never_becomes_available(aws, events):
+def test_an_image_deregistered_while_pending_never_becomes_available(aws, events, slow):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html"""
     copy = aws.ec2().copy_image(SourceImageId=aws.image(), SourceRegion="us-east-1", Name="copy")["ImageId"]
     aws.ec2().deregister_image(ImageId=copy)
-    time.sleep(0.6)
+    time.sleep(3.5)
     assert states_of(copy, events) == ["deregistered"]
 
 

@@ -1,12 +1,13 @@
 """The interruption of functions: AWS has no such API, so these are the rules of `interruption.py` itself."""
 
 import json
+import urllib.error
 import urllib.request
 import uuid
 
 import pytest
 from running import eventually
-from test_lambda_runtime import invoke
+from test_lambda_runtime import impatient, invoke  # noqa: F401
 from test_workflow import end, start
 
 
@@ -19,7 +20,7 @@ def interrupt(simulation, image, call, when, **options):
 def post(simulation, path, body):
     url = f"{simulation.endpoint_url}/simulated-aws/{path}"
     with urllib.request.urlopen(urllib.request.Request(url, data=json.dumps(body).encode())) as answer:
-        assert answer.status in (200, 201)
+        return json.load(answer)
 
 
 def invocations(simulation, image):
@@ -119,7 +120,29 @@ def test_a_call_is_held_until_it_is_released(simulation, image, work, when, reac
     arn = start(simulation, detail)
     eventually(lambda: [one["state"] for one in invocations(simulation, image)] == ["held"])
     assert arrived(queue) == reached
-    post(simulation, "releases", {"image": image})
+    assert post(simulation, "releases", {"image": image}) == {"waited": True}
     assert end(simulation, arn)["status"] == "SUCCEEDED"
     assert sorted(reached + arrived(queue)) == ["a", "b", "c"]
     assert invocations(simulation, image)[0]["state"] == "ended"
+
+
+def test_where_nothing_is_held_nothing_can_be_released(simulation, image, work):
+    _, detail = work
+    interrupt(simulation, image, 1, "before", then="hold")
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        post(simulation, "releases", {"image": image})
+    arn = start(simulation, detail)
+    eventually(lambda: [one["state"] for one in invocations(simulation, image)] == ["held"])
+    post(simulation, "releases", {"image": image})
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        post(simulation, "releases", {"image": image})
+    assert end(simulation, arn)["status"] == "SUCCEEDED"
+
+
+def test_who_gave_up_its_call_did_not_wait_for_the_release(simulation, image, work, impatient):  # noqa: F811
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html: here it is Lambda that ends it."""
+    _, detail = work
+    interrupt(simulation, image, 1, "before", then="hold")
+    arn = start(simulation, detail)
+    assert end(simulation, arn)["error"] == "Sandbox.Timedout"
+    assert post(simulation, "releases", {"image": image}) == {"waited": False}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
-from running import HUB, REGION, eventually
+from running import HUB, REGION, Queue, eventually
 
 
 def invoke(simulation, detail, **options):
@@ -61,14 +61,15 @@ def test_each_invocation_is_told_its_request_and_its_deadline(simulation):
     _, headers = invoke(simulation, {"do": "headers"})
     told = {name.lower(): value for name, value in headers.items()}
     assert uuid.UUID(told["lambda-runtime-aws-request-id"])
-    assert 0 < int(told["lambda-runtime-deadline-ms"]) - time.time() * 1000 < 2000
+    assert 0 < int(told["lambda-runtime-deadline-ms"]) - time.time() * 1000 < 60_000
     assert told["lambda-runtime-invoked-function-arn"] == f"arn:aws:lambda:{REGION}:{HUB}:function:worker"
 
 
 def test_invocations_at_once_have_processes_of_their_own_which_are_used_again(simulation):
     """https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html"""
+    meeting = {"do": "meet", "number": 4, "marker": str(simulation.folder / uuid.uuid4().hex)}
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: invoke(simulation, {"do": "sleep", "seconds": 0.8}), range(4)))
+        answers = list(threads.map(lambda _: invoke(simulation, meeting), range(4)))
     processes = {payload["pid"] for _, payload in answers}
     assert len(processes) == 4
     assert invoke(simulation, {"do": "sleep", "seconds": 0})[1]["pid"] in processes
@@ -81,7 +82,16 @@ def test_an_error_of_the_function_is_told_as_such(simulation):
     assert payload == {"errorType": "Busy", "errorMessage": "this is Busy"}
 
 
-def test_a_function_that_takes_too_long_is_ended(simulation):
+@pytest.fixture
+def impatient(simulation):
+    """The worker has two seconds, and not the minute that it has so that none of the other tests must hurry."""
+    client = simulation.client("lambda")
+    client.update_function_configuration(FunctionName="worker", Timeout=2)
+    yield
+    client.update_function_configuration(FunctionName="worker", Timeout=60)
+
+
+def test_a_function_that_takes_too_long_is_ended(simulation, impatient):
     """https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html"""
     answer, payload = invoke(simulation, {"do": "sleep", "seconds": 30})
     assert answer["FunctionError"] == "Unhandled"
@@ -119,3 +129,31 @@ def test_what_a_function_writes_is_in_its_log(simulation):
     """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html"""
     invoke(simulation, {"a": 1})
     assert (simulation.folder / "logs" / "worker.log").exists()
+
+
+def test_an_event_that_fails_at_every_attempt_goes_to_the_functions_dead_letter_queue(simulation):
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq"""
+    queue, marker = Queue(simulation.client("sqs"), simulation.outputs["FailedEventsUrl"]), uuid.uuid4().hex
+    invoke(simulation, {"do": "fail", "error": "Hopeless", "marker": marker}, InvocationType="Event")
+    # Other tests fail events too.
+    message = eventually(lambda: next((one for one in [queue.message()] if marker in one["Body"]), None))
+    assert json.loads(message["Body"])["detail"]["marker"] == marker
+    assert "Hopeless" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]
+
+
+def test_a_function_whose_role_may_not_write_logs_has_none(simulation):
+    """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-permissions"""
+    iam, client, name = simulation.client("iam"), simulation.client("lambda"), f"silent-{uuid.uuid4().hex}"
+    role = client.get_function(FunctionName="worker")["Configuration"]["Role"].rsplit("/", 1)[-1]
+    silent = {"Effect": "Deny", "Action": "logs:PutLogEvents", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [silent]})
+    log = simulation.folder / "logs" / "worker.log"
+    before = log.stat().st_size if log.exists() else 0
+    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+    try:
+        # A new process: it ends, and the next invocation needs another.
+        invoke(simulation, {"do": "exit"})
+        invoke(simulation, {"do": "environment"})
+    finally:
+        iam.delete_role_policy(RoleName=role, PolicyName=name)
+    assert (log.stat().st_size if log.exists() else 0) == before

@@ -1,7 +1,6 @@
 """Step Functions: the interpreter, its Lambda tasks, and the events of executions."""
 
 import json
-import time
 import uuid
 
 import boto3
@@ -24,7 +23,7 @@ def end(simulation, arn):
         execution = client.describe_execution(executionArn=arn)
         return execution if execution["status"] != "RUNNING" else None
 
-    return eventually(look, 30)
+    return eventually(look)
 
 
 def moments(marker):
@@ -47,9 +46,9 @@ def test_a_functions_own_error_type_is_retried_after_the_declared_pauses(simulat
     detail = {"do": "fail_at_first", "times": 2, "error": "Busy", "marker": str(marker)}
     assert end(simulation, start(simulation, detail))["status"] == "SUCCEEDED"
     first, second, third = moments(marker)
-    # MaxDelaySeconds is 1: without it the second pause would last two seconds.
-    assert 1 <= second - first < 1.8
-    assert 1 <= third - second < 1.8
+    assert 1 <= second - first
+    # MaxDelaySeconds is 1: without it the second pause would last a minute.
+    assert 1 <= third - second < 60
 
 
 def test_attempts_are_limited_and_then_the_execution_fails_with_the_functions_error(simulation):
@@ -64,11 +63,18 @@ def test_attempts_are_limited_and_then_the_execution_fails_with_the_functions_er
 
 def test_jitter_shortens_a_pause(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error"""
-    marker = simulation.folder / uuid.uuid4().hex
-    detail = {"do": "fail_at_first", "times": 1, "error": "Jittery", "marker": str(marker)}
-    assert end(simulation, start(simulation, detail))["status"] == "SUCCEEDED"
-    first, second = moments(marker)
-    assert second - first < 1.8
+    markers = [simulation.folder / uuid.uuid4().hex for _ in range(8)]
+    details = [{"do": "fail_at_first", "times": 1, "error": "Jittery", "marker": str(marker)} for marker in markers]
+    arns = [start(simulation, detail) for detail in details]
+
+    def pauses():
+        came = [moments(marker) for marker in markers if marker.exists()]
+        return [twice[1] - twice[0] for twice in came if len(twice) == 2]
+
+    # Each lasts up to a minute, as chance has it: not all eight of them last nearly that long.
+    assert eventually(pauses)[0] < 60
+    for arn in arns:
+        simulation.client("stepfunctions").stop_execution(executionArn=arn)
 
 
 def test_each_iteration_of_a_map_has_attempts_of_its_own(simulation):
@@ -103,11 +109,10 @@ def test_executions_are_listed_described_and_have_a_history(simulation):
 
 def test_twelve_executions_run_at_once(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html: an account may have a million open."""
-    began = time.monotonic()
-    arns = [start(simulation, {"do": "sleep", "seconds": 1}) for _ in range(12)]
+    # Ten processes serve one function, and some may still serve an execution that another test has stopped.
+    meeting = {"do": "meet", "number": 6, "marker": str(simulation.folder / uuid.uuid4().hex)}
+    arns = [start(simulation, meeting) for _ in range(12)]
     assert {end(simulation, arn)["status"] for arn in arns} == {"SUCCEEDED"}
-    # Ten processes serve one function: two rounds of a second, and not twelve.
-    assert time.monotonic() - began < 9
 
 
 @pytest.mark.parametrize(("detail", "status"), [({}, "SUCCEEDED"), ({"do": "fail", "error": "Caught"}, "FAILED")])
@@ -158,11 +163,13 @@ def test_an_execution_that_is_stopped_is_aborted_with_the_reason(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html"""
     queue, client = simulation.queue(), simulation.client("stepfunctions")
     simulation.rule({"source": ["aws.states"], "detail": {"status": ["ABORTED"]}}, {"Arn": queue.arn})
-    arn = start(simulation, {"do": "sleep", "seconds": 1})
+    arn = start(simulation, {"do": "sleep", "seconds": 5})
     client.stop_execution(executionArn=arn, error="Enough", cause="somebody said so")
     execution = end(simulation, arn)
     assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "somebody said so")
-    assert queue.next()["detail"]["error"] == "Enough"
+    # Other tests stop executions too.
+    told = eventually(lambda: next((one for one in [queue.next()["detail"]] if one["executionArn"] == arn), None))
+    assert told["error"] == "Enough"
 
 
 def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulation):
@@ -185,6 +192,21 @@ def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulatio
     after = kinds[kinds.index("ExecutionRedriven") + 1 :]
     assert after[0] == "MapStateEntered"
     assert [event["id"] for event in events] == list(range(1, len(events) + 1))
+
+
+def test_a_map_that_is_redriven_keeps_the_results_of_what_succeeded(simulation):
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
+    done, failing = (simulation.folder / uuid.uuid4().hex for _ in range(2))
+    items = [
+        {"do": "fail_at_first", "times": times, "error": "Busy", "marker": str(marker)} for marker, times in ((done, 0), (failing, 2))
+    ]
+    arn = start(simulation, {"items": items})
+    assert end(simulation, arn)["status"] == "FAILED"
+    simulation.client("stepfunctions").redrive_execution(executionArn=arn)
+    redriven = end(simulation, arn)
+    assert redriven["status"] == "SUCCEEDED"
+    assert [one["answer"]["detail"] for one in json.loads(redriven["output"])["results"]] == items
+    assert (len(moments(done)), len(moments(failing))) == (1, 3)
 
 
 def test_a_redriven_execution_is_told_to_run_again_and_not_to_have_failed_twice(simulation):

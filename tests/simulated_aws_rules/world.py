@@ -8,6 +8,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.organizations.models import organizations_backends
+from running import eventually
 
 HUB = "111122223333"
 REGION = "us-east-1"
@@ -121,11 +122,7 @@ class World:
         return self.describe_snapshot(mapping["Ebs"]["SnapshotId"], account, region)
 
     def wait_until_available(self, image, account=HUB, region=REGION):
-        for _ in range(100):
-            if self.describe_image(image, account, region)["State"] == "available":
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"{image} is still not available")
+        eventually(lambda: self.describe_image(image, account, region)["State"] == "available")
 
     def _session(self, account, role):
         if account == HUB and role == "tester":

@@ -20,6 +20,17 @@ def error(kind):
     return {"errorType": kind, "errorMessage": f"this is {kind}"}
 
 
+def note(marker):
+    """Writes the moment down."""
+    with open(marker, "a", encoding="utf-8") as file:
+        file.write(f"{time.time()}\n")
+
+
+def note_count(marker):
+    with open(marker, encoding="utf-8") as file:
+        return len(file.readlines())
+
+
 def send(queue_url, text):
     """One call to SQS with the role's credentials. Nobody checks its signature here."""
     scope = f"{os.environ['AWS_ACCESS_KEY_ID']}/20000101/{os.environ['AWS_REGION']}/sqs/aws4_request"
@@ -43,18 +54,24 @@ def serve(event, headers):
         case "sleep":
             time.sleep(detail["seconds"])
             return {"pid": os.getpid()}, False
+        case "meet":
+            # Goes on once so many have come: only those who run at once meet.
+            note(detail["marker"])
+            while note_count(detail["marker"]) < detail["number"]:
+                time.sleep(0.05)
+            return {"pid": os.getpid()}, False
         case "fail":
             return error(detail["error"]), True
         case "fail_at_first":
-            marker = detail["marker"]
-            with open(marker, "a", encoding="utf-8") as file:
-                file.write(f"{time.time()}\n")
-            with open(marker, encoding="utf-8") as file:
-                count = len(file.readlines())
-            return (event, False) if count > detail["times"] else (error(detail["error"]), True)
+            note(detail["marker"])
+            is_over = note_count(detail["marker"]) > detail["times"]
+            return (event, False) if is_over else (error(detail["error"]), True)
         case "send":
             for text in detail["texts"]:
                 send(detail["queue_url"], text)
+            return {"pid": os.getpid()}, False
+        case "log":
+            print(*detail["lines"], sep="\n", flush=True)
             return {"pid": os.getpid()}, False
         case "exit":
             os._exit(3)
