@@ -1,18 +1,17 @@
 """Brings Debian's headless Chromium without installing anything on this machine.
 
-`apt-get` fetches the browser, and those of its libraries that this machine lacks, into a folder of our own, and
-checks their signatures; they are unpacked there and never installed, so that nobody has to be root. Debian's
-mirrors keep only the newest Chromium, which is why its version cannot be pinned: it is told instead.
+The browser, and those of its libraries that this machine lacks, are unpacked into a folder of our own. Its version
+cannot be pinned, because Debian's mirrors keep only the newest Chromium: it is told instead.
 """
 
 import fcntl
 import os
-import platform
 import shutil
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import debian_packages
 
 PACKAGE = "chromium-headless-shell"
 # A font, and what Playwright's own driver is linked to.
@@ -33,10 +32,6 @@ FONTS = """<?xml version="1.0"?>
   <selectfont><rejectfont><pattern><patelt name="family"><string>DejaVu Serif</string></patelt></pattern></rejectfont></selectfont>
 </fontconfig>
 """
-
-
-class CannotInstall(Exception):
-    """This machine has no way to get the browser; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -71,50 +66,9 @@ def only_one(home: Path):
 
 
 def fetch(home: Path) -> None:
-    for command in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not shutil.which(command):
-            raise CannotInstall(f"there is no {command} here, and {PACKAGE} is not installed")
-    downloads = home / "downloads"
-    shutil.rmtree(downloads, ignore_errors=True)
-    for folder in ("lists/partial", "archives/partial"):
-        (downloads / folder).mkdir(parents=True)
-    # A list of somebody else's packages that cannot be had does no harm, as long as ours is known.
-    update = apt(downloads, "apt-get", "update")
-    if not apt(downloads, "apt-cache", "show", PACKAGE).stdout:
-        if update.returncode != 0:
-            raise RuntimeError(f"apt-get update failed:\n{update.stdout}{update.stderr}")
-        name = platform.freedesktop_os_release().get("PRETTY_NAME", "this system")
-        raise CannotInstall(f"{name} has no package {PACKAGE}")
-    install = ["install", "--yes", "--no-install-recommends", "--no-remove", "--download-only"]
-    download = apt(downloads, "apt-get", *install, PACKAGE, *BESIDE)
-    if download.returncode != 0:
-        raise RuntimeError(f"fetching {PACKAGE} failed:\n{download.stdout}{download.stderr}")
     root = home / "root"
-    shutil.rmtree(root, ignore_errors=True)
-    for archive in sorted((downloads / "archives").glob("*.deb")):
-        subprocess.run(["dpkg-deb", "--extract", archive, root], check=True)
+    debian_packages.unpack([PACKAGE, *BESIDE], root, with_what_they_lack=True)
     (home / "fonts.conf").write_text(FONTS.format(root=root, home=home))
-    shutil.rmtree(downloads)
-
-
-def apt(downloads: Path, command: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Runs apt on folders of our own; it reads the machine's sources, keys and installed packages only."""
-    options = {
-        "Dir::State::Lists": downloads / "lists",
-        "Dir::Cache": downloads,
-        "Dir::Cache::Archives": downloads / "archives",
-        # Nothing of the machine's is written, so that its locks, which only root can take, are not needed.
-        "Debug::NoLocking": "1",
-        # apt's own user could not write to our folders.
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
-    }
-    given = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        [command, *given, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
 
 
 def unpacked(home: Path) -> Chromium:

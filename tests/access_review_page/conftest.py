@@ -11,11 +11,15 @@ import os
 from pathlib import Path
 
 import pytest
+from debian_packages import CannotInstall
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from chromium import CannotInstall, find_or_install
+from chromium import find_or_install
 
 REPORT = {"browser": None, "skipped": None, "pictures": []}
+
+# The machine may be busy with other tests.
+PATIENCE_MILLISECONDS = 120_000
 
 WIDE = {"width": 1360, "height": 900}
 NARROW = {"width": 400, "height": 800}
@@ -41,7 +45,7 @@ def browser():
         pytest.skip(f"no browser: {reason}")
     os.environ.update(chromium.environment)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.executable)
+        browser = playwright.chromium.launch(executable_path=chromium.executable, timeout=PATIENCE_MILLISECONDS)
         REPORT["browser"] = f"Chromium {browser.version}"
         yield browser
         browser.close()
@@ -56,8 +60,7 @@ def open_page(browser: Browser, html: Path):
 
     def opened(viewport=WIDE, scheme="light") -> Page:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
-        # The machine may be busy with other tests.
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

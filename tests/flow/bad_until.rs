@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::clock::{DAY, comes, in_status, now, written};
-use crate::expiry::shared_until;
+use crate::clock::{DAY, comes, far_enough, in_status, now, written};
+use crate::expiry::share_until;
 use crate::scene::flow;
 use crate::withdrawal::{assert_has_all, assert_has_nothing, shared_with_copy};
 
@@ -59,8 +59,9 @@ fn what_stands_is_kept_what_is_new_waits_and_what_is_taken_out_goes() -> Result<
 fn the_end_that_could_be_read_last_still_holds() -> Result<()> {
     flow(async |scene| {
         let b = scene.member("b").await?;
-        let end = now()? + 25;
-        let golden = shared_until(scene, "still-ends", &b.id, end).await?;
+        let golden = scene.golden("still-ends").await?;
+        let end = far_enough(scene).await? + now()?;
+        share_until(scene, &golden, &b.id, end).await?;
         scene.hub.tag(&golden.image, &[("ami-share:until", "soon")]).await?;
         let expected = format!("kept as it is until {}: {}; {REFUSED}", in_status(end)?, b.id);
         scene.hub.status(&golden.image, |status| status == expected).await?;

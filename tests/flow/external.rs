@@ -3,6 +3,7 @@
 use ami_share_tests::launch::{Launch, launch};
 use anyhow::Result;
 
+use crate::notices::{heard_by_now, kinds, on_the_bus};
 use crate::policy::{for_accounts, for_organization, ours};
 use crate::scene::{flow, flow_on_guard};
 
@@ -95,6 +96,7 @@ fn a_principal_that_kms_rejects_is_named_and_the_rest_have_access() -> Result<()
 fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()> {
     flow(async |scene| {
         let b = scene.member("b").await?;
+        let bus = on_the_bus(scene).await?;
         let image = scene.image("rejected").await?;
         let words = format!("{} {NOBODY}", b.id);
         let tags = [("ami-share:with", words.as_str()), ("ami-share:copy", "allowed"), UNTIL];
@@ -109,6 +111,16 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
         assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         let snapshot = &scene.hub.snapshots_of(&image).await?[0];
         assert_eq!(scene.hub.snapshot_permissions(snapshot).await?, [b.id.as_str()]);
+
+        // It has no access that could be lost: nobody hears at the next look that it was given again.
+        scene.hub.settled(&image).await?;
+        let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
+        assert_eq!(rows[&format!("SNAPSHOT#{snapshot}")]["accounts"], b.id);
+        scene.hub.look(&image).await?;
+        let told = heard_by_now(scene, &scene.hub, &bus, &b.id, &image).await?;
+        let mut told = kinds(&told);
+        told.sort_unstable();
+        assert_eq!(told, ["AMI Share Refused", "AMI Shared"]);
         Ok(())
     })
 }

@@ -1,9 +1,11 @@
 //! Executions that fail or are aborted: everybody is told, the status is true, and a later look makes good.
 
-use anyhow::Result;
-use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::notices::{about, heard_until, on_the_bus};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::notices::{about, heard_by_now, heard_until, kinds, on_the_bus};
 use crate::scene::{Scene, flow};
 
 #[test]
@@ -26,39 +28,16 @@ fn an_aborted_execution_is_told_and_a_later_look_makes_good() -> Result<()> {
         assert_eq!(told[0]["detail-type"], "AMI Share Failed");
         assert_eq!(told[0]["detail"]["execution"], execution);
         assert!(!b.sees(&golden.image).await);
+        let counted = scene.hub.until("the failure is counted", async || {
+            let lines = scene.log_lines("notify-targets", &golden.image)?;
+            Ok(lines.into_iter().find(|line| line.get("ExecutionsFailed").is_some()))
+        });
+        let counted = counted.await?;
+        assert_eq!((&counted["ExecutionsFailed"], &counted["execution"]), (&json!(1), &json!(execution)));
 
         scene.hub.release_key(&golden.key).await?;
         assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(scene.hub.status(&golden.image, |_| true).await?, "shared with 1 account");
-        Ok(())
-    })
-}
-
-#[test]
-fn a_key_policy_that_may_not_be_read_fails_the_execution_and_the_status_says_so() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let bus = on_the_bus(scene).await?;
-        let golden = scene.golden("unreadable").await?;
-        scene.hub.assume(&scene.hub.id).await?;
-        let policy = json!({ "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:root" },
-              "Action": ["kms:Describe*", "kms:List*"], "Resource": "*" },
-            { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/test" },
-              "Action": "kms:*", "Resource": "*" },
-        ] });
-        scene.hub.lock_out_by_key_policy(&golden.key, &policy.to_string()).await?;
-        let status = scene.share(&golden.image, &b.id).await?;
-        assert!(status.starts_with("failed: kms:GetKeyPolicy of "), "{status}");
-        assert!(status.contains("not authorized"), "{status}");
-        let heard = heard_until(&scene.hub, &bus, &golden.image).await?;
-        let told = about(&heard, &golden.image);
-        assert_eq!(told[0]["detail-type"], "AMI Share Failed");
-        assert!(!b.sees(&golden.image).await);
-
-        let (state, cause) = scene.hub.look(&golden.image).await?;
-        assert_eq!(state, "FAILED");
-        assert!(cause.contains("kms:GetKeyPolicy"), "{cause}");
         Ok(())
     })
 }
@@ -74,8 +53,50 @@ fn an_event_that_names_no_image_fails_and_touches_nothing() -> Result<()> {
     })
 }
 
+#[test]
+fn a_failure_that_is_told_late_leaves_the_status_of_a_later_outcome_though_that_says_the_same() -> Result<()>
+{
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let bus = on_the_bus(scene).await?;
+        let image = scene.image("late-failure").await?;
+        assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
+        scene.looks_end(&image, 1).await?;
+        let late = failed_by_now(&image)?;
+        scene.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
+        scene.looks_end(&image, 2).await?;
+        scene.hub.hand_event("notify-targets", &late).await?;
+        let is_told = async || {
+            let lines = scene.log_lines("notify-targets", &image)?;
+            Ok(lines.iter().any(|line| line.get("ExecutionsFailed").is_some()).then_some(()))
+        };
+        scene.hub.until("the failure is told", is_told).await?;
+        assert_eq!(scene.hub.status(&image, |_| true).await?, "shared with 1 account");
+        let heard = heard_by_now(scene, &scene.hub, &bus, &b.id, &image).await?;
+        assert_eq!(kinds(&heard).last(), Some(&"AMI Share Failed"), "{heard:?}");
+        // One that failed after that is the last word.
+        scene.hub.hand_event("notify-targets", &failed_by_now(&image)?).await?;
+        assert_eq!(
+            scene.hub.status(&image, |status| status.starts_with("failed")).await?,
+            "failed: a test (Lost)"
+        );
+        Ok(())
+    })
+}
+
+/// What EventBridge tells of an execution for `image` that failed by now.
+pub fn failed_by_now(image: &str) -> Result<Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let input = json!({ "image_id": image }).to_string();
+    let detail = json!({ "executionArn": "arn:aws:states:us-east-1:111122223333:execution:ami-share-share:lost",
+        "status": "FAILED", "stopDate": u64::try_from(now)?, "input": input, "error": "Lost", "cause": "a test" });
+    Ok(
+        json!({ "detail-type": "Step Functions Execution Status Change", "source": "aws.states", "detail": detail }),
+    )
+}
+
 /// The execution that waits for an image's key.
-async fn running(scene: &Scene, image: &str) -> Result<String> {
+pub async fn running(scene: &Scene, image: &str) -> Result<String> {
     scene
         .hub
         .until("an execution waits for the key", async || {

@@ -1,11 +1,13 @@
 //! Keys whose policies are full, locked, untagged or broken: nothing is sent that must not be, and the status says why.
 
+use ami_share_tests::world::Account;
 use anyhow::Result;
 use serde_json::json;
 
 use crate::outcomes::{calls, watch};
 use crate::policy::{admits, for_accounts, foreign, ours};
 use crate::scene::{Golden, Scene, flow};
+use crate::withdrawal::UNTAGGED;
 
 const SIZE_LIMIT: usize = 32_768;
 
@@ -108,22 +110,93 @@ fn a_policy_that_only_a_role_may_put_is_refused_before_anything_is_sent() -> Res
     flow(async |scene| {
         let b = scene.member("b").await?;
         let golden = scene.golden("locked").await?;
-        // The role exists because someone has a session of it.
-        scene.hub.assume(&scene.hub.id).await?;
-        let policy = json!({ "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:root" },
-              "Action": ["kms:Get*", "kms:Describe*", "kms:List*"], "Resource": "*" },
-            { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/test" },
-              "Action": "kms:*", "Resource": "*" },
-        ] });
-        scene.hub.lock_out_by_key_policy(&golden.key, &policy.to_string()).await?;
+        shut_out(scene, &golden.key, &["kms:Get*", "kms:Describe*", "kms:List*"]).await?;
         let before = scene.hub.key_policy(&golden.key).await?;
         let queue = watch(scene, &golden.image, &golden.key).await?;
         let status = scene.share(&golden.image, &b.id).await?;
         assert!(status.contains("which would lock everybody out"), "{status}");
         assert_eq!(calls(scene, &queue).await?, [""; 0]);
         assert_eq!(scene.hub.key_policy(&golden.key).await?, before);
+        assert!(is_measured(scene, &golden.image, &before)?);
         assert!(!b.sees(&golden.image).await);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_that_nobody_may_read_is_refused_and_the_status_tells_the_remedy() -> Result<()> {
+    flow(async |scene| {
+        let b = scene.member("b").await?;
+        let golden = scene.golden("unreadable").await?;
+        let admin = shut_out(scene, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
+        let status = scene.share(&golden.image, &b.id).await?;
+        let remedy = "let this account read it by its policy (statement `Enable IAM User Permissions`)";
+        assert!(
+            status.starts_with(&format!(
+                "refused: {} cannot be read; {remedy}, then look again: ",
+                short(&golden.key)
+            )),
+            "{status}"
+        );
+        let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
+        let row = &rows[&format!("SHARE#{}", b.id)];
+        assert_eq!((row["outcome"].as_str(), row["code"].as_str()), ("refused", "policy-unsafe"));
+        let said = "kms:GetKeyPolicy on resource";
+        assert!(row["reason"].contains(said), "{row:#?}");
+        assert!(!b.sees(&golden.image).await);
+
+        // The remedy works.
+        admin.put_key_policy(&golden.key, &default_policy()).await?;
+        assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
+        scene.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_key_that_nobody_may_read_holds_up_no_withdrawal_and_is_closed_once_it_can_be_read() -> Result<()> {
+    flow(async |scene| {
+        let mut members = Vec::new();
+        for name in ["b", "c", "d", "newcomer"] {
+            members.push(scene.member(name).await?);
+        }
+        let [b, c, d, newcomer] = members.as_slice() else { unreachable!("four were made") };
+        let golden = scene.golden("shut").await?;
+        scene.share(&golden.image, &format!("{} {} {}", b.id, c.id, d.id)).await?;
+        let open = scene.hub.key_policy(&golden.key).await?;
+
+        // Who is wanted keeps what it has, who is not loses it, and nobody new gets anything.
+        shut_out(scene, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
+        let wanted = format!("{} {} {}", c.id, d.id, newcomer.id);
+        scene.hub.tag(&golden.image, &[("ami-share:with", &wanted)]).await?;
+        scene.hub.status(&golden.image, |status| status.contains("cannot be read")).await?;
+        scene.hub.settled(&golden.image).await?;
+        let mut still = [c.id.as_str(), d.id.as_str()];
+        still.sort_unstable();
+        assert_eq!(scene.hub.launch_permissions(&golden.image).await?, still);
+
+        // Nor does it matter which call is denied: here, the key is not even described.
+        let admin = shut_out(scene, &golden.key, &["kms:CreateGrant"]).await?;
+        scene.hub.tag(&golden.image, &[("ami-share:with", &format!("{} {}", d.id, newcomer.id))]).await?;
+        let kept = format!("kept as it is: {}; refused: ", d.id);
+        scene.hub.status(&golden.image, |status| status.starts_with(&kept)).await?;
+        scene.hub.settled(&golden.image).await?;
+        assert_eq!(scene.hub.launch_permissions(&golden.image).await?, [d.id.as_str()]);
+
+        scene.hub.untag(&golden.image, "ami-share:with").await?;
+        let status = scene.hub.status(&golden.image, |status| status.starts_with(UNTAGGED)).await?;
+        let mut names: Vec<&str> = members.iter().map(|member| member.id.as_str()).collect();
+        names.sort_unstable();
+        let perhaps = format!("; refused: {} may still admit {}: ", short(&golden.key), names.join(", "));
+        assert!(status.contains(&perhaps), "{status}");
+        assert!(scene.hub.launch_permissions(&golden.image).await?.is_empty());
+
+        admin.put_key_policy(&golden.key, &open).await?;
+        assert!(c.may_use_key(&golden.key).await);
+        assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
+        scene.hub.status(&golden.image, |status| status == UNTAGGED).await?;
+        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
+        assert!(!c.may_use_key(&golden.key).await);
         Ok(())
     })
 }
@@ -140,8 +213,47 @@ fn an_account_closed_since_it_was_admitted_is_taken_out_and_holds_nobody_up() ->
         assert_eq!(scene.share(&second, &c.id).await?, "shared with 1 account");
         let policy = scene.hub.key_policy(&golden.key).await?;
         assert_eq!(ours(&policy)?, for_accounts(&[&b.id, &c.id]));
+        assert!(is_measured(scene, &second, &policy)?);
+        let history = scene.hub.ledger(&format!("AUDIT#{second}")).await?;
+        let of_key = history.values().filter(|row| row["resource"] == golden.key);
+        let of_key: Vec<(&str, &str)> =
+            of_key.map(|row| (row["deed"].as_str(), row["whom"].as_str())).collect();
+        assert_eq!(of_key, [("key-opened", c.id.as_str()), ("key-closed", closed.id.as_str())]);
         Ok(())
     })
+}
+
+/// Leaves the hub no more rights on a key than `actions`; answers the role that may put them back.
+async fn shut_out(scene: &Scene, key: &str, actions: &[&str]) -> Result<Account> {
+    // The role exists because someone has a session of it.
+    let admin = scene.hub.assume(&scene.hub.id).await?;
+    let policy = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:root" },
+          "Action": actions, "Resource": "*" },
+        { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:role/test" },
+          "Action": "kms:*", "Resource": "*" },
+    ] });
+    admin.lock_out_by_key_policy(key, &policy.to_string()).await?;
+    Ok(admin)
+}
+
+/// A key as refusals name it.
+fn short(key: &str) -> &str {
+    key.rsplit(':').next().unwrap_or(key)
+}
+
+/// The policy of a new key.
+fn default_policy() -> String {
+    let root = json!({ "Sid": "Enable IAM User Permissions", "Effect": "Allow",
+        "Principal": { "AWS": "arn:aws:iam::111122223333:root" }, "Action": "kms:*", "Resource": "*" });
+    json!({ "Version": "2012-10-17", "Statement": [root] }).to_string()
+}
+
+/// Whether the last metric of an image's key says how much room this policy leaves.
+fn is_measured(scene: &Scene, image: &str, policy: &str) -> Result<bool> {
+    let lines = scene.log_lines("extend-key-policy", image)?;
+    let last = lines.iter().rev().find_map(|line| line["KeyPolicyBytesLeft"].as_f64());
+    Ok(last == Some(u32::try_from(SIZE_LIMIT - policy.len())?.into()))
 }
 
 /// An image on a key whose policy has room for so many bytes more.

@@ -16,7 +16,8 @@ fn it_says_what_was_granted_to_whom_with_which_keys_since_and_until_when() -> Re
             .tag(&golden.image, &[("ami-share:with", &words), ("ami-share:until", "2099-12-31")])
             .await?;
         let status = scene.hub.status(&golden.image, |_| true).await?;
-
+        // The ledger says of the tag what the tag says already.
+        scene.hub.settled(&golden.image).await?;
         let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         let intent = &rows["INTENT"];
         assert_eq!(intent["number"], "1");

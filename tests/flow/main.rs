@@ -5,10 +5,12 @@
 
 mod clock;
 mod policy;
+mod record;
 mod scene;
 
 mod access;
 mod bad_until;
+mod calls;
 mod crowd;
 mod drift;
 mod expiry;
@@ -21,8 +23,10 @@ mod key_refusals;
 mod killed;
 mod launch_permissions;
 mod ledger;
+mod lifecycle;
 mod membership;
 mod notices;
+mod operations;
 mod outcomes;
 mod overtaken;
 mod ownership;
@@ -30,6 +34,7 @@ mod public;
 mod races;
 mod rebuild;
 mod review;
+mod roles;
 mod selectors;
 mod snapshots;
 mod status;

@@ -1,7 +1,6 @@
 //! What other people's hands open: public access is told and, where the stack says so, taken; other grants are told.
 
 use anyhow::Result;
-use serde_json::Value;
 
 use crate::notices::{heard_by_now, kinds, on_the_bus};
 use crate::scene::{Scene, flow, flow_on_guard};
@@ -159,7 +158,5 @@ async fn shared(scene: &Scene, what: &str, words: &str) -> Result<String> {
 /// How often the metric `MadePublic` counted for an image.
 fn publications(scene: &Scene, image: &str) -> Result<u64> {
     let lines = scene.log_lines("notify-targets", image)?;
-    let told =
-        lines.iter().filter(|line| line.pointer("/fields/message").and_then(Value::as_str) == Some("told"));
-    Ok(told.filter_map(|line| line.pointer("/fields/public")?.as_u64()).sum())
+    Ok(lines.iter().filter_map(|line| line.get("MadePublic")?.as_u64()).sum())
 }

@@ -7,15 +7,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use ami_share_tests::stack::{Options, Stack};
-use ami_share_tests::world::{Account, HUB};
-use anyhow::{Result, anyhow};
+use ami_share_tests::world::Account;
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::block_in_place;
 
-/// A running stack whose hub manages an organization.
+use crate::record;
+
+/// A running stack whose hub manages an organization, or is a member of one.
 pub struct Scene {
     /// The hub account.
     pub hub: Account,
+    /// The account that manages the organization: the hub itself, where nothing else is said.
+    pub manager: Account,
     /// The organization's id.
     pub organization: String,
     /// The id of its root.
@@ -52,15 +57,25 @@ pub fn flow(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> 
         &format!("AllowedExternalOrganizations={organization}"),
         "OrganizationCacheSeconds=0",
     ];
-    on(stack, &parameters, test)
+    // Images take so long to make that a look on a busy machine comes while they are pending.
+    let slowly = [("SIMULATED_AWS_IMAGE_DELAY".to_owned(), "6".to_owned())];
+    on_stack(stack, &options(&parameters, &slowly), Organization::Unheard, test)
 }
 
 /// Runs a test on a stack that is on its guard: it asks AWS whether an image is still used before it takes it back,
-/// and makes private what somebody makes public. All else is as it is by default, in an organization of more than
+/// and makes private what somebody makes public. It is traced, too. All else is as it is by default, in an organization of more than
 /// a thousand accounts.
 pub fn flow_on_guard(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    on(&STACK, &["WarnIfInUse=true", "MakePublicImagesPrivate=true"], test)
+    on(&STACK, &["WarnIfInUse=true", "MakePublicImagesPrivate=true", "Tracing=Active"], test)
+}
+
+/// Runs a test on a stack whose AWS answers with *later* whoever calls too often. Of AWS Organizations, it allows few
+/// calls at once and one more each second: a busy machine calls hardly more often than AWS allows.
+pub fn flow_throttled(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
+    static STACK: Shared = OnceLock::new();
+    let limits = [("SIMULATED_AWS_REQUEST_LIMITS".to_owned(), "1".to_owned())];
+    on_stack(&STACK, &options(&[], &limits), Organization::Unheard, test)
 }
 
 /// Runs a test on a stack in which functions are killed. Its reports of usage are there at once: who is
@@ -95,11 +110,25 @@ pub fn flow_alone(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Resul
     })
 }
 
-/// Runs a test on a stack of its own that reviews all images every ten seconds.
+/// Runs a test on a stack that reviews all images every ten seconds, and whose hub is a member of an organization that
+/// another account manages: it may list that only by the role that it is given.
 pub fn flow_on_schedule(test: impl AsyncFnOnce(&'static Scene) -> Result<()>) -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    let options = Options { review_every: Some("10s".to_owned()), ..Options::default() };
-    on_stack(&STACK, &options, Organization::Unheard, test)
+    let role = format!("OrganizationRoleArn=arn:aws:iam::{MANAGER}:role/organization-reader");
+    let options =
+        Options { review_every: Some("10s".to_owned()), ..options(&[&role, "Tracing=Active"], &[]) };
+    on_stack(&STACK, &options, Organization::Elsewhere, test)
+}
+
+/// The management account of the organization that is not the hub's.
+const MANAGER: &str = "555566667777";
+
+/// Runs a test on a stack of its own, which it may update and delete.
+pub fn flow_by_itself(
+    stack: &'static Shared,
+    test: impl AsyncFnOnce(&'static Scene) -> Result<()>,
+) -> Result<()> {
+    on(stack, &["AllowedExternalAccounts=333333333333", "OrganizationCacheSeconds=0"], test)
 }
 
 static REVIEWED: Shared = OnceLock::new();
@@ -119,6 +148,8 @@ enum Organization {
     Heard,
     /// Every test makes accounts, and each would have the images of all others looked at in the midst of their tests.
     Unheard,
+    /// What happens to it happens in another account, which manages it.
+    Elsewhere,
 }
 
 fn options(parameters: &[&str], environment: &[(String, String)]) -> Options {
@@ -140,18 +171,35 @@ fn on_stack(
 
 impl Scene {
     fn start(options: &Options, heard: Organization) -> Result<Self> {
-        let stack = Stack::start(options, |_| ())?;
+        let mut options = options.clone();
+        options.environment.push(record::variable()?);
+        let stack = Stack::start(&options, |_| ())?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let (hub, organization, root) = runtime.block_on(async {
+        let (hub, manager, organization, root) = runtime.block_on(async {
             let hub = Account::hub(stack.endpoint()).await;
             if heard == Organization::Unheard {
                 hub.ignore_organization().await?;
             }
-            let organization = hub.create_organization().await?;
-            let root = hub.root().await?;
-            anyhow::Ok((hub, organization, root))
+            let is_elsewhere = heard == Organization::Elsewhere;
+            let manager = if is_elsewhere { hub.assume(MANAGER).await? } else { hub.clone() };
+            let organization = manager.create_organization().await?;
+            if is_elsewhere {
+                manager.bring_in(&hub).await?;
+            }
+            let root = manager.root().await?;
+            anyhow::Ok((hub, manager, organization, root))
         })?;
-        Ok(Self { hub, organization, root, made: AtomicUsize::new(0), runtime, stack })
+        Ok(Self { hub, manager, organization, root, made: AtomicUsize::new(0), runtime, stack })
+    }
+
+    /// Changes parameters of the stack, as `Name=Value`; answers the stack's status after that.
+    pub fn redeploy(&self, parameters: &[&str]) -> Result<String> {
+        block_in_place(|| self.stack.redeploy(parameters))
+    }
+
+    /// Deletes the stack; answers its last status.
+    pub fn delete(&self) -> Result<String> {
+        block_in_place(|| self.stack.delete())
     }
 
     /// A name that nothing else in this stack has.
@@ -166,13 +214,13 @@ impl Scene {
 
     /// A new account under `parent`.
     pub async fn member_in(&self, what: &str, parent: &str) -> Result<Account> {
-        let id = self.hub.create_account(&self.name(what), parent).await?;
+        let id = self.manager.create_account(&self.name(what), parent).await?;
         self.hub.assume(&id).await
     }
 
     /// A new OU under `parent`.
     pub async fn ou(&self, what: &str, parent: &str) -> Result<String> {
-        self.hub.create_ou(parent, &self.name(what)).await
+        self.manager.create_ou(parent, &self.name(what)).await
     }
 
     /// A new image that is not encrypted.
@@ -217,20 +265,20 @@ impl Scene {
         Ok(())
     }
 
-    /// The log lines of a function that speak of an image, as the metric filters see them.
-    pub fn log_lines(&self, function: &str, image: &str) -> Result<Vec<Value>> {
+    /// The log lines of a function that contain some text, such as the id of an image, metrics included.
+    pub fn log_lines(&self, function: &str, text: &str) -> Result<Vec<Value>> {
         let log = fs::read_to_string(self.stack.logs().join(format!("{function}.log")))?;
-        let lines = log.lines().filter(|line| line.contains(image));
-        Ok(lines.filter_map(|line| serde_json::from_str(line).ok()).collect())
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))).collect()
     }
 
     /// The ARN of the organization.
     pub fn organization_arn(&self) -> String {
-        format!("arn:aws:organizations::{HUB}:organization/{}", self.organization)
+        format!("arn:aws:organizations::{}:organization/{}", self.manager.id, self.organization)
     }
 
     /// The ARN of an OU.
     pub fn ou_arn(&self, ou: &str) -> String {
-        format!("arn:aws:organizations::{HUB}:ou/{}/{ou}", self.organization)
+        format!("arn:aws:organizations::{}:ou/{}/{ou}", self.manager.id, self.organization)
     }
 }

@@ -29,6 +29,31 @@ fn many_refused_words_are_cut_to_what_a_tag_holds() -> Result<()> {
 }
 
 #[test]
+fn a_word_as_long_as_a_tag_in_letters_of_four_bytes_is_refused_and_holds_up_nobody() -> Result<()> {
+    flow(async |scene| {
+        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+        let image = scene.image("long-word").await?;
+        let long = "𐐷".repeat(256);
+        scene.hub.tag(&image, &[("ami-share:with", &long), ("ami-share:with:2", &b.id)]).await?;
+        let status = scene.hub.status(&image, |_| true).await?;
+        assert!(status.starts_with("shared with 1 account; refused: `𐐷"), "{status}");
+        let words = async || -> Result<Vec<String>> {
+            let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
+            Ok(rows.into_values().filter_map(|mut row| row.remove("target")).collect())
+        };
+        assert_eq!(words().await?, [b.id.clone(), long]);
+        scene.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
+        scene.hub.status(&image, |status| status == "shared with 2 accounts").await?;
+        let mut left = words().await?;
+        left.sort();
+        let mut members = [b.id.clone(), c.id.clone()];
+        members.sort();
+        assert_eq!(left, members, "a word that is gone has no row any more");
+        Ok(())
+    })
+}
+
+#[test]
 fn it_follows_the_tag_down_to_nobody_and_up_again() -> Result<()> {
     flow(async |scene| {
         let (b, c) = (scene.member("b").await?, scene.member("c").await?);

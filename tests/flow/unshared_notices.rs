@@ -5,7 +5,7 @@ use ami_share_tests::world::{Account, HUB, REGION};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::clock::{now, written};
+use crate::clock::{far_enough, now, written};
 use crate::notices::{about, heard_by_now, heard_until, kinds, on_the_bus, on_the_topic, published_until};
 use crate::scene::{flow, flow_on_guard};
 use crate::withdrawal::UNTAGGED;
@@ -90,7 +90,7 @@ fn the_end_of_a_share_is_told_to_the_hub_too() -> Result<()> {
         let b = scene.member("b").await?;
         let (bus, topic) = (on_the_bus(scene).await?, on_the_topic(scene).await?);
         let image = scene.image("ends").await?;
-        let end = written(now()? + 15)?;
+        let end = written(far_enough(scene).await? + now()?)?;
         scene.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:until", &end)]).await?;
         scene.hub.status(&image, |status| status.starts_with("not shared")).await?;
         let fence = scene.image("fence").await?;

@@ -118,11 +118,13 @@ fn a_deregistered_image_leaves_neither_snapshots_nor_key_open() -> Result<()> {
         let key = scene.hub.create_key().await?;
         let before = scene.hub.key_policy(&key).await?;
         let image = scene.image_on("deregistered", &key).await?;
+        let bus = on_the_bus(scene).await?;
         scene.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
         scene.hub.status(&image, |status| status == "shared with 1 account").await?;
         let snapshot = scene.hub.snapshots_of(&image).await?.remove(0);
         assert!(sees_snapshot(&b, &snapshot).await && b.may_use_key(&key).await);
-        let bus = on_the_bus(scene).await?;
+        let heard = heard_until(&scene.hub, &bus, &image).await?;
+        assert_eq!(about(&heard, &image)[0]["detail-type"], "AMI Shared");
         scene.hub.deregister(&image).await?;
 
         let heard = heard_until(&scene.hub, &bus, &image).await?;
@@ -299,14 +301,16 @@ fn the_image_is_closed_first_then_its_snapshots_then_the_key_and_only_then_is_it
         let b = scene.member("b").await?;
         let key = scene.hub.create_key().await?;
         let image = scene.hub.image(&scene.name("in-order"), &[&key, &key]).await?;
-        scene.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
         let snapshots = scene.hub.snapshots_of(&image).await?;
         let name = scene.name("order");
         let pattern = json!({ "detail": { "requestParameters": { "$or": [
             { "imageId": [image] }, { "snapshotId": snapshots }, { "keyId": [key] } ] } } });
         let queue = scene.hub.watch("default", &name, &pattern).await?;
         scene.hub.watch("ami-share", &name, &json!({ "detail": { "image_id": [image] } })).await?;
+        scene.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
+        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+        // Events come in their order: with this notice, all that was done to share the image has been told.
+        heard_until(&scene.hub, &queue, &image).await?;
         scene.hub.untag(&image, "ami-share:with").await?;
 
         let heard = heard_until(&scene.hub, &queue, &image).await?;

@@ -62,6 +62,7 @@ fn look(page: &Path, selection: &[&str]) -> Result<Report> {
         .env("AMI_SHARE_ACCESS_REVIEW_HTML", page)
         .env("AMI_SHARE_BROWSER_HOME", home().join("chromium"))
         .env("AMI_SHARE_PICTURES", &pictures)
+        .env("PYTHONPATH", workspace::file("tests"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()

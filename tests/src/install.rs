@@ -16,6 +16,21 @@ pub fn python() -> Result<PathBuf> {
     python_for("simulated-aws", "tests/simulated_aws/requirements.txt")
 }
 
+/// Runs a module of `tests/` in the Python of the simulated AWS; its output goes straight through.
+pub fn run_python(arguments: &[&str]) -> Result<()> {
+    let status = Command::new(python()?)
+        .args(arguments)
+        .current_dir(workspace::root())
+        .env("PYTHONPATH", workspace::file("tests"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .status()
+        .context("starting Python")?;
+    if !status.success() {
+        bail!("`python {}` failed; see its output above", arguments.join(" "));
+    }
+    Ok(())
+}
+
 /// The Python of a virtual environment in a folder of `target`, with what the file of requirements pins. It is
 /// made first if it is not there; another process that installs at the same time is waited for.
 pub fn python_for(folder: &str, requirements: &str) -> Result<PathBuf> {
@@ -55,7 +70,7 @@ fn run(command: &mut Command, name: &str) -> Result<()> {
 }
 
 /// Changed pins get an environment of their own.
-fn short_hash(pins: &str) -> String {
+pub(crate) fn short_hash(pins: &str) -> String {
     let mut hasher = DefaultHasher::new();
     pins.hash(&mut hasher);
     format!("{:08x}", hasher.finish() & 0xffff_ffff)

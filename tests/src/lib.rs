@@ -4,12 +4,17 @@
 //! [`world`] acts on it as a client would. Nothing here knows what ami-share decides.
 
 pub mod browser;
+pub mod cargo_tools;
 pub mod child;
+pub mod cost;
 pub mod demo;
 pub mod functions;
 pub mod install;
 pub mod launch;
 pub mod progress;
+pub mod sbom;
+pub mod speed;
 pub mod stack;
+pub mod table;
 pub mod workspace;
 pub mod world;

@@ -1,8 +1,9 @@
 //! Starts the simulated AWS with the stack deployed in it, and stops it without leaving a process behind.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -17,6 +18,11 @@ use crate::{child, functions, install, workspace};
 pub struct Options {
     /// The port of the simulated AWS; any free one when `None`.
     pub port: Option<u16>,
+    /// An address of this machine where it can be reached besides 127.0.0.1, such as that of a bridge that
+    /// containers are attached to.
+    pub address: Option<Ipv4Addr>,
+    /// The Region that the stack is deployed in; us-east-1 when `None`.
+    pub region: Option<String>,
     /// Parameters of the stack, as `Name=Value`.
     pub parameters: Vec<String>,
     /// How often recurring schedules fire, like `10s`; as template.yaml says when `None`.
@@ -53,6 +59,16 @@ impl Stack {
         command.arg("--logs").arg(&logs);
         for parameter in &options.parameters {
             command.args(["--parameter", parameter]);
+        }
+        if let Some(address) = options.address {
+            command.args(["--address", &address.to_string()]);
+            // What Lambda knows of the functions then holds for containers too. Nobody can call "every address".
+            if !address.is_unspecified() {
+                command.args(["--parameter", &format!("EndpointUrl=http://{address}:{port}")]);
+            }
+        }
+        if let Some(region) = &options.region {
+            command.args(["--region", region]);
         }
         if let Some(pace) = &options.review_every {
             command.args(["--review-every", pace]);
@@ -91,6 +107,34 @@ impl Stack {
     /// Where the logs of the simulated AWS and of the functions are.
     pub fn logs(&self) -> &PathBuf {
         &self.logs
+    }
+
+    /// Changes parameters of the stack, as `Name=Value`, or makes it anew where it was deleted, as `sam deploy` does:
+    /// the others keep their values. Answers the status that it has then, after the reason where there is one.
+    pub fn redeploy(&self, parameters: &[&str]) -> Result<String> {
+        let template = workspace::file("template.yaml");
+        let mut arguments = vec![OsStr::new("--template"), template.as_os_str()];
+        for parameter in parameters {
+            arguments.extend([OsStr::new("--parameter"), OsStr::new(parameter)]);
+        }
+        self.change(&arguments)
+    }
+
+    /// Deletes the stack, as `sam delete` does; the simulated AWS goes on. Answers the stack's last status.
+    pub fn delete(&self) -> Result<String> {
+        self.change(&[OsStr::new("--delete")])
+    }
+
+    fn change(&self, arguments: &[&OsStr]) -> Result<String> {
+        let mut command = Command::new(install::python()?);
+        command.args(["-m", "simulated_aws.redeploy", "--endpoint", &self.endpoint]).args(arguments);
+        command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
+        let output = command.stdin(Stdio::null()).output().context("changing the stack")?;
+        let said = String::from_utf8(output.stdout).context("what was said is no UTF-8")?;
+        if said.trim().is_empty() {
+            bail!("the stack cannot be changed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(said.trim().to_owned())
     }
 
     /// Whether it has ended by itself.

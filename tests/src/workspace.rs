@@ -20,6 +20,11 @@ pub fn binaries() -> PathBuf {
     target().join("debug")
 }
 
+/// Where the whole flows write down which permissions they used.
+pub fn permission_record() -> PathBuf {
+    target().join("permissions-used")
+}
+
 /// A path below the root, for the files that users see too.
 pub fn file(path: &str) -> PathBuf {
     root().join(path)

@@ -2,11 +2,13 @@
 
 mod appointments;
 mod by_hand;
+mod dead_letters;
 mod drift;
 mod images;
 pub mod interruptions;
 mod keys;
 mod membership;
+pub mod meter;
 mod notices;
 mod organization;
 pub mod review;
@@ -29,8 +31,9 @@ pub const REGION: &str = "us-east-1";
 pub const MEMBER_BUS: &str = "ami-share";
 /// The stack's name, and the start of its resources' names.
 pub const STACK: &str = "ami-share";
-/// How long anything may take that should happen within seconds, on a machine that is busy with other things too.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long anything may take that should happen within seconds, on a machine that is busy with other things too. It
+/// costs time only where something fails.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One account, with a client for each service.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ pub type Ending = BTreeMap<String, String>;
 type Rows = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What depends on when something was done, and how often. The status is compared where it stands, on the image.
-const CIRCUMSTANCES: [&str; 14] = [
+const CIRCUMSTANCES: [&str; 15] = [
     "pk",
     "sk",
     "number",
@@ -23,6 +23,7 @@ const CIRCUMSTANCES: [&str; 14] = [
     "image_name",
     "since",
     "at",
+    "outcome_at",
     "holder",
     "waiting_for",
     "waiting_until",

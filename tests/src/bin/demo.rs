@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use ami_share_tests::demo::{proof::Proofs, story};
-use ami_share_tests::progress::say;
+use ami_share_tests::progress::{end, say};
 use ami_share_tests::stack::{Options, Stack};
 use ami_share_tests::world::Account;
 use anyhow::{Context, Result};
@@ -12,12 +12,8 @@ use anyhow::{Context, Result};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match tell().await {
-        Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cargo demo: {error:#}");
-            ExitCode::FAILURE
-        }
+        told => end("cargo demo", told.map(drop)),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `cargo local`: the simulated AWS with the stack deployed, until Ctrl-C or SIGTERM.
 
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use ami_share_tests::child;
-use ami_share_tests::progress::say;
+use ami_share_tests::progress::{end, say};
 use ami_share_tests::stack::{Options, Stack};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -19,6 +20,10 @@ struct Arguments {
     /// The port of the simulated AWS on 127.0.0.1.
     #[arg(long, default_value_t = 5555)]
     port: u16,
+    /// An address of this machine where the simulated AWS can be reached too, such as 172.17.0.1 for containers.
+    /// Whoever reaches it can do everything there, and 0.0.0.0 is every address.
+    #[arg(long)]
+    address: Option<Ipv4Addr>,
     /// How often the scheduled review runs (like 10s, 2m, 1h), instead of the parameter ReviewSchedule.
     #[arg(long, value_name = "DURATION")]
     review_every: Option<String>,
@@ -29,21 +34,15 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match serve(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cargo local: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    end("cargo local", serve(Arguments::parse()).await)
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
     // Asked for before the start: a signal during the deployment must not leave anything behind either.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-    let Arguments { port, review_every, parameters } = arguments;
-    let options = Options { port: Some(port), parameters, review_every, ..Options::default() };
+    let Arguments { port, address, review_every, parameters } = arguments;
+    let options = Options { port: Some(port), address, parameters, review_every, ..Options::default() };
     let mut start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
     let mut stack = tokio::select! {
         started = &mut start => started.context("starting")??,

@@ -23,6 +23,12 @@ pub struct Appointment {
 }
 
 impl Account {
+    /// How many appointments the stack has.
+    pub async fn appointments(&self) -> Result<usize> {
+        let request = self.scheduler.list_schedules().group_name(STACK);
+        Ok(request.send().await.context("ListSchedules")?.schedules().len())
+    }
+
     /// The appointment of an image for an occasion (`end`, `warning`); `None` when there is none.
     pub async fn appointment(&self, image: &str, occasion: &str) -> Result<Option<Appointment>> {
         let request = self.scheduler.get_schedule().group_name(STACK).name(format!("{image}-{occasion}"));

@@ -11,8 +11,13 @@ use super::Account;
 impl Account {
     /// Opens an image to an account by hand, as people without ami-share do.
     pub async fn permit_by_hand(&self, image: &str, account: &str) -> Result<()> {
-        let add = LaunchPermission::builder().user_id(account).build();
-        self.change_image(image, LaunchPermissionModifications::builder().add(add).build()).await
+        self.permit_all_by_hand(image, &[account.to_owned()]).await
+    }
+
+    /// Opens an image to accounts, with one call.
+    pub async fn permit_all_by_hand(&self, image: &str, accounts: &[String]) -> Result<()> {
+        let add = accounts.iter().map(|id| LaunchPermission::builder().user_id(id).build()).collect();
+        self.change_image(image, LaunchPermissionModifications::builder().set_add(Some(add)).build()).await
     }
 
     /// Takes an image from an account by hand.
@@ -41,8 +46,14 @@ impl Account {
 
     /// Opens a snapshot to an account by hand.
     pub async fn permit_snapshot_by_hand(&self, snapshot: &str, account: &str) -> Result<()> {
-        let add = CreateVolumePermission::builder().user_id(account).build();
-        self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().add(add).build()).await
+        self.permit_all_snapshot_by_hand(snapshot, &[account.to_owned()]).await
+    }
+
+    /// Opens a snapshot to accounts, with one call.
+    pub async fn permit_all_snapshot_by_hand(&self, snapshot: &str, accounts: &[String]) -> Result<()> {
+        let add = accounts.iter().map(|id| CreateVolumePermission::builder().user_id(id).build()).collect();
+        let change = CreateVolumePermissionModifications::builder().set_add(Some(add)).build();
+        self.change_snapshot(snapshot, change).await
     }
 
     /// Takes a snapshot from an account by hand.

@@ -79,10 +79,12 @@ impl Account {
         Ok(())
     }
 
-    /// Lets go of a function that is held.
-    pub async fn release(&self, image: &str) -> Result<()> {
-        self.control("POST", "releases", &json!({ "image": image }).to_string()).await?;
-        Ok(())
+    /// Lets go of a function that is held, and fails when none is: then nothing was held up as long as a test thinks.
+    /// Answers whether the function still waited for its call; the SDK gives one up after a while.
+    pub async fn release(&self, image: &str) -> Result<bool> {
+        let answer = self.control("POST", "releases", &json!({ "image": image }).to_string()).await;
+        let answer = answer.with_context(|| format!("nothing is held up for {image}"))?;
+        answer.get("waited").and_then(Value::as_bool).context("not said whether it waited")
     }
 
     /// The invocations that spoke of `image`, in their order, since it was first asked about here.
@@ -115,12 +117,18 @@ impl Account {
         request.key("sk", AttributeValue::S(row.to_owned()))
     }
 
-    async fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+    pub(super) async fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let content = self.ask(method, &format!("/simulated-aws/{path}"), "", body).await?;
+        serde_json::from_str(&content).context("an answer that is no JSON")
+    }
+
+    /// Asks the simulated AWS for what no client of an SDK here asks for. `headers` end with a line break each.
+    pub(super) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Result<String> {
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         let host = endpoint.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).await.context("reaching the simulated AWS")?;
         let request = format!(
-            "{method} /simulated-aws/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.context("asking the simulated AWS")?;
@@ -131,7 +139,7 @@ impl Account {
         if !head.lines().next().is_some_and(|status| status.contains(" 20")) {
             bail!("the simulated AWS does not take {method} {path}: {head}");
         }
-        serde_json::from_str(content).context("an answer that is no JSON")
+        Ok(content.to_owned())
     }
 }
 

@@ -1,10 +1,22 @@
-//! Accounts that leave the organization, or lose what they were tagged with.
+//! Accounts that join or leave the organization, or lose what they were tagged with.
 
 use anyhow::{Context, Result};
+use aws_sdk_organizations::types::{HandshakeParty, HandshakePartyType};
 
 use super::Account;
 
 impl Account {
+    /// Brings `other` into the organization of this management account: invites it, and accepts as `other`.
+    pub async fn bring_in(&self, other: &Self) -> Result<()> {
+        let party = HandshakeParty::builder().id(&other.id).r#type(HandshakePartyType::Account).build()?;
+        let request = self.organizations.invite_account_to_organization().target(party);
+        let answer = request.send().await.context("InviteAccountToOrganization")?;
+        let handshake = answer.handshake().and_then(|made| made.id()).context("no handshake")?;
+        let request = other.organizations.accept_handshake().handshake_id(handshake);
+        request.send().await.context("AcceptHandshake")?;
+        Ok(())
+    }
+
     /// Takes a tag off an account or OU of the organization.
     pub async fn untag_in_organization(&self, id: &str, key: &str) -> Result<()> {
         let request = self.organizations.untag_resource().resource_id(id).tag_keys(key);

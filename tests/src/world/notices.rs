@@ -1,7 +1,7 @@
 //! What an account hears: buses, queues behind them, and what the queues hold.
 
 use anyhow::{Context, Result};
-use aws_sdk_eventbridge::types::Target as RuleTarget;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target as RuleTarget};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
@@ -30,6 +30,14 @@ impl Account {
         let targets = self.events.put_targets().rule(queue).event_bus_name(bus).targets(target);
         targets.send().await.context("PutTargets")?;
         Ok(url)
+    }
+
+    /// Puts an event on this account's default bus.
+    pub async fn put_event(&self, source: &str, detail: &Value) -> Result<()> {
+        let entry = PutEventsRequestEntry::builder().source(source).detail_type("Test");
+        let entry = entry.detail(detail.to_string()).build();
+        self.events.put_events().entries(entry).send().await.context("PutEvents")?;
+        Ok(())
     }
 
     /// A queue that keeps what a topic of this account publishes; answers the queue's URL.

@@ -66,14 +66,31 @@ impl Account {
         self.executions_of_workflow(&review_workflow()).await
     }
 
-    /// Waits until neither a review nor a look at any image runs.
+    /// Waits until neither a review nor a look at any image runs, and nothing that has happened so far can start one.
     pub async fn still(&self) -> Result<()> {
         self.until("no review and no look runs any more", async || {
+            if self.under_way().await? > 0 {
+                return Ok(None);
+            }
             // In this order: a review that has ended starts no look any more.
             let running = [self.reviews().await?, self.executions().await?];
-            Ok(running.iter().all(|all| all.values().all(|status| status != "RUNNING")).then_some(()))
+            let are_over = running.iter().all(|all| all.values().all(|status| status != "RUNNING"));
+            // What they did may have been told just now.
+            Ok((are_over && self.under_way().await? == 0).then_some(()))
         })
         .await
+    }
+
+    /// Waits until every event so far has come to whom it is for, and the functions that were invoked for one have ended.
+    pub async fn has_heard_all(&self) -> Result<()> {
+        let heard = async || Ok((self.under_way().await? == 0).then_some(()));
+        self.until("every event has been heard", heard).await
+    }
+
+    /// How many events and asynchronous invocations are not done yet: no AWS has an API for that.
+    async fn under_way(&self) -> Result<u64> {
+        let answer = self.control("GET", "under-way", "").await?;
+        answer.get("under way").and_then(Value::as_u64).context("no number of what is under way")
     }
 
     /// The access review beside a page, as JSON.
@@ -95,6 +112,15 @@ impl Account {
         let folder = key.rsplit_once('/').context("a report in no folder")?.0;
         let request = self.s3.list_objects_v2().bucket(bucket).prefix(format!("{folder}/parts/"));
         Ok(request.send().await.context("s3:ListObjectsV2")?.contents().len())
+    }
+
+    /// How much a review wrote, its parts included, in bytes.
+    pub async fn bytes_of(&self, page: &str) -> Result<f64> {
+        let (bucket, key) = bucket_and_key(page)?;
+        let folder = key.rsplit_once('/').context("a report in no folder")?.0;
+        let request = self.s3.list_objects_v2().bucket(bucket).prefix(format!("{folder}/"));
+        let objects = request.send().await.context("s3:ListObjectsV2")?;
+        Ok(objects.contents().iter().filter_map(|object| object.size()).map(|size| size as f64).sum())
     }
 
     /// Makes the stack deaf: no event starts anything any more.

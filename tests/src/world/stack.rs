@@ -29,6 +29,13 @@ impl Account {
         Ok(rows)
     }
 
+    /// Deletes the whole table.
+    pub async fn delete_ledger(&self) -> Result<()> {
+        let request = self.dynamodb.delete_table().table_name(format!("{STACK}-ledger"));
+        request.send().await.context("DeleteTable")?;
+        Ok(())
+    }
+
     /// Takes the turn of a key and keeps it, as a writer that hangs would.
     pub async fn hold_key(&self, key: &str) -> Result<()> {
         let item = [("pk", format!("KEY#{key}")), ("sk", "TURN".to_owned()), ("holder", "a test".to_owned())];
@@ -98,6 +105,12 @@ impl Account {
             Ok((status != "RUNNING").then_some((status, said)))
         })
         .await
+    }
+
+    /// When an execution was started, in whole seconds since 1970.
+    pub async fn started_at(&self, execution: &str) -> Result<i64> {
+        let answer = self.sfn.describe_execution().execution_arn(execution).send().await;
+        Ok(answer.context("DescribeExecution")?.start_date().secs())
     }
 
     /// Looks at an image by hand and waits for the end; answers as [`Self::outcome`] does.

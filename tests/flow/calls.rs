@@ -1,0 +1,155 @@
+//! How many calls a look makes: each is named here, so that one that is made twice, or for nothing, is seen.
+//!
+//! The calls are counted by image, and each test has an image and a key of its own, so that no turn is waited for.
+//! Lists of the organization have as many pages as other tests make accounts; of them only the name is compared. A
+//! process asks once who it is, so that call is in the count of some tests and not of others; it is left out.
+//!
+//! What stands twice is meant: a key's policy is read before its turn, within it, and after it was put; the first look
+//! at an image reads the image again after its intent is on record.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anyhow::Result;
+use insta::{allow_duplicates, assert_snapshot};
+
+use crate::scene::{Golden, Scene, flow};
+
+#[test]
+fn a_share_makes_these_calls_and_no_more() -> Result<()> {
+    flow(async |scene| {
+        let count = async || {
+            let b = scene.member("b").await?;
+            b.listen().await?;
+            let ou = scene.ou("production", &scene.root).await?;
+            let golden = at_rest(scene, "shared").await?;
+            scene.share(&golden.image, &format!("{} {ou}", b.id)).await?;
+            calls_since(scene, &golden.image, 0).await
+        };
+        undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
+        resolve-share: dynamodb:GetItem, dynamodb:TransactWriteItems, ec2:DescribeImages x2, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccountsForParent, organizations:ListOrganizationalUnitsForParent, organizations:ListRoots
+        extend-key-policy (extend): dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query x2, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        share-image: dynamodb:BatchWriteItem x2, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
+        notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x2, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
+        ") })
+        .await
+    })
+}
+
+#[test]
+fn a_look_that_changes_nothing_makes_these_calls_and_tells_nobody() -> Result<()> {
+    flow(async |scene| {
+        let count = async || {
+            let b = scene.member("b").await?;
+            b.listen().await?;
+            let golden = at_rest(scene, "again").await?;
+            scene.share(&golden.image, &b.id).await?;
+            let before = invocations(scene, &golden.image).await?;
+            scene.hub.look(&golden.image).await?;
+            calls_since(scene, &golden.image, before).await
+        };
+        undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
+        resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccounts
+        extend-key-policy (extend): dynamodb:Query, kms:GetKeyPolicy
+        share-image: dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, ec2:DescribeImageAttribute
+        notify-targets: dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query
+        ") })
+        .await
+    })
+}
+
+#[test]
+fn a_withdrawal_makes_these_calls_and_no_more() -> Result<()> {
+    flow(async |scene| {
+        let count = async || {
+            let b = scene.member("b").await?;
+            b.listen().await?;
+            let golden = at_rest(scene, "withdrawn").await?;
+            scene.share(&golden.image, &b.id).await?;
+            let before = invocations(scene, &golden.image).await?;
+            scene.hub.untag(&golden.image, "ami-share:with").await?;
+            scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
+            calls_since(scene, &golden.image, before).await
+        };
+        undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
+        resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages
+        extend-key-policy (extend): dynamodb:Query, kms:GetKeyPolicy
+        share-image: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
+        extend-key-policy (retract): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x3, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
+        ") })
+        .await
+    })
+}
+
+#[test]
+fn what_ends_asks_nothing_of_the_organization() -> Result<()> {
+    flow(async |scene| {
+        let count = async || {
+            let b = scene.member("b").await?;
+            let golden = at_rest(scene, "ended").await?;
+            scene.share(&golden.image, &b.id).await?;
+            let before = invocations(scene, &golden.image).await?;
+            scene.hub.tag(&golden.image, &[("ami-share:until", "2020-01-01")]).await?;
+            scene
+                .hub
+                .status(&golden.image, |status| status.contains("ami-share:until was 2020-01-01"))
+                .await?;
+            let calls = calls_since(scene, &golden.image, before).await?;
+            Ok(calls.lines().next().unwrap_or_default().to_owned())
+        };
+        undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @"resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages") })
+        .await
+    })
+}
+
+/// How often the calls are counted anew, with another image, where they are others than expected.
+const TRIES: usize = 2;
+
+/// Checks what was counted. Where a machine is so busy that a turn is renewed, or that a step comes again, there are
+/// calls more; that happens now and then, and what is called for nothing happens every time.
+async fn undisturbed(count: impl AsyncFn() -> Result<String>, check: impl Fn(&str)) -> Result<()> {
+    for _ in 0..TRIES {
+        let calls = count().await?;
+        if catch_unwind(AssertUnwindSafe(|| check(&calls))).is_ok() {
+            return Ok(());
+        }
+    }
+    check(&count().await?);
+    Ok(())
+}
+
+/// An image on a key of its own, whose first events are over, and whose calls are counted from now on.
+async fn at_rest(scene: &Scene, what: &str) -> Result<Golden> {
+    let golden = scene.golden(what).await?;
+    scene.looks_end(&golden.image, 0).await?;
+    assert_eq!(scene.hub.invocations(&golden.image).await?, []);
+    Ok(golden)
+}
+
+/// How many invocations for an image there were, once all its looks are over.
+async fn invocations(scene: &Scene, image: &str) -> Result<usize> {
+    scene.hub.settled(image).await?;
+    Ok(scene.hub.invocations(image).await?.len())
+}
+
+/// What each later invocation called, and how often; one line for each.
+async fn calls_since(scene: &Scene, image: &str, before: usize) -> Result<String> {
+    scene.hub.settled(image).await?;
+    let mut lines = Vec::new();
+    for invocation in scene.hub.invocations(image).await?.iter().skip(before) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for call in invocation.calls.iter().filter(|call| *call != "sts:GetCallerIdentity") {
+            *counts.entry(call).or_default() += 1;
+        }
+        let action = invocation.action.as_deref().map(|action| format!(" ({action})")).unwrap_or_default();
+        let calls: Vec<String> = counts.into_iter().map(written).collect();
+        lines.push(format!("{}{action}: {}", invocation.function, calls.join(", ")));
+    }
+    Ok(lines.join("\n"))
+}
+
+fn written((call, count): (&str, usize)) -> String {
+    let has_pages = call.starts_with("organizations:List");
+    if has_pages || count == 1 { call.to_owned() } else { format!("{call} x{count}") }
+}

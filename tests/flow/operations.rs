@@ -1,0 +1,178 @@
+//! What operators see: log lines that say what they are about, and metrics that are right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ami_share_tests::world::PATIENCE;
+use anyhow::{Context, Result};
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::scene::{Scene, flow, flow_throttled};
+
+/// The functions that take part in giving and taking back.
+const FUNCTIONS: [&str; 4] = ["resolve-share", "extend-key-policy", "share-image", "notify-targets"];
+
+const UNITS: [&str; 3] = ["Bytes", "Count", "Seconds"];
+
+#[test]
+fn every_line_about_an_image_says_which_execution_and_request_wrote_it() -> Result<()> {
+    flow(async |scene| {
+        let golden = given_and_taken(scene).await?;
+        let executions: BTreeSet<String> = scene.hub.executions_of(&golden).await?.into_keys().collect();
+        for function in FUNCTIONS {
+            let lines = scene.log_lines(function, &golden)?;
+            let (documents, logged): (Vec<_>, Vec<_>) =
+                lines.iter().partition(|line| line.get("_aws").is_some());
+            assert!(!documents.is_empty() && !logged.is_empty(), "{function}: {lines:?}");
+            for line in &lines {
+                assert_eq!(line["image"], golden.as_str(), "{function}: {line}");
+                assert!(line["request"].as_str().is_some_and(|id| id.len() == 36), "{function}: {line}");
+                let execution = line["execution"].as_str().context("no execution")?;
+                assert!(executions.contains(execution), "{function}: {line}");
+            }
+            assert!(logged.iter().all(|line| line["message"].is_string() && line["level"] == "INFO"));
+            // No line of these requests was missed because it does not name the image.
+            let requests: BTreeSet<&str> = lines.iter().filter_map(|line| line["request"].as_str()).collect();
+            for request in requests {
+                let of_request = scene.log_lines(function, request)?;
+                assert!(of_request.iter().all(|line| line["image"] == golden.as_str()), "{of_request:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_given_refused_and_taken_is_counted_once_and_every_call_with_it() -> Result<()> {
+    flow(async |scene| {
+        let golden = given_and_taken(scene).await?;
+        let told = counted(&documents(scene, "notify-targets", &golden)?);
+        for (metric, count) in [
+            ("SharesGiven", 1.0),
+            ("SharesRefused", 2.0),
+            ("StrangersRefused", 1.0),
+            ("SharesWithdrawn", 1.0),
+        ] {
+            assert_eq!(told.get(metric), Some(&count), "{metric} in {told:?}");
+        }
+        let opened = documents(scene, "share-image", &golden)?;
+        let took: Vec<f64> =
+            opened.iter().filter_map(|document| document["SecondsToShare"].as_f64()).collect();
+        let sane = 0.0..PATIENCE.as_secs_f64();
+        assert!(matches!(took.as_slice(), [seconds] if sane.contains(seconds)), "{took:?}");
+        // Who had to come again, because the machine was busy, has not come so far.
+        let keys = documents(scene, "extend-key-policy", &golden)?;
+        assert!(keys.iter().any(|key| key["KeyPolicyBytesLeft"].as_f64().is_some_and(|left| left > 0.0)));
+        every_call_is_counted(scene, &golden).await
+    })
+}
+
+#[test]
+fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
+    flow_throttled(async |scene| {
+        let names: Vec<String> = (0..12).map(|_| scene.name("throttled")).collect();
+        try_join_all(names.iter().map(|name| scene.hub.create_tagged_account(name, "Stage", "throttled")))
+            .await?;
+        let image = scene.image("throttled").await?;
+        scene.hub.invocations(&image).await?;
+        // Two looks that read the organization at once would hold each other up for minutes.
+        scene.looks_end(&image, 0).await?;
+        assert_eq!(scene.share(&image, "tag:Stage=throttled").await?, "shared with 12 accounts");
+        scene.looks_end(&image, 1).await?;
+        let resolved = documents(scene, "resolve-share", &image)?;
+        let throttles = counted(&resolved).get("Throttles").copied().unwrap_or_default();
+        let of_organizations: f64 =
+            resolved.iter().filter_map(|one| one["throttled"]["Organizations"].as_f64()).sum();
+        assert!(throttles >= 1.0 && throttles == of_organizations, "{resolved:?}");
+        every_call_is_counted(scene, &image).await
+    })
+}
+
+/// An encrypted image that was shared with one account, refused to a stranger and to no account at all, and then
+/// taken back from everybody.
+async fn given_and_taken(scene: &Scene) -> Result<String> {
+    let b = scene.member("b").await?;
+    let golden = scene.golden("counted").await?;
+    scene.hub.invocations(&golden.image).await?;
+    scene.looks_end(&golden.image, 0).await?;
+    let status = scene.share(&golden.image, &format!("{} 999999999999 22222", b.id)).await?;
+    assert!(status.starts_with("shared with 1 account; refused: "), "{status}");
+    scene.looks_end(&golden.image, 1).await?;
+    scene.hub.untag(&golden.image, "ami-share:with").await?;
+    scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
+    scene.looks_end(&golden.image, 2).await?;
+    Ok(golden.image)
+}
+
+/// The documents of metrics that a function wrote about an image, each of which is valid.
+fn documents(scene: &Scene, function: &str, image: &str) -> Result<Vec<Value>> {
+    let mut documents = scene.log_lines(function, image)?;
+    documents.retain(|line| line.get("_aws").is_some());
+    for document in &documents {
+        valid(document).with_context(|| document.to_string())?;
+    }
+    let requests: BTreeSet<&str> = documents.iter().filter_map(|one| one["request"].as_str()).collect();
+    assert_eq!(requests.len(), documents.len(), "an invocation wrote two documents");
+    Ok(documents)
+}
+
+/// The schema of a document, as far as we use it. Source:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+fn valid(document: &Value) -> Result<()> {
+    let root = document.as_object().context("no object")?;
+    let metadata = root.get("_aws").context("no _aws")?;
+    metadata.get("Timestamp").and_then(Value::as_u64).context("no Timestamp in milliseconds")?;
+    let directives = metadata.get("CloudWatchMetrics").and_then(Value::as_array);
+    let directives = directives.context("no CloudWatchMetrics")?;
+    let [directive] = directives.as_slice() else { anyhow::bail!("not one directive") };
+    anyhow::ensure!(directive["Namespace"] == "ami-share", "another namespace");
+    let sets = directive["Dimensions"].as_array().context("no Dimensions")?;
+    anyhow::ensure!(!sets.is_empty(), "a list of dimension sets has one at least");
+    for dimension in sets.iter().map(|set| set.as_array().context("no set")).collect::<Result<Vec<_>>>()? {
+        anyhow::ensure!(dimension.is_empty(), "dimensions cost money");
+    }
+    let metrics = directive["Metrics"].as_array().context("no Metrics")?;
+    anyhow::ensure!((1..=100).contains(&metrics.len()), "one to a hundred metrics");
+    for metric in metrics {
+        let name = metric["Name"].as_str().context("no Name")?;
+        let unit = metric["Unit"].as_str().context("no Unit")?;
+        anyhow::ensure!(UNITS.contains(&unit), "`{unit}` is no unit");
+        anyhow::ensure!(root.get(name).is_some_and(Value::is_number), "{name} has no value");
+    }
+    let has_metric = |name: &str| metrics.iter().any(|metric| metric["Name"] == name);
+    let is_metric = |name: &String| name.starts_with(char::is_uppercase);
+    let stray: Vec<_> = root.keys().filter(|name| is_metric(name) && !has_metric(name)).collect();
+    anyhow::ensure!(stray.is_empty(), "{stray:?} would be no metrics");
+    Ok(())
+}
+
+/// The sum of each metric.
+fn counted(documents: &[Value]) -> BTreeMap<String, f64> {
+    let mut sums = BTreeMap::new();
+    for (name, value) in documents.iter().filter_map(Value::as_object).flatten() {
+        if let Some(value) = value.as_f64() {
+            *sums.entry(name.clone()).or_default() += value;
+        }
+    }
+    sums
+}
+
+/// What the functions say of their calls is what the simulated AWS has seen of them. A try that never reached it, on
+/// a busy machine, is one all the same.
+async fn every_call_is_counted(scene: &Scene, image: &str) -> Result<()> {
+    let invocations = scene.hub.invocations(image).await?;
+    let mut exact = 0;
+    for invocation in &invocations {
+        let documents = documents(scene, &invocation.function, image)?;
+        let document = documents.iter().find(|one| one["request"] == invocation.request_id.as_str());
+        let document = document.with_context(|| format!("no document of {invocation:?}"))?;
+        let by_service = document["calls"].as_object().context("no calls")?;
+        let sum: u64 = by_service.values().filter_map(Value::as_u64).sum();
+        assert_eq!(document["ApiCalls"].as_u64(), Some(sum), "{document}");
+        let sum = usize::try_from(sum)?;
+        assert!(sum >= invocation.calls.len(), "{document}\n{:?}", invocation.calls);
+        exact += usize::from(sum == invocation.calls.len());
+    }
+    assert!(exact * 2 > invocations.len(), "{exact} of {}", invocations.len());
+    Ok(())
+}
