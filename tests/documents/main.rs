@@ -10,11 +10,17 @@
     reason = "a document that cannot be read should stop the test where it is read"
 )]
 
-use std::collections::BTreeSet;
+mod cost;
+mod speed;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
+use ami_share_domain::access_review::NEARLY_FULL_PERCENT;
+use ami_share_domain::key_policy::SIZE_LIMIT;
 use ami_share_tests::workspace;
+use serde_json::Value;
 
 fn text(path: &str) -> String {
     fs::read_to_string(workspace::file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -79,12 +85,16 @@ fn kebab(variant: &str) -> String {
     letters.collect()
 }
 
-/// The variants of an enum without fields, as serde writes them.
-fn variants(source: &str, name: &str) -> BTreeSet<String> {
-    let source = text(source);
+/// The variants of an enum without fields.
+fn cases(source: &str, name: &str) -> BTreeSet<String> {
     let (_, variants) = source.split_once(&format!("pub enum {name} {{")).unwrap();
     let variants = variants.split_once("\n}").unwrap().0.lines().map(str::trim);
-    variants.filter(|line| line.ends_with(',')).map(|line| kebab(line.trim_end_matches(','))).collect()
+    variants.filter_map(|line| line.strip_suffix(',')).map(str::to_owned).collect()
+}
+
+/// The same, as serde writes them.
+fn variants(source: &str, name: &str) -> BTreeSet<String> {
+    cases(&text(source), name).iter().map(|variant| kebab(variant)).collect()
 }
 
 /// The name and the default value of each parameter of the template.
@@ -104,10 +114,10 @@ fn parameters() -> Vec<(String, String)> {
     parameters
 }
 
-/// Who may do what: the binary of a function, or the name of a resource that is none, with each action.
+/// Who may do what: the binary of a function, or the name of a resource that is none, with each action that is allowed.
 fn actions() -> BTreeSet<(String, String)> {
     let mut actions = BTreeSet::new();
-    let (mut resource, mut in_list) = (String::new(), false);
+    let (mut resource, mut in_list, mut is_allowed) = (String::new(), false, false);
     for line in text("template.yaml").lines() {
         if let Some(name) = line.strip_prefix("  ").filter(|rest| rest.starts_with(char::is_uppercase)) {
             name.trim_end_matches(':').clone_into(&mut resource);
@@ -115,7 +125,9 @@ fn actions() -> BTreeSet<(String, String)> {
         if let Some((_, binary)) = line.split_once("{ Binary: ") {
             resource = binary.chars().take_while(|c| *c != ' ').collect();
         }
+        is_allowed = if line.contains("Effect: ") { line.contains("Effect: Allow") } else { is_allowed };
         let listed = match (line.trim().strip_prefix("Action:"), line.trim().strip_prefix("- ")) {
+            (Some(_), _) if !is_allowed => continue,
             (Some(here), _) => here,
             (None, Some(item)) if in_list => item,
             _ => {
@@ -149,11 +161,116 @@ fn the_readme_names_the_events_that_are_sent() {
     assert_eq!(in_readme, in_code.iter().map(|kind| format!("AMI {kind}")).collect());
 }
 
+/// The metrics that the functions count, each with its unit.
+fn metrics() -> BTreeSet<(String, String)> {
+    let source = text("shared/domain/src/metrics.rs");
+    let (_, names) = source.split_once("pub fn name(self)").unwrap();
+    let (names, _) = names.split_once("pub fn unit(self)").unwrap();
+    let names = words(names, "=> \"", |c| c.is_ascii_alphabetic());
+    assert_eq!(names, cases(&source, "Metric"));
+    let has_unit = |name: &str, unit: &str| source.contains(&format!("Self::{name} => Unit::{unit}"));
+    let unit =
+        |name: &str| ["Seconds", "Bytes"].into_iter().find(|unit| has_unit(name, unit)).unwrap_or("Count");
+    names.iter().map(|name| (name.clone(), unit(name).to_lowercase())).collect()
+}
+
+/// The alarms by their names in the template, without that of the stack; each with the lines that make it.
+fn alarms() -> BTreeMap<String, String> {
+    let template = text("template.yaml");
+    let alarms = template.split("    Type: AWS::CloudWatch::Alarm\n").skip(1).map(|rest| {
+        let lines: Vec<&str> = rest.lines().take_while(|line| !line.is_empty()).collect();
+        let alarm = lines.join("\n");
+        let name =
+            words(&alarm, "AlarmName: !Sub ${AWS::StackName}-", |c| c.is_ascii_lowercase() || c == '-');
+        (name.into_iter().next().unwrap(), alarm)
+    });
+    alarms.collect()
+}
+
+/// The body of the dashboard, with a word in place of each that CloudFormation fills in.
+fn dashboard() -> Value {
+    let template = text("template.yaml");
+    let (_, body) = template.split_once("DashboardBody: !Sub |\n").unwrap();
+    let body: Vec<&str> = body.lines().take_while(|line| line.starts_with("        ")).collect();
+    let mut pieces = body.join("\n");
+    while let Some((before, after)) = pieces.split_once("${") {
+        pieces = format!("{before}filled-in{}", after.split_once('}').unwrap().1);
+    }
+    serde_json::from_str(&pieces).unwrap_or_else(|error| panic!("the dashboard is no JSON: {error}"))
+}
+
 #[test]
-fn the_readme_names_the_metrics_that_are_made() {
-    let in_template = words(&text("template.yaml"), "MetricName: ", |c| c.is_ascii_alphabetic());
-    let rows = rows(&text("README.md"), "## Metrics");
-    assert_eq!(rows.iter().flat_map(|row| code(&row[0])).collect::<BTreeSet<_>>(), in_template);
+fn the_readme_names_the_metrics_that_are_counted() {
+    let rows = rows(&text("README.md"), "### Metrics");
+    let documented: BTreeSet<(String, String)> =
+        rows.iter().map(|row| (code(&row[0]).collect(), row[1].clone())).collect();
+    assert_eq!(documented, metrics());
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_and_alarm_and_no_other() {
+    let names: BTreeSet<String> = metrics().into_iter().map(|(name, _)| name).collect();
+    let dashboard = dashboard();
+    let widgets = dashboard["widgets"].as_array().unwrap();
+    let shown = widgets.iter().filter_map(|widget| widget["properties"]["metrics"].as_array()).flatten();
+    let shown = shown.filter(|metric| metric[0] == "ami-share").filter_map(|metric| metric[1].as_str());
+    assert_eq!(shown.map(str::to_owned).collect::<BTreeSet<_>>(), names);
+    let listed = widgets.iter().filter_map(|widget| widget["properties"]["alarms"].as_array()).flatten();
+    assert_eq!(listed.count(), alarms().len());
+}
+
+#[test]
+fn every_alarm_watches_what_is_counted_tells_somebody_and_has_its_page_in_the_runbook() {
+    let names: BTreeSet<String> = metrics().into_iter().map(|(name, _)| name).collect();
+    let (runbook, readme) = (text("docs/runbook.md"), text("README.md"));
+    for (name, alarm) in alarms() {
+        let metric = words(&alarm, "MetricName: ", |c| c.is_ascii_alphabetic());
+        assert!(!alarm.contains("Namespace: ami-share\n") || metric.is_subset(&names), "{name}: {metric:?}");
+        assert!(alarm.contains("AlarmActions: [!Ref AlarmTopic]"), "{name} tells nobody");
+        assert!(alarm.contains("TreatMissingData: notBreaching"), "{name} minds that nothing happens");
+        let flat = alarm.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(&format!("See {name} in docs/runbook.md.")), "{name} names another page");
+        let page = section(&runbook, &format!("## {name}")).join("\n");
+        for part in ["**Means:**", "**How bad:**", "**Look at:**", "**Do:**", "**Over when**"] {
+            assert!(page.contains(part), "the page of {name} lacks {part}");
+        }
+    }
+    let in_readme = rows(&readme, "### Alarms");
+    let in_readme: BTreeSet<String> = in_readme.iter().flat_map(|row| code(&row[0])).collect();
+    assert_eq!(in_readme, alarms().into_keys().collect());
+    let pages = runbook.lines().filter_map(|line| line.strip_prefix("## "));
+    let pages = pages.filter(|title| title.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+    assert_eq!(pages.map(str::to_owned).collect::<BTreeSet<_>>(), in_readme, "a page without an alarm");
+}
+
+#[test]
+fn a_key_is_nearly_full_for_the_alarm_when_it_is_for_the_review() {
+    let threshold = format!("Threshold: {}\n", SIZE_LIMIT * (100 - NEARLY_FULL_PERCENT) / 100);
+    assert!(alarms()["key-policy-nearly-full"].contains(&threshold));
+}
+
+/// The names of what the log lines have, and of the messages, by which the runbook finds them.
+#[test]
+fn the_runbook_asks_for_lines_that_the_functions_write() {
+    let runbook = text("docs/runbook.md");
+    let queries = runbook.lines().filter_map(|line| line.strip_prefix("ask '"));
+    let queries: String = queries.collect();
+    let mut folders = ["shared/lambda/src", "shared/domain/src"].map(str::to_owned).to_vec();
+    folders.extend(functions().iter().map(|function| format!("functions/{function}/src")));
+    let sources = folders.iter().flat_map(|folder| files(folder, ".rs"));
+    let code: String = sources.map(|file| fs::read_to_string(file).unwrap()).collect();
+    let messages =
+        ["message in [\"", "\", \"", "message = \""].map(|start| words(&queries, start, |c| c != '"'));
+    let messages: BTreeSet<String> = messages.into_iter().flatten().collect();
+    assert!(messages.len() >= 3, "{messages:?}");
+    for message in messages {
+        assert!(code.contains(&format!("\"{message}\"")), "nobody writes `{message}`");
+    }
+    let counted = words(&queries, "filter ", |c| c.is_ascii_alphabetic());
+    let counted = counted.iter().filter(|name| name.starts_with(char::is_uppercase));
+    for name in counted {
+        assert!(metrics().iter().any(|(metric, _)| metric == name), "nobody counts {name}");
+    }
 }
 
 #[test]
@@ -162,6 +279,30 @@ fn the_readme_documents_every_parameter_with_its_default() {
     let documented: Vec<(String, String)> =
         rows.iter().map(|row| (code(&row[0]).collect(), code(&row[1]).collect())).collect();
     assert_eq!(documented, parameters());
+}
+
+/// The resources that CloudFormation keeps when the stack is deleted, and does not replace either.
+fn kept_resources() -> BTreeSet<String> {
+    let template = text("template.yaml");
+    let lines: Vec<&str> = template.lines().collect();
+    let names = lines.iter().enumerate().filter(|(_, line)| line.contains("DeletionPolicy: Retain"));
+    let names = names.map(|(at, _)| {
+        assert_eq!(lines[at].trim(), "DeletionPolicy: RetainExceptOnCreate");
+        assert_eq!(lines[at + 1].trim(), "UpdateReplacePolicy: Retain");
+        let mut above = lines[..at].iter().rev();
+        let name = above.find_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')));
+        name.unwrap().trim_end_matches(':').to_owned()
+    });
+    names.collect()
+}
+
+#[test]
+fn the_lifecycle_names_what_stays_when_the_stack_is_deleted() {
+    let rows = rows(&text("docs/lifecycle.md"), "### What stays when the stack is deleted");
+    let is_resource = |word: &String| word.starts_with(char::is_uppercase);
+    let stay = rows.iter().filter(|row| row[1].starts_with("stay"));
+    let named: BTreeSet<String> = stay.flat_map(|row| code(&row[0])).filter(is_resource).collect();
+    assert_eq!(named, kept_resources());
 }
 
 #[test]
@@ -252,8 +393,10 @@ fn every_example_event_names_the_page_that_it_follows_and_is_used() {
 #[test]
 fn whatever_file_or_test_a_document_names_exists() {
     const FOLDERS: [&str; 5] = ["docs/", "functions/", "shared/", "tests/", "workflows/"];
-    let mut documents = ["README.md", "ARCHITECTURE.md", "events/README.md"].map(str::to_owned).to_vec();
-    documents.extend(files("docs/adr", ".md").iter().map(|file| format!("docs/adr/{}", name(file))));
+    let mut documents = Vec::new();
+    for folder in ["", "events/", "docs/", "docs/adr/"] {
+        documents.extend(files(folder, ".md").iter().map(|file| format!("{folder}{}", name(file))));
+    }
     for document in documents {
         let text_of_it = text(&document);
         let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -266,6 +409,32 @@ fn whatever_file_or_test_a_document_names_exists() {
             let (path, test) = named.split_once("::").unwrap_or((named.as_str(), ""));
             assert!(path.contains('…') || workspace::file(path).exists(), "{document} names {path}");
             assert!(test.is_empty() || text(path).contains(&format!(" {test}(")), "{document} names {named}");
+        }
+    }
+}
+
+/// Each role of the template; a policy of a queue or a bucket is nobody's.
+#[test]
+fn the_threat_model_says_of_every_role_what_it_could_do_if_it_were_stolen() {
+    let rows = rows(&text("docs/threat-model.md"), "## What a stolen role can do");
+    let said: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
+    let roles = actions().into_iter().map(|(who, _)| who).filter(|who| !who.ends_with("Policy"));
+    assert_eq!(said, roles.collect());
+}
+
+#[test]
+fn the_threat_model_names_the_test_of_each_guard_or_says_that_there_is_none() {
+    let model = text("docs/threat-model.md");
+    let tables =
+        ["can set tags", "can forge events", "can start the workflows"].map(|who| format!("## Who {who}"));
+    let others = ["Tampering with what it keeps", "A member with ill will", "Confused deputies"];
+    let others =
+        others.into_iter().chain(["Denial of service", "Supply chain"]).map(|title| format!("## {title}"));
+    for heading in tables.into_iter().chain(others) {
+        for row in rows(&model, &heading) {
+            let guard = row.last().unwrap();
+            let is_named = code(guard).any(|named| named.contains("::")) || guard.contains("no test");
+            assert!(is_named || guard.contains("](#"), "{heading}: nothing shows `{}`", row[0]);
         }
     }
 }
