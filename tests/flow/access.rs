@@ -72,7 +72,13 @@ fn a_launch_permission_without_the_key_is_no_access() -> Result<()> {
     })
 }
 
-/// Whether an account gets an instance of an image.
+/// Whether an account gets an instance of an image. Why it gets none is printed, for when a test fails by that.
 pub async fn launches(account: &Account, image: &str) -> Result<bool> {
-    Ok(matches!(launch(account, image).await?, Launch::Started(_)))
+    match launch(account, image).await? {
+        Launch::Started(_) => Ok(true),
+        Launch::Failed(why) => {
+            eprintln!("{} does not launch {image}: {why}", account.id);
+            Ok(false)
+        }
+    }
 }

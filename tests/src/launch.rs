@@ -14,7 +14,11 @@ pub enum Launch {
     Failed(String),
 }
 
-/// Launches `image` as `account`.
+/// How EC2 says that there is no such image for the caller, or that nobody can launch it now. Source:
+/// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+const REFUSALS: [&str; 2] = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"];
+
+/// Launches `image` as `account`. An answer that says nothing about its access is an error.
 pub async fn launch(account: &Account, image: &str) -> Result<Launch> {
     let request = account
         .ec2
@@ -24,14 +28,14 @@ pub async fn launch(account: &Account, image: &str) -> Result<Launch> {
         .min_count(1)
         .max_count(1);
     let answer = match request.send().await {
-        Err(error) => {
+        Err(error) if error.code().is_some_and(|code| REFUSALS.contains(&code)) => {
             return Ok(Launch::Failed(format!(
                 "{}: {}",
                 error.code().unwrap_or_default(),
                 error.message().unwrap_or_default()
             )));
         }
-        Ok(answer) => answer,
+        answer => answer.context("RunInstances")?,
     };
     let instance = answer
         .instances()
