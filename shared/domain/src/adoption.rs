@@ -73,6 +73,9 @@ impl ImageRequest {
     }
 
     /// Whose access somebody has taken by hand since we gave it: on the image, a snapshot or a key.
+    ///
+    /// That this look has put somebody on a key says so only of access that stood when it began: another look may have
+    /// given it since, when the key was ready.
     pub fn restored(
         &self,
         targets: &[&Target],
@@ -82,8 +85,9 @@ impl ImageRequest {
         let is_standing = |row: &&ShareRow| row.is_open() && row.outcome == ShareOutcome::Shared;
         let was_taken = |target: &Target, row: &ShareRow| {
             let principal: KeyPrincipal = target.key_principal();
-            let from_key =
+            let was_put =
                 self.keys.iter().any(|key| row.keys.contains(&key.key) && key.added.contains(&principal));
+            let from_key = was_put && row.since < self.share.image.seen_at;
             from_key || !observed.launch.contains(&target.launch_permission())
         };
         let from_image = targets.iter().filter(|target| {

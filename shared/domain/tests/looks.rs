@@ -209,6 +209,20 @@ proptest! {
     }
 
     #[test]
+    fn looks_in_each_others_way_never_take_each_other_for_somebody_who_takes_access(
+        wanted in wishes(1), before in wishes(1), schedule in schedules(),
+    ) {
+        let mut world = World::default();
+        world.look(&before);
+        let mut looks: Vec<Running> = [&wanted; 3].map(|share| world.begin(share)).into();
+        interleave(&mut world, &mut looks, &schedule, &ObservedImage::default())?;
+        finish(&mut world, &mut looks);
+        for look in looks {
+            prop_assert_eq!(look.given.unwrap().restored, Vec::<String>::new());
+        }
+    }
+
+    #[test]
     fn a_key_admits_whom_any_image_needs_and_nobody_lacks_it_while_looks_go_on(
         wanted in prop::collection::vec(prop_oneof![wishes(1), wishes(2)], 1..5), schedule in schedules(),
     ) {

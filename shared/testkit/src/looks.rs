@@ -75,12 +75,15 @@ impl World {
 }
 
 impl Running {
-    fn new(share: Share, number: usize, now: Timestamp) -> Self {
+    fn new(mut share: Share, number: usize, now: Timestamp) -> Self {
+        share.image.seen_at = now;
         Self { share, given: None, told: None, keys: Vec::new(), stage: Stage::Record, number, now }
     }
 
-    /// Takes the next step, unless that needs a turn that another look has. `false` when there is none left.
+    /// Takes the next step, unless that needs a turn that another look has. `false` when there is none left. Each takes
+    /// a moment.
     pub fn step(&mut self, world: &mut World) -> bool {
+        world.clock += SignedDuration::from_millis(1);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Record => self.record(world),
             Stage::Key(action, stage) => self.key(action, stage, world),

@@ -118,6 +118,7 @@ impl Running {
         mut changes: VecDeque<Change>,
         world: &mut World,
     ) -> Stage {
+        let now = world.clock;
         let managed = self.managed(world);
         match changes.pop_front() {
             Some(Change::History(rows)) => managed.history.extend(rows),
@@ -131,7 +132,7 @@ impl Running {
                 recorded.retain(|account| !accounts.contains(account));
             }
             Some(Change::Record) | None => {
-                let (rows, gone) = managed.ledger.rows_after(&given, self.now);
+                let (rows, gone) = managed.ledger.rows_after(&given, now);
                 managed.store(rows);
                 managed.ledger.shares.retain(|name, _| !gone.contains(name));
                 world.turns.remove(&self.image_turn());
