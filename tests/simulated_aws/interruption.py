@@ -14,7 +14,8 @@ function hears of it.
   still `waited`, or had given up its call; where nothing is held (any more), it answers 409.
 
 `GET /simulated-aws/invocations?image=ami-…` tells of each invocation that spoke of the image since the first request
-here that named it: its function and action, its calls so far, and whether it is running, held, was killed or has ended.
+here that named it: its function and action, its calls so far, and whether it is running, held, was killed, has failed or
+has ended with an answer.
 """
 
 import json
@@ -65,15 +66,20 @@ class _Served:
         self.action, self.detail_type = document.get("action"), document.get("detail-type")
 
     def described(self) -> dict[str, Any]:
-        state = self.struck or ("ended" if self.invocation.result.done() else "running")
         return {
             "function": self.function,
             "request-id": self.invocation.request_id,
             "action": self.action,
             "detail-type": self.detail_type,
-            "state": state,
+            "state": self.struck or self._progress(),
             "calls": list(self.calls),
         }
+
+    def _progress(self) -> str:
+        result = self.invocation.result
+        if not result.done():
+            return "running"
+        return "failed" if result.exception() else "ended"
 
 
 class _Interrupting:

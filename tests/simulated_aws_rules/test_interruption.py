@@ -146,3 +146,4 @@ def test_who_gave_up_its_call_did_not_wait_for_the_release(simulation, image, wo
     arn = start(simulation, detail)
     assert end(simulation, arn)["error"] == "Sandbox.Timedout"
     assert post(simulation, "releases", {"image": image}) == {"waited": False}
+    eventually(lambda: [one["state"] for one in invocations(simulation, image)] == ["failed"])

@@ -55,7 +55,7 @@ pub struct Invocation {
     pub action: Option<String>,
     /// The `detail-type` of its payload, where that is an event.
     pub event: Option<String>,
-    /// `running`, `held`, `killed` or `ended`.
+    /// `running`, `held`, `killed`, `failed`, or `ended` with an answer.
     pub state: String,
     /// The calls that it made so far, like `dynamodb:PutItem`.
     pub calls: Vec<String>,
