@@ -13,10 +13,10 @@ fn an_account_named_in_the_tag_launches_the_image_and_another_does_not() -> Resu
         let plain = scene.image("plain").await?;
         let golden = scene.golden("encrypted").await?;
         for image in [&plain, &golden.image] {
-            assert!(!b.sees(image).await);
+            assert!(!b.sees(image).await?);
             assert_eq!(scene.share(image, &b.id).await?, "shared with 1 account");
             assert!(launches(&b, image).await?);
-            assert!(b.sees(image).await && !c.sees(image).await);
+            assert!(b.sees(image).await? && !c.sees(image).await?);
             let refused = launch(&c, image).await?;
             assert!(
                 matches!(&refused, Launch::Failed(why) if why.starts_with("InvalidAMIID.NotFound")),

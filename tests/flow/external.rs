@@ -24,7 +24,7 @@ fn an_allowed_outsider_needs_an_end_and_has_access_with_one() -> Result<()> {
             scene.share(&golden.image, PARTNER).await?,
             "refused: 333333333333 is outside this organization, so the share must end; add the tag ami-share:until"
         );
-        assert!(!partner.sees(&golden.image).await);
+        assert!(!partner.sees(&golden.image).await?);
         scene.hub.tag(&golden.image, &[UNTIL]).await?;
         let status = scene.hub.status(&golden.image, |status| status.starts_with("shared")).await?;
         assert_eq!(status, "shared with 1 account until 2099-12-31 23:59 UTC");
@@ -44,7 +44,7 @@ fn an_outsider_that_the_parameters_do_not_name_is_refused_even_with_an_end() -> 
         let status = scene.hub.status(&image, |_| true).await?;
         assert!(status.contains("444455556666 is not in this organization and not allowed"), "{status}");
         assert!(status.contains("o-zzzzzzzzzz is not this organization and not allowed"), "{status}");
-        assert!(!stranger.sees(&image).await);
+        assert!(!stranger.sees(&image).await?);
         assert!(scene.hub.launch_permissions(&image).await?.is_empty());
         Ok(())
     })

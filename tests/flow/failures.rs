@@ -27,7 +27,7 @@ fn an_aborted_execution_is_told_and_a_later_look_makes_good() -> Result<()> {
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0]["detail-type"], "AMI Share Failed");
         assert_eq!(told[0]["detail"]["execution"], execution);
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
         let counted = scene.hub.until("the failure is counted", async || {
             let lines = scene.log_lines("notify-targets", &golden.image)?;
             Ok(lines.into_iter().find(|line| line.get("ExecutionsFailed").is_some()))

@@ -109,7 +109,7 @@ fn an_image_on_a_disabled_or_dying_key_is_refused_with_the_remedy() -> Result<()
                 ),
                 "{status}"
             );
-            assert!(!b.sees(&golden.image).await);
+            assert!(!b.sees(&golden.image).await?);
         }
         Ok(())
     })

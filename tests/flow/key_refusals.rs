@@ -28,7 +28,7 @@ fn a_key_without_the_tag_is_not_written_and_the_status_tells_the_remedy() -> Res
         );
         assert_eq!(calls(scene, &queue).await?, [""; 0]);
         assert_eq!(scene.hub.key_policy(&key).await?, before);
-        assert!(!b.sees(&image).await);
+        assert!(!b.sees(&image).await?);
 
         // The remedy works.
         let tag =
@@ -118,7 +118,7 @@ fn a_policy_that_only_a_role_may_put_is_refused_before_anything_is_sent() -> Res
         assert_eq!(calls(scene, &queue).await?, [""; 0]);
         assert_eq!(scene.hub.key_policy(&golden.key).await?, before);
         assert!(is_measured(scene, &golden.image, &before)?);
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
         Ok(())
     })
 }
@@ -143,7 +143,7 @@ fn a_key_that_nobody_may_read_is_refused_and_the_status_tells_the_remedy() -> Re
         assert_eq!((row["outcome"].as_str(), row["code"].as_str()), ("refused", "policy-unsafe"));
         let said = "kms:GetKeyPolicy on resource";
         assert!(row["reason"].contains(said), "{row:#?}");
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
 
         // The remedy works.
         admin.put_key_policy(&golden.key, &default_policy()).await?;
@@ -192,11 +192,11 @@ fn a_key_that_nobody_may_read_holds_up_no_withdrawal_and_is_closed_once_it_can_b
         assert!(scene.hub.launch_permissions(&golden.image).await?.is_empty());
 
         admin.put_key_policy(&golden.key, &open).await?;
-        assert!(c.may_use_key(&golden.key).await);
+        assert!(c.may_use_key(&golden.key).await?);
         assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
         scene.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
-        assert!(!c.may_use_key(&golden.key).await);
+        assert!(!c.may_use_key(&golden.key).await?);
         Ok(())
     })
 }

@@ -93,7 +93,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() -> Result<()> {
         assert_eq!(state, "SUCCEEDED", "{output}");
         assert!(output.contains("shared with 1 account") && output.contains("AMI Shared"), "{output}");
         assert_eq!(scene.hub.key_policy(&golden.key).await?, policy);
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
         assert_eq!(scene.hub.tags(&golden.image).await?.get("ami-share:status"), None);
         scene.hub.release_key(&golden.key).await?;
         scene.hub.status(&golden.image, |status| status == "shared with 1 account").await?;

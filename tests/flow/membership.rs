@@ -82,7 +82,7 @@ fn a_tag_of_the_organization_gives_the_account_that_gets_it_and_takes_it_from_th
 
         scene.hub.untag_in_organization(&first.id, "Team").await?;
         scene.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
-        assert!(!first.sees(&golden.image).await && !first.may_use_key(&golden.key).await);
+        assert!(!first.sees(&golden.image).await? && !first.may_use_key(&golden.key).await?);
         assert!(launches(&second, &golden.image).await?);
         assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[&second.id]));
         let told = told_until(&first, &queue, &golden.image, "AMI Unshared").await?;
@@ -108,7 +108,7 @@ fn a_tag_of_an_ou_gives_and_takes_all_of_it_and_nobody_is_left_when_the_last_one
 
         scene.hub.untag_in_organization(&ou, "Team").await?;
         scene.hub.status(&golden.image, |status| status.starts_with(&nobody)).await?;
-        assert!(!inside.sees(&golden.image).await && !inside.may_use_key(&golden.key).await);
+        assert!(!inside.sees(&golden.image).await? && !inside.may_use_key(&golden.key).await?);
         assert!(scene.hub.launch_permissions(&golden.image).await?.is_empty());
         Ok(())
     })
@@ -173,7 +173,7 @@ fn an_account_that_leaves_the_organization_loses_what_it_had_by_its_id_whoever_e
             .status(&golden.image, |status| status.starts_with("shared with 1 account; refused: "))
             .await?;
         for account in [&removed, &gone] {
-            assert!(!account.sees(&golden.image).await && !account.may_use_key(&golden.key).await);
+            assert!(!account.sees(&golden.image).await? && !account.may_use_key(&golden.key).await?);
         }
         assert!(launches(&stays, &golden.image).await?);
         let told = told_until(&removed, &queue, &golden.image, "AMI Unshared").await?;

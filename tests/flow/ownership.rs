@@ -19,7 +19,7 @@ fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
                 owner.id
             )
         );
-        assert!(!b.sees(&image).await);
+        assert!(!b.sees(&image).await?);
         Ok(())
     })
 }

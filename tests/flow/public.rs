@@ -23,7 +23,7 @@ fn an_image_that_somebody_makes_public_is_reported_once_and_stays_so() -> Result
             assert_eq!(scene.hub.look(&image).await?.0, "SUCCEEDED");
         }
         assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str(), "all"]);
-        assert!(c.sees(&image).await);
+        assert!(c.sees(&image).await?);
 
         let heard = heard_by_now(scene, &scene.hub, &bus, &b.id, &image).await?;
         assert_eq!(kinds(&heard), ["AMI Shared", "AMI Public"]);
@@ -82,7 +82,7 @@ fn where_the_stack_says_so_what_somebody_makes_public_is_private_again_and_repor
         scene.hub.make_snapshot_public(&snapshot).await?;
         scene.hub.look(image).await?;
         assert_eq!(scene.hub.snapshot_permissions(&snapshot).await?, only_b);
-        assert!(b.sees(image).await && !c.sees(image).await);
+        assert!(b.sees(image).await? && !c.sees(image).await?);
         scene.hub.status(image, |status| status == "shared with 1 account").await?;
 
         let heard = heard_by_now(scene, &scene.hub, &bus, &b.id, image).await?;
@@ -125,7 +125,7 @@ fn access_that_somebody_else_gives_is_reported_once_and_left() -> Result<()> {
         for _ in 0..2 {
             assert_eq!(scene.hub.look(image).await?.0, "SUCCEEDED");
         }
-        assert!(c.sees(image).await);
+        assert!(c.sees(image).await?);
         let mut both = [b.id.clone(), c.id.clone()];
         both.sort();
         assert_eq!(scene.hub.snapshot_permissions(&snapshot).await?, both);

@@ -42,7 +42,7 @@ fn a_review_that_adopts_makes_what_the_tags_ask_for_ours_again_and_it_can_be_wit
         }
         opens_to(scene, &golden, &[&by_hand]).await?;
         scene.hub.still().await?;
-        assert!(!b.sees(&golden.image).await && !b.may_use_key(&golden.key).await);
+        assert!(!b.sees(&golden.image).await? && !b.may_use_key(&golden.key).await?);
         assert_eq!(scene.hub.launch_permissions(&golden.image).await?, [by_hand.id.as_str()]);
         assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
         Ok(())
@@ -67,7 +67,7 @@ fn one_key_of_two_images_is_whole_after_both_have_been_adopted() -> Result<()> {
 
         scene.hub.untag(&golden.image, "ami-share:with").await?;
         scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-        assert!(!b.sees(&golden.image).await && !b.may_use_key(&golden.key).await);
+        assert!(!b.sees(&golden.image).await? && !b.may_use_key(&golden.key).await?);
         assert!(launches(&c, &second.image).await?);
         Ok(())
     })
@@ -91,7 +91,7 @@ fn without_adopting_nobody_loses_anything_and_what_is_open_is_not_called_ours() 
         // What is not known to be ours is never taken.
         scene.hub.untag(&golden.image, "ami-share:with").await?;
         scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-        assert!(b.sees(&golden.image).await);
+        assert!(b.sees(&golden.image).await?);
         assert_eq!(open_to(scene, &golden).await?, [b.id.as_str()]);
         Ok(())
     })

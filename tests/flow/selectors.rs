@@ -24,7 +24,7 @@ fn every_kind_of_word_opens_the_image_to_what_it_names() -> Result<()> {
             let image = scene.image("word").await?;
             assert_eq!(scene.share(&image, word).await?, *status, "{word}");
             assert_eq!(scene.hub.launch_permissions(&image).await?, [permission.as_str()], "{word}");
-            assert!(b.sees(&image).await, "{word}");
+            assert!(b.sees(&image).await?, "{word}");
             anyhow::Ok(())
         }))
         .await?;
@@ -62,7 +62,7 @@ fn a_tag_in_the_organization_picks_the_accounts_and_ous_that_carry_it() -> Resul
         let word = format!("tag:Team={team}");
         assert_eq!(scene.share(&image, &word).await?, "shared with 1 account, 1 OU");
         assert_eq!(scene.hub.launch_permissions(&image).await?, [alone.id.clone(), scene.ou_arn(&ou)]);
-        assert!(inside.sees(&image).await && alone.sees(&image).await && !other.sees(&image).await);
+        assert!(inside.sees(&image).await? && alone.sees(&image).await? && !other.sees(&image).await?);
         let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
         for target in [&alone.id, &ou] {
             assert_eq!(rows[&format!("SHARE#{target}")]["through"], word);

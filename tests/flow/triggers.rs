@@ -17,7 +17,7 @@ fn an_image_registered_with_its_tags_is_shared() -> Result<()> {
         let name = scene.name("registered");
         let image = scene.hub.register_image(&name, &[], &[("ami-share:with", &b.id)]).await?;
         scene.hub.status(&image, |status| status == "shared with 1 account").await?;
-        assert!(b.sees(&image).await);
+        assert!(b.sees(&image).await?);
         Ok(())
     })
 }
@@ -33,7 +33,7 @@ fn an_image_created_with_its_tags_is_left_while_it_is_pending_and_shared_once_it
         assert_left_while_pending(scene, &image).await?;
         scene.hub.status(&image, |status| status == "shared with 1 account").await?;
         assert_eq!(scene.hub.image_state(&image).await?, "available");
-        assert!(b.sees(&image).await);
+        assert!(b.sees(&image).await?);
         Ok(())
     })
 }
@@ -47,8 +47,8 @@ fn a_copy_made_with_its_tags_is_shared_once_it_is_available() -> Result<()> {
         let image = scene.hub.copy_image(&name, &source, &[("ami-share:with", &b.id)]).await?;
         assert_left_while_pending(scene, &image).await?;
         scene.hub.status(&image, |status| status == "shared with 1 account").await?;
-        assert!(b.sees(&image).await);
-        assert!(!b.sees(&source).await);
+        assert!(b.sees(&image).await?);
+        assert!(!b.sees(&source).await?);
         Ok(())
     })
 }
@@ -60,7 +60,7 @@ fn an_image_tagged_while_it_is_pending_is_shared_once_it_is_available() -> Resul
         let image = scene.hub.create_image(&scene.name("pending"), &instance(scene).await?, &[]).await?;
         assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
         assert_eq!(scene.hub.image_state(&image).await?, "available");
-        assert!(b.sees(&image).await);
+        assert!(b.sees(&image).await?);
         Ok(())
     })
 }
@@ -72,9 +72,12 @@ fn an_image_that_was_disabled_is_shared_again_once_it_is_enabled() -> Result<()>
         let image = scene.image("disabled").await?;
         assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
         scene.hub.ec2.disable_image().image_id(&image).send().await?;
-        assert!(!b.sees(&image).await);
+        assert!(!b.sees(&image).await?);
         scene.hub.ec2.enable_image().image_id(&image).send().await?;
-        scene.hub.until("the image is shared again", async || Ok(b.sees(&image).await.then_some(()))).await?;
+        scene
+            .hub
+            .until("the image is shared again", async || Ok(b.sees(&image).await?.then_some(())))
+            .await?;
         Ok(())
     })
 }
@@ -163,7 +166,7 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
             assert_eq!(status, "SUCCEEDED", "{output}");
         }
         assert_eq!(state_of(scene, &golden.image, &golden.key).await?, before);
-        assert!(!c.sees(&golden.image).await);
+        assert!(!c.sees(&golden.image).await?);
 
         let fence = scene.image("fence").await?;
         scene.share(&fence, &b.id).await?;

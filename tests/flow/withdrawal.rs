@@ -122,7 +122,7 @@ fn a_deregistered_image_leaves_neither_snapshots_nor_key_open() -> Result<()> {
         scene.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
         scene.hub.status(&image, |status| status == "shared with 1 account").await?;
         let snapshot = scene.hub.snapshots_of(&image).await?.remove(0);
-        assert!(sees_snapshot(&b, &snapshot).await && b.may_use_key(&key).await);
+        assert!(sees_snapshot(&b, &snapshot).await && b.may_use_key(&key).await?);
         let heard = heard_until(&scene.hub, &bus, &image).await?;
         assert_eq!(about(&heard, &image)[0]["detail-type"], "AMI Shared");
         scene.hub.deregister(&image).await?;
@@ -131,7 +131,7 @@ fn a_deregistered_image_leaves_neither_snapshots_nor_key_open() -> Result<()> {
         let told = about(&heard, &image);
         assert_eq!(told[0]["detail-type"], "AMI Unshared");
         assert_eq!(told[0]["detail"]["reason"], "the image was deregistered");
-        assert!(!sees_snapshot(&b, &snapshot).await && !b.may_use_key(&key).await);
+        assert!(!sees_snapshot(&b, &snapshot).await && !b.may_use_key(&key).await?);
         assert_eq!(scene.hub.snapshot_permissions(&snapshot).await?, [""; 0]);
         assert_eq!(without_whitespace(&scene.hub.key_policy(&key).await?), without_whitespace(&before));
         // Nothing is left that a review would have to look at.
@@ -167,7 +167,7 @@ fn what_a_person_granted_by_hand_stays_whether_it_came_before_or_after() -> Resu
         by_hand.sort();
         assert_eq!(scene.hub.launch_permissions(&image).await?, by_hand);
         assert_eq!(scene.hub.snapshot_permissions(&snapshot).await?, by_hand);
-        assert!(!b.sees(&image).await && launches(&before, &image).await? && launches(&both, &image).await?);
+        assert!(!b.sees(&image).await? && launches(&before, &image).await? && launches(&both, &image).await?);
         Ok(())
     })
 }
@@ -183,7 +183,7 @@ fn an_account_that_was_granted_by_hand_and_leaves_the_tag_loses_the_key_and_keep
         assert!(launches(&by_hand, &golden.image).await?);
 
         scene.share_until_status(&golden.image, &b.id, "shared with 1 account").await?;
-        assert!(by_hand.sees(&golden.image).await);
+        assert!(by_hand.sees(&golden.image).await?);
         assert_eq!(launch(&by_hand, &golden.image).await?, Launch::Failed("Client.InternalError".to_owned()));
         assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
         Ok(())
@@ -202,12 +202,12 @@ fn a_key_stays_open_while_another_image_needs_it_and_closes_with_the_last_one() 
         }
         scene.hub.untag(&golden.image, "ami-share:with").await?;
         scene.hub.status(&golden.image, |status| status == UNTAGGED).await?;
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
         assert!(launches(&b, &second).await?);
 
         scene.hub.untag(&second, "ami-share:with").await?;
         scene.hub.status(&second, |status| status == UNTAGGED).await?;
-        assert!(!b.sees(&second).await && !b.may_use_key(&golden.key).await);
+        assert!(!b.sees(&second).await? && !b.may_use_key(&golden.key).await?);
         let after = scene.hub.key_policy(&golden.key).await?;
         assert_eq!(without_whitespace(&after), without_whitespace(&before));
         Ok(())
@@ -348,7 +348,7 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         assert_eq!(state, "FAILED");
         assert!(cause.contains("still admits"), "{cause}");
         assert_eq!(scene.hub.key_policy(&golden.key).await?, policy);
-        assert!(!b.sees(&golden.image).await);
+        assert!(!b.sees(&golden.image).await?);
 
         scene.hub.let_key_be_managed(&golden.key).await?;
         assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
@@ -370,7 +370,7 @@ fn a_disabled_key_is_closed_all_the_same() -> Result<()> {
         scene.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
         scene.hub.kms.enable_key().key_id(&golden.key).send().await?;
-        assert!(!b.may_use_key(&golden.key).await);
+        assert!(!b.may_use_key(&golden.key).await?);
         Ok(())
     })
 }
@@ -464,9 +464,9 @@ pub async fn assert_has_all(scene: &Scene, account: &Account, golden: &Golden) -
 
 /// An account neither sees nor launches nor copies an image, and may not use its key.
 pub async fn assert_has_nothing(scene: &Scene, account: &Account, golden: &Golden) -> Result<()> {
-    assert!(!account.sees(&golden.image).await);
+    assert!(!account.sees(&golden.image).await?);
     assert!(!launches(account, &golden.image).await?);
     assert!(copies(account, scene, golden).await.is_err());
-    assert!(!account.may_use_key(&golden.key).await);
+    assert!(!account.may_use_key(&golden.key).await?);
     Ok(())
 }

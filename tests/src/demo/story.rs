@@ -94,11 +94,11 @@ async fn tag(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -
 async fn prove_access(cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
     println!("\n5. Who can launch it");
     for (who, account) in [("B", &cast.b), ("W (through its OU)", &cast.in_ou)] {
-        proofs.claim(format!("{who} sees the image"), account.sees(&golden.image).await);
+        proofs.claim(format!("{who} sees the image"), account.sees(&golden.image).await?);
         let outcome = launch(account, &golden.image).await?;
         proofs.claim(format!("{who} launches it: {outcome:?}"), matches!(outcome, Launch::Started(_)));
     }
-    proofs.claim("C does not see the image", !cast.c.sees(&golden.image).await);
+    proofs.claim("C does not see the image", !cast.c.sees(&golden.image).await?);
     let outcome = launch(&cast.c, &golden.image).await?;
     proofs.claim(format!("C cannot launch it: {outcome:?}"), matches!(outcome, Launch::Failed(_)));
     Ok(())

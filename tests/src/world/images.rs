@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, ResourceType, Tag, TagSpecification};
+use aws_sdk_ec2::error::ProvideErrorMetadata;
+use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Image, ResourceType, Tag, TagSpecification};
 
 use super::{Account, REGION};
 
@@ -93,20 +94,27 @@ impl Account {
 
     /// The state of an image that this account sees.
     pub async fn image_state(&self, image: &str) -> Result<String> {
-        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
-        let found = answer.images().first().context("no such image")?;
+        let found = self.found(image).await?.context("no such image")?;
         Ok(found.state().map(|state| state.as_str().to_owned()).unwrap_or_default())
     }
 
     /// Whether this account sees an image.
-    pub async fn sees(&self, image: &str) -> bool {
-        self.image_state(image).await.is_ok()
+    pub async fn sees(&self, image: &str) -> Result<bool> {
+        Ok(self.found(image).await?.is_some())
+    }
+
+    /// An image that this account sees, as EC2 describes it; `None` where EC2 says that there is none.
+    async fn found(&self, image: &str) -> Result<Option<Image>> {
+        match self.ec2.describe_images().image_ids(image).send().await {
+            Err(error) if error.code() == Some("InvalidAMIID.NotFound") => Ok(None),
+            answer => Ok(answer.context("DescribeImages")?.images.unwrap_or_default().pop()),
+        }
     }
 
     /// The snapshots of an image.
     pub async fn snapshots_of(&self, image: &str) -> Result<Vec<String>> {
-        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
-        let devices = answer.images().first().context("no such image")?.block_device_mappings();
+        let found = self.found(image).await?.context("no such image")?;
+        let devices = found.block_device_mappings();
         Ok(devices.iter().filter_map(|device| device.ebs()?.snapshot_id().map(str::to_owned)).collect())
     }
 
@@ -131,9 +139,8 @@ impl Account {
 
     /// The tags of an image.
     pub async fn tags(&self, image: &str) -> Result<BTreeMap<String, String>> {
-        let answer = self.ec2.describe_images().image_ids(image).send().await.context("DescribeImages")?;
-        let tags = answer.images().first().context("no such image")?.tags();
-        let pairs = tags.iter().map(|tag| {
+        let found = self.found(image).await?.context("no such image")?;
+        let pairs = found.tags().iter().map(|tag| {
             (tag.key().unwrap_or_default().to_owned(), tag.value().unwrap_or_default().to_owned())
         });
         Ok(pairs.collect())

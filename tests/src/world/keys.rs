@@ -1,6 +1,7 @@
 //! Keys, and their policies as other people write them.
 
 use anyhow::{Context, Result};
+use aws_sdk_kms::error::ProvideErrorMetadata;
 
 use super::Account;
 
@@ -49,8 +50,11 @@ impl Account {
     }
 
     /// Whether this account may use a key, wherever it is.
-    pub async fn may_use_key(&self, key: &str) -> bool {
-        self.kms.describe_key().key_id(key).send().await.is_ok()
+    pub async fn may_use_key(&self, key: &str) -> Result<bool> {
+        match self.kms.describe_key().key_id(key).send().await {
+            Err(error) if error.code() == Some("AccessDeniedException") => Ok(false),
+            answer => answer.context("DescribeKey").map(|_| true),
+        }
     }
 
     /// Puts a key's policy, as other people do.
