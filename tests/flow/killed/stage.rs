@@ -48,8 +48,10 @@ impl Stage {
         for snapshot in &stage.snapshots {
             scene.hub.permit_snapshot_by_hand(snapshot, &cast.foreign.id).await?;
         }
-        stage.go(begin).await?;
+        // What was done by hand leads to looks, which would be taken for those of the changes that follow.
+        scene.hub.has_heard_all().await?;
         scene.hub.settled(&stage.image).await?;
+        stage.go(begin).await?;
         Ok(stage)
     }
 
