@@ -75,14 +75,20 @@ impl ImageRequest {
     /// Whose access somebody has taken by hand since we gave it: on the image, a snapshot or a key.
     ///
     /// That this look has put somebody on a key says so only of access that stood when it began: another look may have
-    /// given it since, when the key was ready.
+    /// given it since, when the key was ready. What a look lacks that died while it let copy, or while it took access that
+    /// is wanted again, cannot be told from what somebody took.
     pub fn restored(
         &self,
         targets: &[&Target],
         observed: &ObservedImage,
         ledger: &ImageLedger,
     ) -> Vec<String> {
-        let is_standing = |row: &&ShareRow| row.is_open() && row.outcome == ShareOutcome::Shared;
+        let standing = || {
+            targets.iter().filter_map(|target| {
+                let row = ledger.shares.get(target.name())?;
+                (row.is_open() && row.outcome == ShareOutcome::Shared).then_some((*target, row))
+            })
+        };
         let was_taken = |target: &Target, row: &ShareRow| {
             let principal: KeyPrincipal = target.key_principal();
             let was_put =
@@ -90,15 +96,13 @@ impl ImageRequest {
             let from_key = was_put && row.since < self.share.image.seen_at;
             from_key || !observed.launch.contains(&target.launch_permission())
         };
-        let from_image = targets.iter().filter(|target| {
-            ledger.shares.get(target.name()).filter(is_standing).is_some_and(|row| was_taken(target, row))
-        });
-        let wanted: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
+        let from_image = standing().filter(|(target, row)| was_taken(target, row));
+        let wanted: BTreeSet<&AccountId> = standing().flat_map(|(target, _)| target.accounts()).collect();
         let from_snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
             let (ours, open) = (ledger.snapshots.get(snapshot)?, observed.snapshots.get(snapshot)?);
             Some(ours.difference(open).filter(|account| wanted.contains(account)))
         });
-        let mut restored: BTreeSet<String> = from_image.map(|target| target.name().to_owned()).collect();
+        let mut restored: BTreeSet<String> = from_image.map(|(target, _)| target.name().to_owned()).collect();
         restored.extend(from_snapshots.flatten().map(ToString::to_string));
         restored.into_iter().collect()
     }

@@ -223,6 +223,15 @@ proptest! {
     }
 
     #[test]
+    fn a_first_share_that_died_is_not_taken_for_somebody_who_takes_access(
+        wanted in wishes(1), steps in 0..30_usize,
+    ) {
+        let mut world = World::default();
+        world.look_killed_after(&wanted, steps);
+        prop_assert_eq!(world.look(&wanted).given.unwrap().restored, Vec::<String>::new());
+    }
+
+    #[test]
     fn a_key_admits_whom_any_image_needs_and_nobody_lacks_it_while_looks_go_on(
         wanted in prop::collection::vec(prop_oneof![wishes(1), wishes(2)], 1..5), schedule in schedules(),
     ) {

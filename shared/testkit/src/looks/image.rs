@@ -32,8 +32,11 @@ impl Running {
             return Stage::Image;
         }
         let (limit, makes_private) = (world.limit, world.makes_private);
-        let Managed { observed, ledger, .. } = self.managed(world).clone();
+        let Managed { mut observed, ledger, .. } = self.managed(world).clone();
         let share = &self.share;
+        for snapshot in share.snapshots.iter().chain(ledger.snapshots.keys()) {
+            observed.snapshots.entry(snapshot.clone()).or_default();
+        }
         if ledger.supersedes(share) || (observed.is_gone && share.ending.is_none()) {
             self.given = Some(Given::overtaken(share.clone()));
             world.turns.remove(&self.image_turn());
