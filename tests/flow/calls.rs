@@ -104,7 +104,7 @@ fn what_ends_asks_nothing_of_the_organization() -> Result<()> {
 }
 
 /// How often the calls are counted anew, with another image, where they are others than expected.
-const TRIES: usize = 2;
+const TRIES: usize = 4;
 
 /// Checks what was counted. Where a machine is so busy that a turn is renewed, or that a step comes again, there are
 /// calls more; that happens now and then, and what is called for nothing happens every time.
