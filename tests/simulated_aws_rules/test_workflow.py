@@ -26,6 +26,11 @@ def end(simulation, arn):
     return eventually(look)
 
 
+def next_told(queue, arn):
+    """The next event of an execution. Those of other tests are told of too, and some of them late."""
+    return eventually(lambda: next((event for event in [queue.next()] if event["detail"]["executionArn"] == arn), None))
+
+
 def moments(marker):
     return [float(line) for line in marker.read_text().splitlines()]
 
@@ -123,7 +128,7 @@ def test_the_start_and_the_end_of_an_execution_are_told(simulation, detail, stat
     simulation.rule(pattern, {"Arn": queue.arn})
     arn = start(simulation, detail)
 
-    started, ended = queue.next(), queue.next()
+    started, ended = next_told(queue, arn), next_told(queue, arn)
 
     assert started["detail-type"] == "Step Functions Execution Status Change"
     assert started["resources"] == [arn]
@@ -167,9 +172,7 @@ def test_an_execution_that_is_stopped_is_aborted_with_the_reason(simulation):
     client.stop_execution(executionArn=arn, error="Enough", cause="somebody said so")
     execution = end(simulation, arn)
     assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "somebody said so")
-    # Other tests stop executions too.
-    told = eventually(lambda: next((one for one in [queue.next()["detail"]] if one["executionArn"] == arn), None))
-    assert told["error"] == "Enough"
+    assert next_told(queue, arn)["detail"]["error"] == "Enough"
 
 
 def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulation):
@@ -219,7 +222,7 @@ def test_a_redriven_execution_is_told_to_run_again_and_not_to_have_failed_twice(
     assert end(simulation, arn)["status"] == "FAILED"
     client.redrive_execution(executionArn=arn)
     assert end(simulation, arn)["status"] == "SUCCEEDED"
-    told = [queue.next()["detail"]["status"] for _ in range(4)]
+    told = [next_told(queue, arn)["detail"]["status"] for _ in range(4)]
     assert told == ["RUNNING", "FAILED", "RUNNING", "SUCCEEDED"]
 
 
