@@ -33,8 +33,7 @@ const CIRCUMSTANCES: [&str; 15] = [
 /// Reads what there is of an image, its keys and its snapshots now.
 pub async fn read(hub: &Account, image: &str, keys: &[String], snapshots: &[String]) -> Result<Ending> {
     let mut ending = Ending::new();
-    if hub.sees(image).await? {
-        let mut tags = hub.tags(image).await?;
+    if let Some(mut tags) = hub.tags_if_seen(image).await? {
         ending.insert("launch".to_owned(), hub.launch_permissions(image).await?.join(" "));
         ending.insert("status".to_owned(), tags.remove("ami-share:status").unwrap_or_default());
     }

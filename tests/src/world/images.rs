@@ -139,11 +139,15 @@ impl Account {
 
     /// The tags of an image.
     pub async fn tags(&self, image: &str) -> Result<BTreeMap<String, String>> {
-        let found = self.found(image).await?.context("no such image")?;
-        let pairs = found.tags().iter().map(|tag| {
+        self.tags_if_seen(image).await?.context("no such image")
+    }
+
+    /// The tags of an image; `None` where this account sees no such image.
+    pub async fn tags_if_seen(&self, image: &str) -> Result<Option<BTreeMap<String, String>>> {
+        let pair = |tag: &Tag| {
             (tag.key().unwrap_or_default().to_owned(), tag.value().unwrap_or_default().to_owned())
-        });
-        Ok(pairs.collect())
+        };
+        Ok(self.found(image).await?.map(|found| found.tags().iter().map(pair).collect()))
     }
 
     /// Waits until `ami-share:status` is there and `accept`s it; answers it.
