@@ -5,7 +5,7 @@ use std::fs;
 use ami_share_tests::browser::{self, Report};
 use ami_share_tests::workspace;
 use ami_share_tests::world::interruptions::{Interruption, Then, When};
-use ami_share_tests::world::{HUB, REGION};
+use ami_share_tests::world::{Account, HUB, REGION};
 use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -16,7 +16,7 @@ use crate::drift::until_unmanaged;
 use crate::membership::{copyable, told_until};
 use crate::notices::{kinds, on_the_topic};
 use crate::policy::{foreign, ours};
-use crate::scene::{Scene, flow_alone, flow_on_schedule};
+use crate::scene::{Golden, Scene, flow_alone, flow_on_schedule};
 use crate::snapshots::copies;
 
 #[test]
@@ -261,12 +261,7 @@ fn more_images_than_a_page_holds_are_mended_and_reviewed_in_pages() -> Result<()
 #[test]
 fn a_review_whose_function_is_killed_reads_the_page_again() -> Result<()> {
     flow_alone(async |scene| {
-        let b = scene.member("b").await?;
-        let golden = scene.golden("killed").await?;
-        scene.share(&golden.image, &b.id).await?;
-        scene.hub.still().await?;
-        scene.hub.disable_rules().await?;
-        scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+        let (b, golden) = taken_unheard(scene, "killed").await?;
         for (action, call) in [("page", 2), ("report", 2)] {
             let name = scene.name("killed-review");
             scene.hub.interrupt(&name, &interrupting(action, call, Then::Kill)).await?;
@@ -284,11 +279,8 @@ fn a_review_whose_function_is_killed_reads_the_page_again() -> Result<()> {
 #[test]
 fn a_review_that_was_stopped_is_told_and_goes_on_where_it_stopped() -> Result<()> {
     flow_alone(async |scene| {
-        let b = scene.member("b").await?;
         let topic = on_the_topic(scene).await?;
-        let golden = scene.golden("stopped").await?;
-        scene.share(&golden.image, &b.id).await?;
-        scene.hub.still().await?;
+        let (_, golden) = shared_and_still(scene, "stopped").await?;
         for (action, call) in [("page", 2), ("report", 2)] {
             let name = scene.name("stopped-review");
             scene.hub.interrupt(&name, &interrupting(action, call, Then::Stop)).await?;
@@ -315,10 +307,7 @@ fn a_review_that_was_stopped_is_told_and_goes_on_where_it_stopped() -> Result<()
 #[test]
 fn a_review_whose_history_is_nearly_full_goes_on_in_another_execution() -> Result<()> {
     flow_alone(async |scene| {
-        let b = scene.member("b").await?;
-        let golden = scene.golden("long").await?;
-        scene.share(&golden.image, &b.id).await?;
-        scene.hub.still().await?;
+        let (_, golden) = shared_and_still(scene, "long").await?;
         let name = scene.name("long-review");
         let nearly_full = json!({ "spent": { "pages": 1000, "looks": 0 } });
         let first = scene.hub.start_review(Some(&name), &nearly_full).await?;
@@ -426,6 +415,23 @@ async fn fill(scene: &Scene, key: &str) -> Result<()> {
         "Resource": "*", "Condition": { "ArnEquals": { "aws:PrincipalArn": roles } } }));
     let policy = json!({ "Version": "2012-10-17", "Statement": statements });
     scene.hub.put_key_policy(key, &policy.to_string()).await
+}
+
+/// An account, and an image that is shared with it, when nothing runs any more.
+async fn shared_and_still(scene: &Scene, what: &str) -> Result<(Account, Golden)> {
+    let b = scene.member("b").await?;
+    let golden = scene.golden(what).await?;
+    scene.share(&golden.image, &b.id).await?;
+    scene.hub.still().await?;
+    Ok((b, golden))
+}
+
+/// The same, and somebody shut the account out by hand, which no event tells of: a review finds it.
+pub async fn taken_unheard(scene: &Scene, what: &str) -> Result<(Account, Golden)> {
+    let (b, golden) = shared_and_still(scene, what).await?;
+    scene.hub.disable_rules().await?;
+    scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+    Ok((b, golden))
 }
 
 /// Interrupts `review-shares` at one of its calls.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::access::launches;
 use crate::failures::running;
+use crate::review::taken_unheard;
 use crate::scene::{Scene, flow, flow_alone, flow_on_schedule};
 
 #[test]
@@ -71,12 +72,7 @@ fn an_appointment_that_could_not_be_kept_is_in_the_dead_letter_queue() -> Result
 #[test]
 fn a_review_that_is_stopped_stops_the_looks_that_it_waits_for() -> Result<()> {
     flow_alone(async |scene| {
-        let b = scene.member("b").await?;
-        let golden = scene.golden("stopped-look").await?;
-        scene.share(&golden.image, &b.id).await?;
-        scene.hub.still().await?;
-        scene.hub.disable_rules().await?;
-        scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+        let (b, golden) = taken_unheard(scene, "stopped-look").await?;
         scene.hub.hold_key(&golden.key).await?;
         let review = scene.hub.start_review(None, &json!({})).await?;
         let look = running(scene, &golden.image).await?;
