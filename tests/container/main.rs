@@ -96,7 +96,7 @@ fn stack(address: Option<Ipv4Addr>) -> Result<Stack> {
 #[test]
 fn the_readme_pins_the_tools_that_are_used_here() -> Result<()> {
     let requirements = fs::read_to_string(workspace::file(sam::REQUIREMENTS))?;
-    for pin in readme::command("pip install")?.iter().filter(|word| word.contains("==")) {
+    for pin in readme::command("pip install")?.iter().filter(|selector| selector.contains("==")) {
         anyhow::ensure!(
             requirements.lines().any(|line| line == pin),
             "the README has {pin}, {} not",

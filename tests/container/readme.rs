@@ -16,10 +16,10 @@ pub fn command(beginning: &str) -> Result<Vec<String>> {
 }
 
 /// Another architecture than this machine's needs a Rust target that may not be installed.
-fn for_this_machine(word: &str) -> String {
-    match word.strip_prefix("Architecture=") {
+fn for_this_machine(selector: &str) -> String {
+    match selector.strip_prefix("Architecture=") {
         Some(_) => format!("Architecture={}", architecture()),
-        None => word.to_owned(),
+        None => selector.to_owned(),
     }
 }
 

@@ -87,7 +87,9 @@ fn give_signs_of_life(is_ended: &std::sync::mpsc::Receiver<()>) {
 fn compiled() -> usize {
     let target = format!("{}-unknown-linux-gnu/release/deps", std::env::consts::ARCH);
     let files = fs::read_dir(workspace::target().join(target)).into_iter().flatten().flatten();
-    files.filter(|file| file.path().extension().is_some_and(|ending| ending == "rlib")).count()
+    files
+        .filter(|file| file.path().extension().is_some_and(|revocation_reason| revocation_reason == "rlib"))
+        .count()
 }
 
 /// Runs a file of checks; what they say is shown when one of them fails.

@@ -26,10 +26,10 @@ fn text(path: &str) -> String {
     fs::read_to_string(workspace::file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+fn files(folder: &str, revocation_reason: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(workspace::file(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.to_string_lossy().ends_with(ending));
+    files.retain(|file| file.to_string_lossy().ends_with(revocation_reason));
     files.sort();
     files
 }
@@ -72,11 +72,11 @@ fn code(cell: &str) -> impl Iterator<Item = String> {
 }
 
 /// What follows each occurrence of `start`, as long as its characters are wanted.
-fn words(text: &str, start: &str, is_wanted: fn(char) -> bool) -> BTreeSet<String> {
-    text.split(start).skip(1).map(|rest| rest.chars().take_while(|c| is_wanted(*c)).collect()).collect()
+fn words(text: &str, start: &str, is_desired: fn(char) -> bool) -> BTreeSet<String> {
+    text.split(start).skip(1).map(|rest| rest.chars().take_while(|c| is_desired(*c)).collect()).collect()
 }
 
-/// `MalformedWord` as serde writes it: `malformed-word`.
+/// `MalformedSelector` as serde writes it: `malformed-word`.
 fn kebab(variant: &str) -> String {
     let letters = variant.char_indices().map(|(at, letter)| match letter.is_uppercase() && at > 0 {
         true => format!("-{}", letter.to_ascii_lowercase()),
@@ -220,7 +220,7 @@ fn the_dashboard_shows_every_metric_and_alarm_and_no_other() {
 }
 
 #[test]
-fn every_alarm_watches_what_is_counted_tells_somebody_and_has_its_page_in_the_runbook() {
+fn every_alarm_uses_an_emitted_metric_notifies_the_topic_and_has_a_runbook_page() {
     let names: BTreeSet<String> = metrics().into_iter().map(|(name, _)| name).collect();
     let (runbook, readme) = (text("docs/runbook.md"), text("README.md"));
     for (name, alarm) in alarms() {
@@ -251,7 +251,7 @@ fn a_key_is_nearly_full_for_the_alarm_when_it_is_for_the_review() {
 
 /// The names of what the log lines have, and of the messages, by which the runbook finds them.
 #[test]
-fn the_runbook_asks_for_lines_that_the_functions_write() {
+fn the_runbook_queries_log_lines_that_the_functions_write() {
     let runbook = text("docs/runbook.md");
     let queries = runbook.lines().filter_map(|line| line.strip_prefix("ask '"));
     let queries: String = queries.collect();
@@ -282,7 +282,7 @@ fn the_readme_documents_every_parameter_with_its_default() {
 }
 
 /// The resources that CloudFormation keeps when the stack is deleted, and does not replace either.
-fn kept_resources() -> BTreeSet<String> {
+fn retained_resources() -> BTreeSet<String> {
     let template = text("template.yaml");
     let lines: Vec<&str> = template.lines().collect();
     let names = lines.iter().enumerate().filter(|(_, line)| line.contains("DeletionPolicy: Retain"));
@@ -302,11 +302,11 @@ fn the_lifecycle_names_what_stays_when_the_stack_is_deleted() {
     let is_resource = |word: &String| word.starts_with(char::is_uppercase);
     let stay = rows.iter().filter(|row| row[1].starts_with("stay"));
     let named: BTreeSet<String> = stay.flat_map(|row| code(&row[0])).filter(is_resource).collect();
-    assert_eq!(named, kept_resources());
+    assert_eq!(named, retained_resources());
 }
 
 #[test]
-fn every_function_stands_in_the_architecture_and_in_the_template() {
+fn the_architecture_page_and_the_template_name_every_function() {
     let (architecture, template) = (text("ARCHITECTURE.md"), text("template.yaml"));
     for function in functions() {
         assert!(architecture.contains(&format!("functions/{function}")), "{function} in ARCHITECTURE.md");
@@ -353,14 +353,14 @@ fn the_readme_explains_every_kind_of_refusal() {
 }
 
 #[test]
-fn the_readme_explains_every_deed_of_the_history() {
+fn the_readme_explains_every_action_of_the_audit_log() {
     let rows = rows(&text("README.md"), "### The history");
     let in_readme: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
     assert_eq!(in_readme, variants("shared/domain/src/audit.rs", "Deed"));
 }
 
 #[test]
-fn the_readme_names_the_changes_of_the_organization_that_are_heard_of() {
+fn the_readme_names_the_organization_changes_that_trigger_a_review() {
     let template = text("template.yaml");
     let (_, rule) = template.split_once("eventSource: [organizations.amazonaws.com]").unwrap();
     let names = rule.lines().skip(2).map_while(|line| line.trim().strip_prefix("- "));
@@ -401,8 +401,11 @@ fn whatever_file_or_test_a_document_names_exists() {
         let text_of_it = text(&document);
         let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
         for link in words(&text_of_it, "](", |c| c != ')' && c != '#') {
-            let is_ours = !link.is_empty() && !link.contains(':');
-            assert!(!is_ours || workspace::file(folder).join(&link).exists(), "{document} links to {link}");
+            let is_managed = !link.is_empty() && !link.contains(':');
+            assert!(
+                !is_managed || workspace::file(folder).join(&link).exists(),
+                "{document} links to {link}"
+            );
         }
         let named = text_of_it.lines().filter(|line| !line.starts_with("```")).flat_map(code);
         for named in named.filter(|named| FOLDERS.iter().any(|folder| named.starts_with(folder))) {
@@ -423,7 +426,7 @@ fn the_threat_model_says_of_every_role_what_it_could_do_if_it_were_stolen() {
 }
 
 #[test]
-fn the_threat_model_names_the_test_of_each_guard_or_says_that_there_is_none() {
+fn the_threat_model_names_the_test_of_each_safeguard_or_says_that_there_is_none() {
     let model = text("docs/threat-model.md");
     let tables =
         ["can set tags", "can forge events", "can start the workflows"].map(|who| format!("## Who {who}"));

@@ -4,17 +4,17 @@ use ami_share_tests::launch::{Launch, launch};
 use ami_share_tests::world::Account;
 use anyhow::Result;
 
-use crate::scene::flow;
+use crate::fixture::flow;
 
 #[test]
 fn an_account_named_in_the_tag_launches_the_image_and_another_does_not() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let plain = scene.image("plain").await?;
-        let golden = scene.golden("encrypted").await?;
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let plain = fixture.image("plain").await?;
+        let golden = fixture.golden("encrypted").await?;
         for image in [&plain, &golden.image] {
             assert!(!b.sees(image).await?);
-            assert_eq!(scene.share(image, &b.id).await?, "shared with 1 account");
+            assert_eq!(fixture.share(image, &b.id).await?, "shared with 1 account");
             assert!(launches(&b, image).await?);
             assert!(b.sees(image).await? && !c.sees(image).await?);
             let refused = launch(&c, image).await?;
@@ -29,18 +29,18 @@ fn an_account_named_in_the_tag_launches_the_image_and_another_does_not() -> Resu
 
 #[test]
 fn an_account_in_a_nested_ou_launches_what_is_shared_with_the_outer_one() -> Result<()> {
-    flow(async |scene| {
-        let outer = scene.ou("outer", &scene.root).await?;
-        let inner = scene.ou("inner", &outer).await?;
-        let inside = scene.member_in("inside", &inner).await?;
-        let sibling = scene.member_in("sibling", &scene.ou("sibling", &scene.root).await?).await?;
-        let golden = scene.golden("for-ou").await?;
-        assert_eq!(scene.share(&golden.image, &outer).await?, "shared with 1 OU");
+    flow(async |fixture| {
+        let outer = fixture.ou("outer", &fixture.root).await?;
+        let inner = fixture.ou("inner", &outer).await?;
+        let inside = fixture.account_in("inside", &inner).await?;
+        let sibling = fixture.account_in("sibling", &fixture.ou("sibling", &fixture.root).await?).await?;
+        let golden = fixture.golden("for-ou").await?;
+        assert_eq!(fixture.share(&golden.image, &outer).await?, "shared with 1 OU");
         assert!(launches(&inside, &golden.image).await?);
         assert!(!launches(&sibling, &golden.image).await?);
 
         // An account that joins the OU later needs no other share.
-        let late = scene.member_in("late", &outer).await?;
+        let late = fixture.account_in("late", &outer).await?;
         assert!(launches(&late, &golden.image).await?);
         Ok(())
     })
@@ -48,25 +48,25 @@ fn an_account_in_a_nested_ou_launches_what_is_shared_with_the_outer_one() -> Res
 
 #[test]
 fn every_account_of_the_organization_launches_what_is_shared_with_it() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let golden = scene.golden("for-all").await?;
-        assert_eq!(scene.share(&golden.image, "org").await?, "shared with 1 organization");
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let golden = fixture.golden("for-all").await?;
+        assert_eq!(fixture.share(&golden.image, "org").await?, "shared with 1 organization");
         assert!(launches(&b, &golden.image).await?);
-        let stranger = scene.hub.assume("555555555555").await?;
-        assert!(!launches(&stranger, &golden.image).await?);
+        let external = fixture.hub.assume("555555555555").await?;
+        assert!(!launches(&external, &golden.image).await?);
         Ok(())
     })
 }
 
 #[test]
 fn a_launch_permission_without_the_key_is_no_access() -> Result<()> {
-    flow(async |scene| {
-        let c = scene.member("c").await?;
-        let golden = scene.golden("key-missing").await?;
-        scene.hub.permit_by_hand(&golden.image, &c.id).await?;
+    flow(async |fixture| {
+        let c = fixture.target_account("c").await?;
+        let golden = fixture.golden("key-missing").await?;
+        fixture.hub.grant_out_of_band(&golden.image, &c.id).await?;
         assert_eq!(launch(&c, &golden.image).await?, Launch::Failed("Client.InternalError".to_owned()));
-        assert_eq!(scene.share(&golden.image, &c.id).await?, "shared with 1 account");
+        assert_eq!(fixture.share(&golden.image, &c.id).await?, "shared with 1 account");
         assert!(launches(&c, &golden.image).await?);
         Ok(())
     })

@@ -13,18 +13,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use anyhow::Result;
 use insta::{allow_duplicates, assert_snapshot};
 
-use crate::scene::{Golden, Scene, flow};
+use crate::fixture::{Fixture, Golden, flow};
 
 #[test]
 fn a_share_makes_these_calls_and_no_more() -> Result<()> {
-    flow(async |scene| {
+    flow(async |fixture| {
         let count = async || {
-            let b = scene.member("b").await?;
+            let b = fixture.target_account("b").await?;
             b.listen().await?;
-            let ou = scene.ou("production", &scene.root).await?;
-            let golden = at_rest(scene, "shared").await?;
-            scene.share(&golden.image, &format!("{} {ou}", b.id)).await?;
-            calls_since(scene, &golden.image, 0).await
+            let ou = fixture.ou("production", &fixture.root).await?;
+            let golden = at_rest(fixture, "shared").await?;
+            fixture.share(&golden.image, &format!("{} {ou}", b.id)).await?;
+            calls_since(fixture, &golden.image, 0).await
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem, dynamodb:TransactWriteItems, ec2:DescribeImages x2, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccountsForParent, organizations:ListOrganizationalUnitsForParent, organizations:ListRoots
@@ -37,16 +37,16 @@ fn a_share_makes_these_calls_and_no_more() -> Result<()> {
 }
 
 #[test]
-fn a_look_that_changes_nothing_makes_these_calls_and_tells_nobody() -> Result<()> {
-    flow(async |scene| {
+fn a_reconciliation_without_changes_makes_these_calls_and_sends_no_notification() -> Result<()> {
+    flow(async |fixture| {
         let count = async || {
-            let b = scene.member("b").await?;
+            let b = fixture.target_account("b").await?;
             b.listen().await?;
-            let golden = at_rest(scene, "again").await?;
-            scene.share(&golden.image, &b.id).await?;
-            let before = invocations(scene, &golden.image).await?;
-            scene.hub.look(&golden.image).await?;
-            calls_since(scene, &golden.image, before).await
+            let golden = at_rest(fixture, "again").await?;
+            fixture.share(&golden.image, &b.id).await?;
+            let before = invocations(fixture, &golden.image).await?;
+            fixture.hub.trigger(&golden.image).await?;
+            calls_since(fixture, &golden.image, before).await
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccounts
@@ -59,17 +59,17 @@ fn a_look_that_changes_nothing_makes_these_calls_and_tells_nobody() -> Result<()
 }
 
 #[test]
-fn a_withdrawal_makes_these_calls_and_no_more() -> Result<()> {
-    flow(async |scene| {
+fn a_revocation_makes_these_calls_and_no_more() -> Result<()> {
+    flow(async |fixture| {
         let count = async || {
-            let b = scene.member("b").await?;
+            let b = fixture.target_account("b").await?;
             b.listen().await?;
-            let golden = at_rest(scene, "withdrawn").await?;
-            scene.share(&golden.image, &b.id).await?;
-            let before = invocations(scene, &golden.image).await?;
-            scene.hub.untag(&golden.image, "ami-share:with").await?;
-            scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-            calls_since(scene, &golden.image, before).await
+            let golden = at_rest(fixture, "revoked").await?;
+            fixture.share(&golden.image, &b.id).await?;
+            let before = invocations(fixture, &golden.image).await?;
+            fixture.hub.untag(&golden.image, "ami-share:with").await?;
+            fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
+            calls_since(fixture, &golden.image, before).await
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages
@@ -83,19 +83,19 @@ fn a_withdrawal_makes_these_calls_and_no_more() -> Result<()> {
 }
 
 #[test]
-fn what_ends_asks_nothing_of_the_organization() -> Result<()> {
-    flow(async |scene| {
+fn an_expired_share_makes_no_call_to_organizations() -> Result<()> {
+    flow(async |fixture| {
         let count = async || {
-            let b = scene.member("b").await?;
-            let golden = at_rest(scene, "ended").await?;
-            scene.share(&golden.image, &b.id).await?;
-            let before = invocations(scene, &golden.image).await?;
-            scene.hub.tag(&golden.image, &[("ami-share:until", "2020-01-01")]).await?;
-            scene
+            let b = fixture.target_account("b").await?;
+            let golden = at_rest(fixture, "ended").await?;
+            fixture.share(&golden.image, &b.id).await?;
+            let before = invocations(fixture, &golden.image).await?;
+            fixture.hub.tag(&golden.image, &[("ami-share:until", "2020-01-01")]).await?;
+            fixture
                 .hub
                 .status(&golden.image, |status| status.contains("ami-share:until was 2020-01-01"))
                 .await?;
-            let calls = calls_since(scene, &golden.image, before).await?;
+            let calls = calls_since(fixture, &golden.image, before).await?;
             Ok(calls.lines().next().unwrap_or_default().to_owned())
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @"resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages") })
@@ -120,24 +120,24 @@ async fn undisturbed(count: impl AsyncFn() -> Result<String>, check: impl Fn(&st
 }
 
 /// An image on a key of its own, whose first events are over, and whose calls are counted from now on.
-async fn at_rest(scene: &Scene, what: &str) -> Result<Golden> {
-    let golden = scene.golden(what).await?;
-    scene.looks_end(&golden.image, 0).await?;
-    assert_eq!(scene.hub.invocations(&golden.image).await?, []);
+async fn at_rest(fixture: &Fixture, what: &str) -> Result<Golden> {
+    let golden = fixture.golden(what).await?;
+    fixture.reconciliations_end(&golden.image, 0).await?;
+    assert_eq!(fixture.hub.invocations(&golden.image).await?, []);
     Ok(golden)
 }
 
 /// How many invocations for an image there were, once all its looks are over.
-async fn invocations(scene: &Scene, image: &str) -> Result<usize> {
-    scene.hub.settled(image).await?;
-    Ok(scene.hub.invocations(image).await?.len())
+async fn invocations(fixture: &Fixture, image: &str) -> Result<usize> {
+    fixture.hub.settled(image).await?;
+    Ok(fixture.hub.invocations(image).await?.len())
 }
 
 /// What each later invocation called, and how often; one line for each.
-async fn calls_since(scene: &Scene, image: &str, before: usize) -> Result<String> {
-    scene.hub.settled(image).await?;
+async fn calls_since(fixture: &Fixture, image: &str, before: usize) -> Result<String> {
+    fixture.hub.settled(image).await?;
     let mut lines = Vec::new();
-    for invocation in scene.hub.invocations(image).await?.iter().skip(before) {
+    for invocation in fixture.hub.invocations(image).await?.iter().skip(before) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for call in invocation.calls.iter().filter(|call| *call != "sts:GetCallerIdentity") {
             *counts.entry(call).or_default() += 1;

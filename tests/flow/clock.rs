@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
 
-use crate::scene::Scene;
-use crate::withdrawal::{assert_has_all, shared_with_copy};
+use crate::fixture::Fixture;
+use crate::revocation::{assert_has_all, shared_with_copy};
 
 /// The seconds of one day.
 pub const DAY: i64 = 86_400;
@@ -19,11 +19,11 @@ pub fn now() -> Result<i64> {
 
 /// How many seconds ahead an end must be, so that what a test does before it is done by then on this machine, as busy as
 /// it is now. It is measured with an image that is made, shared and used; a test may do about twice as much.
-pub async fn far_enough(scene: &Scene) -> Result<i64> {
+pub async fn far_enough(fixture: &Fixture) -> Result<i64> {
     let began = Instant::now();
-    let b = scene.member("measured").await?;
-    let golden = shared_with_copy(scene, "measured", &b.id).await?;
-    assert_has_all(scene, &b, &golden).await?;
+    let b = fixture.target_account("measured").await?;
+    let golden = shared_with_copy(fixture, "measured", &b.id).await?;
+    assert_has_all(fixture, &b, &golden).await?;
     Ok(15 + 4 * i64::try_from(began.elapsed().as_secs())?)
 }
 

@@ -10,116 +10,116 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::access::launches;
-use crate::membership::{opens_to, told_until};
-use crate::notices::{heard_by_now, kinds};
-use crate::policy::{for_accounts, ours, without_whitespace};
-use crate::scene::{Golden, Scene, Shared, flow_by_itself};
-use crate::snapshots::open_to;
-use crate::withdrawal::{assert_has_all, assert_has_nothing, shared_with_copy};
+use crate::fixture::{Fixture, Golden, Shared, flow_by_itself};
+use crate::membership::{is_granted_to, notified_until};
+use crate::notifications::{kinds, received_by_now};
+use crate::policy::{for_accounts, managed, without_whitespace};
+use crate::revocation::{assert_has_all, assert_has_nothing, shared_with_copy};
+use crate::snapshots::granted_to;
 
 /// An account outside the organization that the stack's parameters allow at first.
 const PARTNER: &str = "333333333333";
-const WITHDRAWN: &str = "not shared: the hub withdraws all its shares (parameter Sharing of the stack)";
+const REVOKED: &str = "not shared: the hub withdraws all its shares (parameter Sharing of the stack)";
 
 #[test]
-fn everything_is_withdrawn_and_told_and_of_the_deleted_stack_only_its_records_stay() -> Result<()> {
+fn disabling_sharing_revokes_and_notifies_all_and_deleting_the_stack_leaves_only_records() -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    flow_by_itself(&STACK, async |scene| {
-        let (b, by_hand) = (scene.member("b").await?, scene.member("by-hand").await?);
+    flow_by_itself(&STACK, async |fixture| {
+        let (b, out_of_band) = (fixture.target_account("b").await?, fixture.target_account("by-hand").await?);
         let queue = b.listen().await?;
-        let golden = foreign_key_and_image(scene).await?;
-        let before = scene.hub.key_policy(&golden.key).await?;
-        scene.hub.permit_by_hand(&golden.image, &by_hand.id).await?;
+        let golden = foreign_key_and_image(fixture).await?;
+        let before = fixture.hub.key_policy(&golden.key).await?;
+        fixture.hub.grant_out_of_band(&golden.image, &out_of_band.id).await?;
         let tags =
             [("ami-share:with", &*b.id), ("ami-share:copy", "allowed"), ("ami-share:until", "2099-12-31")];
-        scene.hub.tag(&golden.image, &tags).await?;
-        scene.hub.status(&golden.image, |status| status.starts_with("shared with 1 account")).await?;
-        let second = scene.image_on("second", &golden.key).await?;
-        let in_ou = scene.ou("team", &scene.root).await?;
-        scene.share(&second, &in_ou).await?;
-        let refused = scene.image("refused").await?;
-        assert!(scene.share(&refused, "999999999999").await?.starts_with("refused: 999999999999"));
-        let unseen = scene.image("unseen").await?;
-        scene.looks_end(&unseen, 0).await?;
-        scene.hub.disable_rules().await?;
-        scene.hub.tag(&unseen, &[("ami-share:with", &b.id)]).await?;
-        assert_eq!(scene.hub.appointments().await?, 2);
+        fixture.hub.tag(&golden.image, &tags).await?;
+        fixture.hub.status(&golden.image, |status| status.starts_with("shared with 1 account")).await?;
+        let second = fixture.image_on("second", &golden.key).await?;
+        let in_ou = fixture.ou("team", &fixture.root).await?;
+        fixture.share(&second, &in_ou).await?;
+        let refused = fixture.image("refused").await?;
+        assert!(fixture.share(&refused, "999999999999").await?.starts_with("refused: 999999999999"));
+        let unseen = fixture.image("unseen").await?;
+        fixture.reconciliations_end(&unseen, 0).await?;
+        fixture.hub.disable_rules().await?;
+        fixture.hub.tag(&unseen, &[("ami-share:with", &b.id)]).await?;
+        assert_eq!(fixture.hub.schedules().await?, 2);
 
-        assert_eq!(scene.redeploy(&["Sharing=withdrawn"])?, "UPDATE_COMPLETE");
+        assert_eq!(fixture.redeploy(&["Sharing=disabled"])?, "UPDATE_COMPLETE");
         // No event says so: the review alone finds what is to be taken back, the second one that nothing is left.
-        let first = scene.hub.review().await?;
+        let first = fixture.hub.review().await?;
         assert_eq!(first.count("differing"), Some(4), "{first:?}");
-        let last = scene.hub.review().await?;
+        let last = fixture.hub.review().await?;
         let counts = ["shares", "differing", "refused"].map(|name| last.count(name));
         assert_eq!(counts, [Some(0); 3], "{last:?}");
         for image in [&golden.image, &second, &refused, &unseen] {
-            assert_eq!(scene.hub.tags(image).await?["ami-share:status"], WITHDRAWN);
+            assert_eq!(fixture.hub.tags(image).await?["ami-share:status"], REVOKED);
         }
-        assert_has_nothing(scene, &b, &golden).await?;
-        assert!(launch_permissions(scene, &second).await?.is_empty());
-        assert_eq!(launch_permissions(scene, &golden.image).await?, [by_hand.id.as_str()]);
-        assert_eq!(open_to(scene, &golden).await?, [""; 0]);
-        let after = scene.hub.key_policy(&golden.key).await?;
+        assert_has_nothing(fixture, &b, &golden).await?;
+        assert!(launch_permissions(fixture, &second).await?.is_empty());
+        assert_eq!(launch_permissions(fixture, &golden.image).await?, [out_of_band.id.as_str()]);
+        assert_eq!(granted_to(fixture, &golden).await?, [""; 0]);
+        let after = fixture.hub.key_policy(&golden.key).await?;
         assert_eq!(without_whitespace(&after), without_whitespace(&before));
-        assert!(scene.hub.ledger(&format!("KEY#{}", golden.key)).await?.is_empty());
-        assert_eq!(scene.hub.appointments().await?, 0);
-        closed_on_record(scene, [&golden.image, &second], &b).await?;
-        let told = told_until(&b, &queue, &golden.image, "AMI Unshared").await?;
-        assert_eq!(kinds(&told), ["AMI Shared", "AMI Unshared"]);
-        let reason = told[1]["detail"]["reason"].as_str().context("no reason")?;
-        assert_eq!(format!("not shared: {reason}"), WITHDRAWN);
+        assert!(fixture.hub.ledger(&format!("KEY#{}", golden.key)).await?.is_empty());
+        assert_eq!(fixture.hub.schedules().await?, 0);
+        revoked_on_record(fixture, [&golden.image, &second], &b).await?;
+        let notified = notified_until(&b, &queue, &golden.image, "AMI Unshared").await?;
+        assert_eq!(kinds(&notified), ["AMI Shared", "AMI Unshared"]);
+        let reason = notified[1]["detail"]["reason"].as_str().context("no reason")?;
+        assert_eq!(format!("not shared: {reason}"), REVOKED);
 
         // Whatever happens from here on gives nothing either.
-        scene.hub.enable_rules().await?;
-        scene.share_until_status(&refused, &b.id, WITHDRAWN).await?;
-        scene.hub.settled(&refused).await?;
-        assert!(launch_permissions(scene, &refused).await?.is_empty());
+        fixture.hub.enable_rules().await?;
+        fixture.share_until_status(&refused, &b.id, REVOKED).await?;
+        fixture.hub.settled(&refused).await?;
+        assert!(launch_permissions(fixture, &refused).await?.is_empty());
 
-        assert_eq!(scene.delete()?, "DELETE_COMPLETE");
-        nothing_acts_any_more(scene).await?;
-        let history = scene.hub.ledger(&format!("AUDIT#{}", golden.image)).await?;
-        assert!(!history.is_empty());
-        assert!(!scene.hub.object(last.page()?).await?.is_empty());
+        assert_eq!(fixture.delete()?, "DELETE_COMPLETE");
+        nothing_acts_any_more(fixture).await?;
+        let audit_log = fixture.hub.ledger(&format!("AUDIT#{}", golden.image)).await?;
+        assert!(!audit_log.is_empty());
+        assert!(!fixture.hub.object(last.page()?).await?.is_empty());
         Ok(())
     })
 }
 
 #[test]
-fn a_stack_that_is_deleted_leaves_access_as_it_is_and_the_next_one_takes_over_or_adopts() -> Result<()> {
+fn a_deleted_stack_leaves_access_unchanged_and_the_next_stack_takes_over_or_adopts() -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    flow_by_itself(&STACK, async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let golden = shared_with_copy(scene, "left-behind", &format!("{} {}", b.id, c.id)).await?;
-        let shared = scene.hub.key_policy(&golden.key).await?;
-        assert_eq!(scene.delete()?, "DELETE_COMPLETE");
-        nothing_acts_any_more(scene).await?;
-        scene.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
+    flow_by_itself(&STACK, async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let golden = shared_with_copy(fixture, "left-behind", &format!("{} {}", b.id, c.id)).await?;
+        let shared = fixture.hub.key_policy(&golden.key).await?;
+        assert_eq!(fixture.delete()?, "DELETE_COMPLETE");
+        nothing_acts_any_more(fixture).await?;
+        fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         for account in [&b, &c] {
-            assert_has_all(scene, account, &golden).await?;
+            assert_has_all(fixture, account, &golden).await?;
         }
-        assert_eq!(scene.hub.key_policy(&golden.key).await?, shared);
+        assert_eq!(fixture.hub.key_policy(&golden.key).await?, shared);
 
         // The name of the table is taken, so nobody begins with an empty one by mistake.
-        let failed = scene.redeploy(&[])?;
+        let failed = fixture.redeploy(&[])?;
         assert!(failed.contains("ami-share-ledger") && failed.ends_with("ROLLBACK_COMPLETE"), "{failed}");
-        assert_eq!(scene.delete()?, "DELETE_COMPLETE");
-        assert_eq!(scene.redeploy(&["Ledger=existing"])?, "CREATE_COMPLETE");
-        scene.hub.review().await?;
-        assert_has_nothing(scene, &c, &golden).await?;
-        assert_has_all(scene, &b, &golden).await?;
-        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
+        assert_eq!(fixture.delete()?, "DELETE_COMPLETE");
+        assert_eq!(fixture.redeploy(&["Ledger=existing"])?, "CREATE_COMPLETE");
+        fixture.hub.review().await?;
+        assert_has_nothing(fixture, &c, &golden).await?;
+        assert_has_all(fixture, &b, &golden).await?;
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
 
         // Without the table, what the tags ask for is adopted; then it can be withdrawn.
-        assert_eq!(scene.delete()?, "DELETE_COMPLETE");
-        scene.hub.delete_ledger().await?;
-        assert_eq!(scene.redeploy(&["Ledger=new"])?, "CREATE_COMPLETE");
-        let adoption = scene.hub.start_review(None, &json!({ "adopt": true })).await?;
-        scene.hub.reviewed(&adoption).await?;
-        assert_has_all(scene, &b, &golden).await?;
-        assert_eq!(scene.redeploy(&["Sharing=withdrawn"])?, "UPDATE_COMPLETE");
-        scene.hub.review().await?;
-        assert_has_nothing(scene, &b, &golden).await?;
-        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
+        assert_eq!(fixture.delete()?, "DELETE_COMPLETE");
+        fixture.hub.delete_ledger().await?;
+        assert_eq!(fixture.redeploy(&["Ledger=new"])?, "CREATE_COMPLETE");
+        let adoption = fixture.hub.start_review(None, &json!({ "adopt": true })).await?;
+        fixture.hub.reviewed(&adoption).await?;
+        assert_has_all(fixture, &b, &golden).await?;
+        assert_eq!(fixture.redeploy(&["Sharing=disabled"])?, "UPDATE_COMPLETE");
+        fixture.hub.review().await?;
+        assert_has_nothing(fixture, &b, &golden).await?;
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
         Ok(())
     })
 }
@@ -127,19 +127,19 @@ fn a_stack_that_is_deleted_leaves_access_as_it_is_and_the_next_one_takes_over_or
 #[test]
 fn an_update_touches_no_share_ends_what_runs_right_and_obeys_the_new_parameters() -> Result<()> {
     static STACK: Shared = OnceLock::new();
-    flow_by_itself(&STACK, async |scene| {
-        let (b, partner) = (scene.member("b").await?, scene.hub.assume(PARTNER).await?);
+    flow_by_itself(&STACK, async |fixture| {
+        let (b, partner) = (fixture.target_account("b").await?, fixture.hub.assume(PARTNER).await?);
         let queue = b.listen().await?;
-        let golden = shared_with_copy(scene, "stays", &b.id).await?;
-        let external = scene.golden("external").await?;
+        let golden = shared_with_copy(fixture, "stays", &b.id).await?;
+        let external = fixture.golden("external").await?;
         let tags = [("ami-share:with", PARTNER), ("ami-share:until", "2099-12-31")];
-        scene.hub.tag(&external.image, &tags).await?;
-        scene.hub.status(&external.image, |status| status.starts_with("shared with 1 account")).await?;
-        let rows = records(scene, &golden).await?;
+        fixture.hub.tag(&external.image, &tags).await?;
+        fixture.hub.status(&external.image, |status| status.starts_with("shared with 1 account")).await?;
+        let rows = records(fixture, &golden).await?;
 
         // Every function is replaced while one of them is in the midst of giving access.
-        let midst = scene.golden("midst").await?;
-        scene.looks_end(&midst.image, 0).await?;
+        let midst = fixture.golden("midst").await?;
+        fixture.reconciliations_end(&midst.image, 0).await?;
         let point = Interruption {
             function: "share-image".to_owned(),
             action: None,
@@ -147,82 +147,84 @@ fn an_update_touches_no_share_ends_what_runs_right_and_obeys_the_new_parameters(
             when: When::After,
             then: Then::Hold,
         };
-        scene.hub.interrupt(&midst.image, &point).await?;
-        scene.hub.tag(&midst.image, &[("ami-share:with", &b.id)]).await?;
-        is_held(scene, &midst.image).await?;
-        assert_eq!(scene.redeploy(&["LogLevel=debug"])?, "UPDATE_COMPLETE");
+        fixture.hub.interrupt(&midst.image, &point).await?;
+        fixture.hub.tag(&midst.image, &[("ami-share:with", &b.id)]).await?;
+        is_held(fixture, &midst.image).await?;
+        assert_eq!(fixture.redeploy(&["LogLevel=debug"])?, "UPDATE_COMPLETE");
         // It may have given up its call by now, and be tried again: the update came in the midst of it all the same.
-        scene.hub.release(&midst.image).await?;
-        scene.hub.status(&midst.image, |status| status == "shared with 1 account").await?;
+        fixture.hub.release(&midst.image).await?;
+        fixture.hub.status(&midst.image, |status| status == "shared with 1 account").await?;
         assert!(launches(&b, &midst.image).await?);
-        scene.hub.settled(&midst.image).await?;
-        assert_eq!(scene.hub.review().await?.count("differing"), Some(0));
-        assert_eq!(records(scene, &golden).await?, rows);
-        assert_has_all(scene, &b, &golden).await?;
+        fixture.hub.settled(&midst.image).await?;
+        assert_eq!(fixture.hub.review().await?.count("differing"), Some(0));
+        assert_eq!(records(fixture, &golden).await?, rows);
+        assert_has_all(fixture, &b, &golden).await?;
 
         // What the stack does not allow any more goes with the next review.
-        assert_eq!(scene.redeploy(&["AllowedExternalAccounts="])?, "UPDATE_COMPLETE");
-        scene.hub.review().await?;
-        assert_has_nothing(scene, &partner, &external).await?;
-        let status = scene.hub.tags(&external.image).await?["ami-share:status"].clone();
+        assert_eq!(fixture.redeploy(&["AllowedExternalAccounts="])?, "UPDATE_COMPLETE");
+        fixture.hub.review().await?;
+        assert_has_nothing(fixture, &partner, &external).await?;
+        let status = fixture.hub.tags(&external.image).await?["ami-share:status"].clone();
         assert!(status.starts_with("refused: 333333333333 is not in this organization"), "{status}");
 
         // Withdrawn and enabled again, each by one review.
-        let policy = scene.hub.key_policy(&golden.key).await?;
-        assert_eq!(scene.redeploy(&["Sharing=withdrawn"])?, "UPDATE_COMPLETE");
-        scene.hub.review().await?;
-        assert_has_nothing(scene, &b, &golden).await?;
-        assert_eq!(scene.redeploy(&["Sharing=enabled"])?, "UPDATE_COMPLETE");
-        scene.hub.review().await?;
-        opens_to(scene, &golden, &[&b]).await?;
-        assert_has_all(scene, &b, &golden).await?;
-        assert_eq!(scene.hub.key_policy(&golden.key).await?, policy);
-        let heard = heard_by_now(scene, &b, &queue, &b.id, &golden.image).await?;
-        assert_eq!(kinds(&heard), ["AMI Shared", "AMI Unshared", "AMI Shared"]);
+        let policy = fixture.hub.key_policy(&golden.key).await?;
+        assert_eq!(fixture.redeploy(&["Sharing=disabled"])?, "UPDATE_COMPLETE");
+        fixture.hub.review().await?;
+        assert_has_nothing(fixture, &b, &golden).await?;
+        assert_eq!(fixture.redeploy(&["Sharing=enabled"])?, "UPDATE_COMPLETE");
+        fixture.hub.review().await?;
+        is_granted_to(fixture, &golden, &[&b]).await?;
+        assert_has_all(fixture, &b, &golden).await?;
+        assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
+        let received = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
+        assert_eq!(kinds(&received), ["AMI Shared", "AMI Unshared", "AMI Shared"]);
         Ok(())
     })
 }
 
 /// An image on a key whose policy nobody would write who reads it by machine.
-async fn foreign_key_and_image(scene: &Scene) -> Result<Golden> {
-    let golden = scene.golden("withdrawn").await?;
+async fn foreign_key_and_image(fixture: &Fixture) -> Result<Golden> {
+    let golden = fixture.golden("revoked").await?;
     let policy = r#"{ "Version" : "2012-10-17", "Id": "d\u00e9j\u00E0",
         "Statement": [
             {"Resource": "*", "Effect": "Allow", "Action": ["kms:*"],
              "Principal": {"AWS": ["arn:aws:iam::111122223333:root"]}, "Sid": "Enable  IAM User Permissions"},
             {"Sid": "", "Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*",
              "Condition": {"NumericLessThan": {"aws:MultiFactorAuthAge": 3.600e3}}} ] }"#;
-    scene.hub.put_key_policy(&golden.key, policy).await?;
+    fixture.hub.put_key_policy(&golden.key, policy).await?;
     Ok(golden)
 }
 
-async fn launch_permissions(scene: &Scene, image: &str) -> Result<Vec<String>> {
-    scene.hub.launch_permissions(image).await
+async fn launch_permissions(fixture: &Fixture, image: &str) -> Result<Vec<String>> {
+    fixture.hub.launch_permissions(image).await
 }
 
 /// The history has an end for each beginning. Of images on one key that let go at once, the look of any of them takes
 /// the account out, and has it in its own image's history.
-async fn closed_on_record(scene: &Scene, images: [&str; 2], account: &Account) -> Result<()> {
-    let mut history = Vec::new();
+async fn revoked_on_record(fixture: &Fixture, images: [&str; 2], account: &Account) -> Result<()> {
+    let mut audit_log = Vec::new();
     for image in images {
-        history.extend(scene.hub.ledger(&format!("AUDIT#{image}")).await?.into_values());
+        audit_log.extend(fixture.hub.ledger(&format!("AUDIT#{image}")).await?.into_values());
     }
     for (opened, closed) in [
-        ("image-opened", "image-closed"),
-        ("snapshot-opened", "snapshot-closed"),
-        ("key-opened", "key-closed"),
+        ("image-granted", "image-revoked"),
+        ("snapshot-granted", "snapshot-revoked"),
+        ("key-granted", "key-revoked"),
     ] {
         // Whichever image closes the key last closes it for whom the other one has let go as well.
-        let names = |whom: &str| whom.split(' ').any(|whom| whom == account.id);
-        let of = |deed: &str| history.iter().filter(|row| row["deed"] == deed && names(&row["whom"])).count();
-        ensure!((of(opened), of(closed)) == (1, 1), "{opened} and {closed} in {history:#?}");
+        let names = |principals: &str| principals.split(' ').any(|principals| principals == account.id);
+        let of = |action: &str| {
+            audit_log.iter().filter(|row| row["action"] == action && names(&row["principals"])).count()
+        };
+        ensure!((of(opened), of(closed)) == (1, 1), "{opened} and {closed} in {audit_log:#?}");
     }
     Ok(())
 }
 
 /// No workflow, rule, bus, topic or group of appointments is left of the stack, and the table is.
-async fn nothing_acts_any_more(scene: &Scene) -> Result<()> {
-    let hub = &scene.hub;
+async fn nothing_acts_any_more(fixture: &Fixture) -> Result<()> {
+    let hub = &fixture.hub;
     let machines = hub.sfn.list_state_machines().send().await?;
     let rules = hub.events.list_rules().name_prefix(format!("{STACK}-")).send().await?;
     let buses = hub.events.list_event_buses().name_prefix(STACK).send().await?;
@@ -244,21 +246,21 @@ async fn nothing_acts_any_more(scene: &Scene) -> Result<()> {
 type Rows = std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>;
 
 /// All that the ledger has of an image and its key.
-async fn records(scene: &Scene, golden: &Golden) -> Result<[Rows; 3]> {
+async fn records(fixture: &Fixture, golden: &Golden) -> Result<[Rows; 3]> {
     let Golden { image, key } = golden;
-    scene.hub.settled(image).await?;
+    fixture.hub.settled(image).await?;
     Ok([
-        scene.hub.ledger(&format!("IMAGE#{image}")).await?,
-        scene.hub.ledger(&format!("KEY#{key}")).await?,
-        scene.hub.ledger(&format!("AUDIT#{image}")).await?,
+        fixture.hub.ledger(&format!("IMAGE#{image}")).await?,
+        fixture.hub.ledger(&format!("KEY#{key}")).await?,
+        fixture.hub.ledger(&format!("AUDIT#{image}")).await?,
     ])
 }
 
 /// Waits until a function that works for an image is held up.
-async fn is_held(scene: &Scene, image: &str) -> Result<()> {
+async fn is_held(fixture: &Fixture, image: &str) -> Result<()> {
     let held = async || {
-        let all = scene.hub.invocations(image).await?;
+        let all = fixture.hub.invocations(image).await?;
         Ok(all.iter().any(|invocation| invocation.state == "held").then_some(()))
     };
-    scene.hub.until("a function is held up", held).await
+    fixture.hub.until("a function is held up", held).await
 }

@@ -1,14 +1,15 @@
 //! Whole flows: the real binaries, the workflow and the rules of template.yaml on the simulated AWS.
 //!
-//! [`scene`] starts the stacks, which all tests share; every test makes accounts, keys and images of its own,
+//! [`fixture`] starts the stacks, which all tests share; every test makes accounts, keys and images of its own,
 //! so that they can run at the same time. Each module covers one promise of the README.
 
 mod clock;
+mod fixture;
 mod policy;
 mod record;
-mod scene;
 
 mod access;
+mod audit_log;
 mod bad_until;
 mod calls;
 mod crowd;
@@ -16,16 +17,15 @@ mod drift;
 mod expiry;
 mod external;
 mod failures;
-mod guards;
-mod history;
+mod interrupted;
 mod key_admission;
 mod key_refusals;
-mod killed;
 mod launch_permissions;
 mod ledger;
 mod lifecycle;
+mod limits;
 mod membership;
-mod notices;
+mod notifications;
 mod operations;
 mod outcomes;
 mod overtaken;
@@ -34,10 +34,10 @@ mod public;
 mod races;
 mod rebuild;
 mod review;
+mod revocation;
 mod roles;
 mod selectors;
 mod snapshots;
 mod status;
 mod triggers;
-mod unshared_notices;
-mod withdrawal;
+mod unshared_notifications;

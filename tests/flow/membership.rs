@@ -14,168 +14,175 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::access::launches;
-use crate::notices::{about, heard_by_now, kinds};
-use crate::policy::{for_accounts, ours};
-use crate::scene::{Golden, Scene, flow_alone, flow_reviewed};
-use crate::snapshots::{copies, open_to};
+use crate::fixture::{Fixture, Golden, flow_alone, flow_reviewed};
+use crate::notifications::{about, kinds, received_by_now};
+use crate::policy::{for_accounts, managed};
+use crate::snapshots::{copies, granted_to};
 
 #[test]
-fn an_account_that_moves_out_of_an_ou_can_copy_no_more_and_is_told_and_the_others_notice_nothing()
--> Result<()> {
-    flow_reviewed(async |scene| {
-        let ou = scene.ou("left", &scene.root).await?;
-        let golden = copyable(scene, "left", &ou).await?;
-        let (leaver, stayer) = (scene.member("leaver").await?, scene.member("stayer").await?);
-        let (leavers, stayers) = (leaver.listen().await?, stayer.listen().await?);
-        for account in [&leaver, &stayer] {
-            scene.hub.move_account(&account.id, &scene.root, &ou).await?;
+fn an_account_that_leaves_an_ou_cannot_copy_and_is_notified_and_the_others_are_unaffected() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let ou = fixture.ou("left", &fixture.root).await?;
+        let golden = copyable(fixture, "left", &ou).await?;
+        let (former_account, stayer) =
+            (fixture.target_account("leaver").await?, fixture.target_account("stayer").await?);
+        let (former_accounts, stayers) = (former_account.listen().await?, stayer.listen().await?);
+        for account in [&former_account, &stayer] {
+            fixture.hub.move_account(&account.id, &fixture.root, &ou).await?;
         }
-        opens_to(scene, &golden, &[&leaver, &stayer]).await?;
-        for account in [&leaver, &stayer] {
-            copies(account, scene, &golden).await?;
+        is_granted_to(fixture, &golden, &[&former_account, &stayer]).await?;
+        for account in [&former_account, &stayer] {
+            copies(account, fixture, &golden).await?;
         }
 
-        scene.hub.move_account(&leaver.id, &ou, &scene.root).await?;
-        opens_to(scene, &golden, &[&stayer]).await?;
-        assert!(copies(&leaver, scene, &golden).await.is_err());
-        assert!(!launches(&leaver, &golden.image).await?);
-        copies(&stayer, scene, &golden).await?;
-        let told = told_until(&leaver, &leavers, &golden.image, "AMI Unshared").await?;
-        assert_eq!(kinds(&told), ["AMI Shared", "AMI Unshared"]);
-        let reason = format!("{} is no longer among those whom ami-share:with names", leaver.id);
-        assert_eq!(told[1]["detail"]["reason"], reason);
-        let told = heard_by_now(scene, &stayer, &stayers, &ou, &golden.image).await?;
-        assert_eq!(kinds(&told), ["AMI Shared"]);
+        fixture.hub.move_account(&former_account.id, &ou, &fixture.root).await?;
+        is_granted_to(fixture, &golden, &[&stayer]).await?;
+        assert!(copies(&former_account, fixture, &golden).await.is_err());
+        assert!(!launches(&former_account, &golden.image).await?);
+        copies(&stayer, fixture, &golden).await?;
+        let notified =
+            notified_until(&former_account, &former_accounts, &golden.image, "AMI Unshared").await?;
+        assert_eq!(kinds(&notified), ["AMI Shared", "AMI Unshared"]);
+        let reason = format!("{} is no longer among those whom ami-share:with names", former_account.id);
+        assert_eq!(notified[1]["detail"]["reason"], reason);
+        let notified = received_by_now(fixture, &stayer, &stayers, &ou, &golden.image).await?;
+        assert_eq!(kinds(&notified), ["AMI Shared"]);
         Ok(())
     })
 }
 
 #[test]
-fn an_account_that_moves_into_an_ou_can_copy_and_is_told() -> Result<()> {
-    flow_reviewed(async |scene| {
-        let ou = scene.ou("joined", &scene.root).await?;
-        let nested = scene.ou("nested", &ou).await?;
-        let (member, joiner) = (scene.member_in("member", &ou).await?, scene.member("joiner").await?);
+fn an_account_that_moves_into_an_ou_can_copy_and_is_notified() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let ou = fixture.ou("joined", &fixture.root).await?;
+        let nested = fixture.ou("nested", &ou).await?;
+        let (target_account, joiner) =
+            (fixture.account_in("member", &ou).await?, fixture.target_account("joiner").await?);
         let queue = joiner.listen().await?;
-        let golden = copyable(scene, "joined", &ou).await?;
-        assert!(copies(&joiner, scene, &golden).await.is_err());
+        let golden = copyable(fixture, "joined", &ou).await?;
+        assert!(copies(&joiner, fixture, &golden).await.is_err());
 
-        scene.hub.move_account(&joiner.id, &scene.root, &nested).await?;
-        opens_to(scene, &golden, &[&member, &joiner]).await?;
-        copies(&joiner, scene, &golden).await?;
+        fixture.hub.move_account(&joiner.id, &fixture.root, &nested).await?;
+        is_granted_to(fixture, &golden, &[&target_account, &joiner]).await?;
+        copies(&joiner, fixture, &golden).await?;
         assert!(launches(&joiner, &golden.image).await?);
-        let told = told_until(&joiner, &queue, &golden.image, "AMI Shared").await?;
-        assert_eq!(told[0]["detail"]["target"], ou);
-        assert_eq!(told[0]["detail"]["permits"], json!(["launch", "copy"]));
+        let notified = notified_until(&joiner, &queue, &golden.image, "AMI Shared").await?;
+        assert_eq!(notified[0]["detail"]["target"], ou);
+        assert_eq!(notified[0]["detail"]["permits"], json!(["launch", "copy"]));
         Ok(())
     })
 }
 
 #[test]
-fn a_tag_of_the_organization_gives_the_account_that_gets_it_and_takes_it_from_the_one_that_loses_it()
--> Result<()> {
-    flow_reviewed(async |scene| {
-        let team = scene.name("team");
-        let (first, second) = (scene.member("first").await?, scene.member("second").await?);
+fn an_organizations_tag_grants_the_account_that_gets_it_and_revokes_the_one_that_loses_it() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let team = fixture.name("team");
+        let (first, second) =
+            (fixture.target_account("first").await?, fixture.target_account("second").await?);
         let queue = first.listen().await?;
-        scene.hub.tag_in_organization(&first.id, "Team", &team).await?;
-        let golden = scene.golden("tagged").await?;
-        scene.share(&golden.image, &format!("tag:Team={team}")).await?;
+        fixture.hub.tag_in_organization(&first.id, "Team", &team).await?;
+        let golden = fixture.golden("tagged").await?;
+        fixture.share(&golden.image, &format!("tag:Team={team}")).await?;
         assert!(launches(&first, &golden.image).await?);
 
-        scene.hub.tag_in_organization(&second.id, "Team", &team).await?;
-        scene.hub.status(&golden.image, |status| status == "shared with 2 accounts").await?;
+        fixture.hub.tag_in_organization(&second.id, "Team", &team).await?;
+        fixture.hub.status(&golden.image, |status| status == "shared with 2 accounts").await?;
         assert!(launches(&second, &golden.image).await?);
 
-        scene.hub.untag_in_organization(&first.id, "Team").await?;
-        scene.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
+        fixture.hub.untag_in_organization(&first.id, "Team").await?;
+        fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         assert!(!first.sees(&golden.image).await? && !first.may_use_key(&golden.key).await?);
         assert!(launches(&second, &golden.image).await?);
-        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[&second.id]));
-        let told = told_until(&first, &queue, &golden.image, "AMI Unshared").await?;
-        assert_eq!(kinds(&told), ["AMI Shared", "AMI Unshared"]);
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&second.id]));
+        let notified = notified_until(&first, &queue, &golden.image, "AMI Unshared").await?;
+        assert_eq!(kinds(&notified), ["AMI Shared", "AMI Unshared"]);
         Ok(())
     })
 }
 
 #[test]
-fn a_tag_of_an_ou_gives_and_takes_all_of_it_and_nobody_is_left_when_the_last_one_loses_it() -> Result<()> {
-    flow_reviewed(async |scene| {
-        let team = scene.name("team");
-        let ou = scene.ou("tagged", &scene.root).await?;
-        let inside = scene.member_in("inside", &ou).await?;
-        let golden = scene.golden("tagged-ou").await?;
-        let word = format!("tag:Team={team}");
-        let nobody = format!("refused: `{word}` matches no account");
-        assert!(scene.share(&golden.image, &word).await?.starts_with(&nobody));
+fn tagging_an_ou_grants_access_to_all_of_it_and_untagging_it_revokes_all() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let team = fixture.name("team");
+        let ou = fixture.ou("tagged", &fixture.root).await?;
+        let inside = fixture.account_in("inside", &ou).await?;
+        let golden = fixture.golden("tagged-ou").await?;
+        let selector = format!("tag:Team={team}");
+        let nobody = format!("refused: `{selector}` matches no account");
+        assert!(fixture.share(&golden.image, &selector).await?.starts_with(&nobody));
 
-        scene.hub.tag_in_organization(&ou, "Team", &team).await?;
-        scene.hub.status(&golden.image, |status| status == "shared with 1 OU").await?;
+        fixture.hub.tag_in_organization(&ou, "Team", &team).await?;
+        fixture.hub.status(&golden.image, |status| status == "shared with 1 OU").await?;
         assert!(launches(&inside, &golden.image).await?);
 
-        scene.hub.untag_in_organization(&ou, "Team").await?;
-        scene.hub.status(&golden.image, |status| status.starts_with(&nobody)).await?;
+        fixture.hub.untag_in_organization(&ou, "Team").await?;
+        fixture.hub.status(&golden.image, |status| status.starts_with(&nobody)).await?;
         assert!(!inside.sees(&golden.image).await? && !inside.may_use_key(&golden.key).await?);
-        assert!(scene.hub.launch_permissions(&golden.image).await?.is_empty());
+        assert!(fixture.hub.launch_permissions(&golden.image).await?.is_empty());
         Ok(())
     })
 }
 
 #[test]
-fn a_closed_account_loses_what_came_to_it_by_name_and_through_its_ou() -> Result<()> {
-    flow_reviewed(async |scene| {
-        let ou = scene.ou("closing", &scene.root).await?;
-        let (by_name, by_ou) = (scene.golden("by-name").await?, copyable(scene, "by-ou", &ou).await?);
-        let (closing, stays) = (scene.member_in("closing", &ou).await?, scene.member_in("stays", &ou).await?);
-        scene.share(&by_name.image, &format!("{} {}", closing.id, stays.id)).await?;
-        opens_to(scene, &by_ou, &[&closing, &stays]).await?;
+fn a_closed_account_loses_access_granted_by_account_id_and_through_its_ou() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let ou = fixture.ou("closing", &fixture.root).await?;
+        let (by_name, by_ou) = (fixture.golden("by-name").await?, copyable(fixture, "by-ou", &ou).await?);
+        let (closing, stays) =
+            (fixture.account_in("closing", &ou).await?, fixture.account_in("stays", &ou).await?);
+        fixture.share(&by_name.image, &format!("{} {}", closing.id, stays.id)).await?;
+        is_granted_to(fixture, &by_ou, &[&closing, &stays]).await?;
 
-        scene.hub.close_account(&closing.id).await?;
+        fixture.hub.close_account(&closing.id).await?;
         let reason = format!("account {} is closed or suspended; remove it from the tag", closing.id);
         let expected = format!("shared with 1 account; refused: {reason}");
-        scene.hub.status(&by_name.image, |status| status == expected).await?;
-        assert_eq!(scene.hub.launch_permissions(&by_name.image).await?, [stays.id.as_str()]);
-        assert_eq!(ours(&scene.hub.key_policy(&by_name.key).await?)?, for_accounts(&[&stays.id]));
-        opens_to(scene, &by_ou, &[&stays]).await
+        fixture.hub.status(&by_name.image, |status| status == expected).await?;
+        assert_eq!(fixture.hub.launch_permissions(&by_name.image).await?, [stays.id.as_str()]);
+        assert_eq!(managed(&fixture.hub.key_policy(&by_name.key).await?)?, for_accounts(&[&stays.id]));
+        is_granted_to(fixture, &by_ou, &[&stays]).await
     })
 }
 
 #[test]
 fn a_new_account_gets_the_snapshots_of_what_the_whole_organization_has() -> Result<()> {
-    flow_reviewed(async |scene| {
-        let golden = copyable(scene, "for-all", "org").await?;
-        let new = scene.member("new").await?;
-        scene
+    flow_reviewed(async |fixture| {
+        let golden = copyable(fixture, "for-all", "org").await?;
+        let new = fixture.target_account("new").await?;
+        fixture
             .hub
             .until("the snapshot is open to the new account", async || {
-                Ok(open_to(scene, &golden).await?.contains(&new.id).then_some(()))
+                Ok(granted_to(fixture, &golden).await?.contains(&new.id).then_some(()))
             })
             .await?;
-        copies(&new, scene, &golden).await?;
+        copies(&new, fixture, &golden).await?;
         // Every other account that is made would be its affair as well.
         for tag in ["ami-share:with", "ami-share:copy"] {
-            scene.hub.untag(&golden.image, tag).await?;
+            fixture.hub.untag(&golden.image, tag).await?;
         }
-        opens_to(scene, &golden, &[]).await
+        is_granted_to(fixture, &golden, &[]).await
     })
 }
 
 #[test]
-fn an_account_that_leaves_the_organization_loses_what_it_had_by_its_id_whoever_ends_its_membership()
--> Result<()> {
-    flow_reviewed(async |scene| {
-        let (removed, gone, stays) =
-            (scene.member("removed").await?, scene.member("gone").await?, scene.member("stays").await?);
+fn an_account_that_leaves_or_is_removed_from_the_organization_loses_access_granted_by_its_id() -> Result<()> {
+    flow_reviewed(async |fixture| {
+        let (removed, gone, stays) = (
+            fixture.target_account("removed").await?,
+            fixture.target_account("gone").await?,
+            fixture.target_account("stays").await?,
+        );
         let queue = removed.listen().await?;
-        let golden = copyable(scene, "leaving", &format!("{} {} {}", removed.id, gone.id, stays.id)).await?;
+        let golden =
+            copyable(fixture, "pending_revocation", &format!("{} {} {}", removed.id, gone.id, stays.id))
+                .await?;
         for account in [&removed, &gone, &stays] {
             assert!(launches(account, &golden.image).await?);
         }
 
-        scene.hub.remove_account(&removed.id).await?;
+        fixture.hub.remove_account(&removed.id).await?;
         gone.leave_organization().await?;
-        opens_to(scene, &golden, &[&stays]).await?;
-        scene
+        is_granted_to(fixture, &golden, &[&stays]).await?;
+        fixture
             .hub
             .status(&golden.image, |status| status.starts_with("shared with 1 account; refused: "))
             .await?;
@@ -183,9 +190,9 @@ fn an_account_that_leaves_the_organization_loses_what_it_had_by_its_id_whoever_e
             assert!(!account.sees(&golden.image).await? && !account.may_use_key(&golden.key).await?);
         }
         assert!(launches(&stays, &golden.image).await?);
-        let told = told_until(&removed, &queue, &golden.image, "AMI Unshared").await?;
+        let notified = notified_until(&removed, &queue, &golden.image, "AMI Unshared").await?;
         assert!(
-            told[1]["detail"]["reason"]
+            notified[1]["detail"]["reason"]
                 .as_str()
                 .is_some_and(|why| why.contains("is not in this organization"))
         );
@@ -194,67 +201,68 @@ fn an_account_that_leaves_the_organization_loses_what_it_had_by_its_id_whoever_e
 }
 
 #[test]
-fn many_moves_at_once_are_one_review_or_two_and_each_image_is_looked_at_once_for_each() -> Result<()> {
-    flow_alone(async |scene| {
-        let (from, to) = (scene.ou("from", &scene.root).await?, scene.ou("to", &scene.root).await?);
-        let movers = try_join_all((0..10).map(|_| scene.member_in("mover", &from))).await?;
+fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_once() -> Result<()> {
+    flow_alone(async |fixture| {
+        let (from, to) = (fixture.ou("from", &fixture.root).await?, fixture.ou("to", &fixture.root).await?);
+        let movers = try_join_all((0..10).map(|_| fixture.account_in("mover", &from))).await?;
         let (losing, gaining) =
-            (copyable(scene, "losing", &from).await?, copyable(scene, "gaining", &to).await?);
-        let untouched = copyable(scene, "untouched", &movers[0].id).await?;
-        scene.hub.still().await?;
-        let reviews = scene.hub.reviews().await?.len();
-        let looks = looks_at(scene, [&losing, &gaining, &untouched]).await?;
+            (copyable(fixture, "losing", &from).await?, copyable(fixture, "gaining", &to).await?);
+        let untouched = copyable(fixture, "untouched", &movers[0].id).await?;
+        fixture.hub.still().await?;
+        let reviews = fixture.hub.reviews().await?.len();
+        let reconciliations = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;
 
         let began = Instant::now();
-        try_join_all(movers.iter().map(|mover| scene.hub.move_account(&mover.id, &from, &to))).await?;
-        scene.hub.has_heard_all().await?;
+        try_join_all(movers.iter().map(|mover| fixture.hub.move_account(&mover.id, &from, &to))).await?;
+        fixture.hub.has_received_all().await?;
         // A busy machine hears of them one after the other, and each window of ten seconds has its review. They may lie
         // across the end of one.
         let windows = 2 + usize::try_from(began.elapsed().as_secs())? / 10;
-        opens_to(scene, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
-        opens_to(scene, &losing, &[]).await?;
-        scene.hub.still().await?;
-        let reviews = scene.hub.reviews().await?.len() - reviews;
+        is_granted_to(fixture, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
+        is_granted_to(fixture, &losing, &[]).await?;
+        fixture.hub.still().await?;
+        let reviews = fixture.hub.reviews().await?.len() - reviews;
         assert!((1..=windows).contains(&reviews) && reviews < movers.len(), "{reviews} reviews");
-        let after = looks_at(scene, [&losing, &gaining, &untouched]).await?;
-        assert!((1..=reviews).contains(&(after[0] - looks[0])), "{looks:?} {after:?}");
-        assert!((1..=reviews).contains(&(after[1] - looks[1])), "{looks:?} {after:?}");
-        assert_eq!(after[2], looks[2]);
+        let after = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;
+        assert!((1..=reviews).contains(&(after[0] - reconciliations[0])), "{reconciliations:?} {after:?}");
+        assert!((1..=reviews).contains(&(after[1] - reconciliations[1])), "{reconciliations:?} {after:?}");
+        assert_eq!(after[2], reconciliations[2]);
         for mover in &movers {
-            copies(mover, scene, &gaining).await?;
+            copies(mover, fixture, &gaining).await?;
         }
         Ok(())
     })
 }
 
 #[test]
-fn what_is_remembered_of_the_organization_keeps_nobody_in_once_a_change_is_told() -> Result<()> {
-    flow_alone(async |scene| {
-        scene.hub.disable_rules().await?;
-        let ou = scene.ou("remembered", &scene.root).await?;
-        let (leaver, stayer) = (scene.member_in("leaver", &ou).await?, scene.member_in("stayer", &ou).await?);
-        let golden = scene.golden("remembered").await?;
-        scene.hub.tag(&golden.image, &[("ami-share:with", &ou), ("ami-share:copy", "allowed")]).await?;
-        let others = wide_organization(scene).await?;
+fn a_cached_organization_preserves_no_access_after_a_reported_organization_change() -> Result<()> {
+    flow_alone(async |fixture| {
+        fixture.hub.disable_rules().await?;
+        let ou = fixture.ou("remembered", &fixture.root).await?;
+        let (former_account, stayer) =
+            (fixture.account_in("leaver", &ou).await?, fixture.account_in("stayer", &ou).await?);
+        let golden = fixture.golden("remembered").await?;
+        fixture.hub.tag(&golden.image, &[("ami-share:with", &ou), ("ami-share:copy", "allowed")]).await?;
+        let others = wide_organization(fixture).await?;
 
         let mut is_remembered = false;
         for _ in 0..PATIENCE {
-            scene.hub.look(&golden.image).await?;
-            assert_eq!(open_to(scene, &golden).await?.len(), 2);
-            scene.hub.move_account(&leaver.id, &ou, &scene.root).await?;
-            scene.hub.look(&golden.image).await?;
-            is_remembered = open_to(scene, &golden).await?.contains(&leaver.id);
+            fixture.hub.trigger(&golden.image).await?;
+            assert_eq!(granted_to(fixture, &golden).await?.len(), 2);
+            fixture.hub.move_account(&former_account.id, &ou, &fixture.root).await?;
+            fixture.hub.trigger(&golden.image).await?;
+            is_remembered = granted_to(fixture, &golden).await?.contains(&former_account.id);
             if is_remembered {
                 break;
             }
-            scene.hub.move_account(&leaver.id, &scene.root, &ou).await?;
+            fixture.hub.move_account(&former_account.id, &fixture.root, &ou).await?;
         }
         assert!(is_remembered, "nothing is remembered even for a moment, so this shows nothing");
-        let review = scene.hub.start_review(None, &json!({ "organization_changed_at": now()? })).await?;
-        scene.hub.reviewed(&review).await?;
-        assert_eq!(open_to(scene, &golden).await?, [stayer.id.as_str()]);
+        let review = fixture.hub.start_review(None, &json!({ "organization_changed_at": now()? })).await?;
+        fixture.hub.reviewed(&review).await?;
+        assert_eq!(granted_to(fixture, &golden).await?, [stayer.id.as_str()]);
         for ou in others {
-            scene.hub.organizations.delete_organizational_unit().organizational_unit_id(ou).send().await?;
+            fixture.hub.organizations.delete_organizational_unit().organizational_unit_id(ou).send().await?;
         }
         Ok(())
     })
@@ -266,41 +274,42 @@ const WIDE: usize = 250;
 const PATIENCE: usize = 5;
 
 /// Makes the organization wide; answers the new OUs.
-async fn wide_organization(scene: &Scene) -> Result<Vec<String>> {
-    let made = (0..WIDE).map(|_| scene.ou("wide", &scene.root));
+async fn wide_organization(fixture: &Fixture) -> Result<Vec<String>> {
+    let made = (0..WIDE).map(|_| fixture.ou("wide", &fixture.root));
     stream::iter(made).buffer_unordered(8).try_collect().await
 }
 
 /// An encrypted image that is shared with copying allowed.
-pub async fn copyable(scene: &Scene, what: &str, words: &str) -> Result<Golden> {
-    let golden = scene.golden(what).await?;
-    scene.hub.tag(&golden.image, &[("ami-share:with", words), ("ami-share:copy", "allowed")]).await?;
-    scene.hub.status(&golden.image, |_| true).await?;
+pub async fn copyable(fixture: &Fixture, what: &str, selectors: &str) -> Result<Golden> {
+    let golden = fixture.golden(what).await?;
+    fixture.hub.tag(&golden.image, &[("ami-share:with", selectors), ("ami-share:copy", "allowed")]).await?;
+    fixture.hub.status(&golden.image, |_| true).await?;
     Ok(golden)
 }
 
 /// Waits until exactly these accounts may copy the snapshot of an image.
-pub async fn opens_to(scene: &Scene, golden: &Golden, accounts: &[&Account]) -> Result<()> {
+pub async fn is_granted_to(fixture: &Fixture, golden: &Golden, accounts: &[&Account]) -> Result<()> {
     let mut expected: Vec<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
     expected.sort_unstable();
-    let open = async || Ok((open_to(scene, golden).await? == expected).then_some(()));
-    scene.hub.until("the snapshot is open to whom it should be", open).await
+    let open = async || Ok((granted_to(fixture, golden).await? == expected).then_some(()));
+    fixture.hub.until("the snapshot is open to whom it should be", open).await
 }
 
 /// The notices of an image that an account has got until, and with, the first of a kind.
-pub async fn told_until(account: &Account, queue: &str, image: &str, kind: &str) -> Result<Vec<Value>> {
-    let mut heard = Vec::new();
+pub async fn notified_until(account: &Account, queue: &str, image: &str, kind: &str) -> Result<Vec<Value>> {
+    let mut received = Vec::new();
     account
         .until("the notice has come", async || {
-            heard.extend(account.take(queue).await?);
-            let told: Vec<Value> = about(&heard, image).into_iter().cloned().collect();
-            Ok(kinds(&told).contains(&kind).then_some(told))
+            received.extend(account.take(queue).await?);
+            let notified: Vec<Value> = about(&received, image).into_iter().cloned().collect();
+            Ok(kinds(&notified).contains(&kind).then_some(notified))
         })
         .await
 }
 
 /// How often each image has been looked at.
-async fn looks_at(scene: &Scene, images: [&Golden; 3]) -> Result<Vec<usize>> {
-    let looks = images.map(async |golden| anyhow::Ok(scene.hub.executions_of(&golden.image).await?.len()));
-    try_join_all(looks).await
+async fn reconciliations_of(fixture: &Fixture, images: [&Golden; 3]) -> Result<Vec<usize>> {
+    let reconciliations =
+        images.map(async |golden| anyhow::Ok(fixture.hub.executions_of(&golden.image).await?.len()));
+    try_join_all(reconciliations).await
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::scene::{Scene, flow, flow_throttled};
+use crate::fixture::{Fixture, flow, flow_throttled};
 
 /// The functions that take part in giving and taking back.
 const FUNCTIONS: [&str; 4] = ["resolve-share", "extend-key-policy", "share-image", "notify-targets"];
@@ -16,11 +16,11 @@ const UNITS: [&str; 3] = ["Bytes", "Count", "Seconds"];
 
 #[test]
 fn every_line_about_an_image_says_which_execution_and_request_wrote_it() -> Result<()> {
-    flow(async |scene| {
-        let golden = given_and_taken(scene).await?;
-        let executions: BTreeSet<String> = scene.hub.executions_of(&golden).await?.into_keys().collect();
+    flow(async |fixture| {
+        let golden = granted_and_revoked(fixture).await?;
+        let executions: BTreeSet<String> = fixture.hub.executions_of(&golden).await?.into_keys().collect();
         for function in FUNCTIONS {
-            let lines = scene.log_lines(function, &golden)?;
+            let lines = fixture.log_lines(function, &golden)?;
             let (documents, logged): (Vec<_>, Vec<_>) =
                 lines.iter().partition(|line| line.get("_aws").is_some());
             assert!(!documents.is_empty() && !logged.is_empty(), "{function}: {lines:?}");
@@ -34,7 +34,7 @@ fn every_line_about_an_image_says_which_execution_and_request_wrote_it() -> Resu
             // No line of these requests was missed because it does not name the image.
             let requests: BTreeSet<&str> = lines.iter().filter_map(|line| line["request"].as_str()).collect();
             for request in requests {
-                let of_request = scene.log_lines(function, request)?;
+                let of_request = fixture.log_lines(function, request)?;
                 assert!(of_request.iter().all(|line| line["image"] == golden.as_str()), "{of_request:?}");
             }
         }
@@ -43,70 +43,70 @@ fn every_line_about_an_image_says_which_execution_and_request_wrote_it() -> Resu
 }
 
 #[test]
-fn what_is_given_refused_and_taken_is_counted_once_and_every_call_with_it() -> Result<()> {
-    flow(async |scene| {
-        let golden = given_and_taken(scene).await?;
-        let told = counted(&documents(scene, "notify-targets", &golden)?);
+fn grants_refusals_and_revocations_are_counted_once_and_every_call_is_counted() -> Result<()> {
+    flow(async |fixture| {
+        let golden = granted_and_revoked(fixture).await?;
+        let notified = counted(&documents(fixture, "notify-targets", &golden)?);
         for (metric, count) in [
-            ("SharesGiven", 1.0),
+            ("SharesGranted", 1.0),
             ("SharesRefused", 2.0),
-            ("StrangersRefused", 1.0),
-            ("SharesWithdrawn", 1.0),
+            ("ExternalTargetsRefused", 1.0),
+            ("SharesRevoked", 1.0),
         ] {
-            assert_eq!(told.get(metric), Some(&count), "{metric} in {told:?}");
+            assert_eq!(notified.get(metric), Some(&count), "{metric} in {notified:?}");
         }
-        let opened = documents(scene, "share-image", &golden)?;
+        let opened = documents(fixture, "share-image", &golden)?;
         let took: Vec<f64> =
             opened.iter().filter_map(|document| document["SecondsToShare"].as_f64()).collect();
         let sane = 0.0..PATIENCE.as_secs_f64();
         assert!(matches!(took.as_slice(), [seconds] if sane.contains(seconds)), "{took:?}");
         // Who had to come again, because the machine was busy, has not come so far.
-        let keys = documents(scene, "extend-key-policy", &golden)?;
+        let keys = documents(fixture, "extend-key-policy", &golden)?;
         assert!(keys.iter().any(|key| key["KeyPolicyBytesLeft"].as_f64().is_some_and(|left| left > 0.0)));
-        every_call_is_counted(scene, &golden).await
+        every_call_is_counted(fixture, &golden).await
     })
 }
 
 #[test]
 fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
-    flow_throttled(async |scene| {
-        let names: Vec<String> = (0..12).map(|_| scene.name("throttled")).collect();
-        try_join_all(names.iter().map(|name| scene.hub.create_tagged_account(name, "Stage", "throttled")))
+    flow_throttled(async |fixture| {
+        let names: Vec<String> = (0..12).map(|_| fixture.name("throttled")).collect();
+        try_join_all(names.iter().map(|name| fixture.hub.create_tagged_account(name, "Stage", "throttled")))
             .await?;
-        let image = scene.image("throttled").await?;
-        scene.hub.invocations(&image).await?;
+        let image = fixture.image("throttled").await?;
+        fixture.hub.invocations(&image).await?;
         // Two looks that read the organization at once would hold each other up for minutes.
-        scene.looks_end(&image, 0).await?;
-        assert_eq!(scene.share(&image, "tag:Stage=throttled").await?, "shared with 12 accounts");
-        scene.looks_end(&image, 1).await?;
-        let resolved = documents(scene, "resolve-share", &image)?;
+        fixture.reconciliations_end(&image, 0).await?;
+        assert_eq!(fixture.share(&image, "tag:Stage=throttled").await?, "shared with 12 accounts");
+        fixture.reconciliations_end(&image, 1).await?;
+        let resolved = documents(fixture, "resolve-share", &image)?;
         let throttles = counted(&resolved).get("Throttles").copied().unwrap_or_default();
         let of_organizations: f64 =
             resolved.iter().filter_map(|one| one["throttled"]["Organizations"].as_f64()).sum();
         assert!(throttles >= 1.0 && throttles == of_organizations, "{resolved:?}");
-        every_call_is_counted(scene, &image).await
+        every_call_is_counted(fixture, &image).await
     })
 }
 
 /// An encrypted image that was shared with one account, refused to a stranger and to no account at all, and then
 /// taken back from everybody.
-async fn given_and_taken(scene: &Scene) -> Result<String> {
-    let b = scene.member("b").await?;
-    let golden = scene.golden("counted").await?;
-    scene.hub.invocations(&golden.image).await?;
-    scene.looks_end(&golden.image, 0).await?;
-    let status = scene.share(&golden.image, &format!("{} 999999999999 22222", b.id)).await?;
+async fn granted_and_revoked(fixture: &Fixture) -> Result<String> {
+    let b = fixture.target_account("b").await?;
+    let golden = fixture.golden("counted").await?;
+    fixture.hub.invocations(&golden.image).await?;
+    fixture.reconciliations_end(&golden.image, 0).await?;
+    let status = fixture.share(&golden.image, &format!("{} 999999999999 22222", b.id)).await?;
     assert!(status.starts_with("shared with 1 account; refused: "), "{status}");
-    scene.looks_end(&golden.image, 1).await?;
-    scene.hub.untag(&golden.image, "ami-share:with").await?;
-    scene.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-    scene.looks_end(&golden.image, 2).await?;
+    fixture.reconciliations_end(&golden.image, 1).await?;
+    fixture.hub.untag(&golden.image, "ami-share:with").await?;
+    fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
+    fixture.reconciliations_end(&golden.image, 2).await?;
     Ok(golden.image)
 }
 
 /// The documents of metrics that a function wrote about an image, each of which is valid.
-fn documents(scene: &Scene, function: &str, image: &str) -> Result<Vec<Value>> {
-    let mut documents = scene.log_lines(function, image)?;
+fn documents(fixture: &Fixture, function: &str, image: &str) -> Result<Vec<Value>> {
+    let mut documents = fixture.log_lines(function, image)?;
     documents.retain(|line| line.get("_aws").is_some());
     for document in &documents {
         valid(document).with_context(|| document.to_string())?;
@@ -159,11 +159,11 @@ fn counted(documents: &[Value]) -> BTreeMap<String, f64> {
 
 /// What the functions say of their calls is what the simulated AWS has seen of them. A try that never reached it, on
 /// a busy machine, is one all the same.
-async fn every_call_is_counted(scene: &Scene, image: &str) -> Result<()> {
-    let invocations = scene.hub.invocations(image).await?;
+async fn every_call_is_counted(fixture: &Fixture, image: &str) -> Result<()> {
+    let invocations = fixture.hub.invocations(image).await?;
     let mut exact = 0;
     for invocation in &invocations {
-        let documents = documents(scene, &invocation.function, image)?;
+        let documents = documents(fixture, &invocation.function, image)?;
         let document = documents.iter().find(|one| one["request"] == invocation.request_id.as_str());
         let document = document.with_context(|| format!("no document of {invocation:?}"))?;
         let by_service = document["calls"].as_object().context("no calls")?;

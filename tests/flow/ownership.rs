@@ -3,17 +3,17 @@
 use anyhow::Result;
 use serde_json::json;
 
+use crate::fixture::flow;
 use crate::outcomes::{calls, watch};
-use crate::scene::flow;
 
 #[test]
 fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
-    flow(async |scene| {
-        let (b, owner) = (scene.member("b").await?, scene.member("owner").await?);
-        let image = owner.image(&scene.name("theirs"), &[]).await?;
-        owner.permit_by_hand(&image, &scene.hub.id).await?;
+    flow(async |fixture| {
+        let (b, owner) = (fixture.target_account("b").await?, fixture.target_account("owner").await?);
+        let image = owner.image(&fixture.name("theirs"), &[]).await?;
+        owner.grant_out_of_band(&image, &fixture.hub.id).await?;
         assert_eq!(
-            scene.share(&image, &b.id).await?,
+            fixture.share(&image, &b.id).await?,
             format!(
                 "refused: the image belongs to account {}, and only its owner can share it; copy it and tag the copy",
                 owner.id
@@ -26,25 +26,25 @@ fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
 
 #[test]
 fn an_image_on_a_key_of_another_account_is_refused_with_the_remedy() -> Result<()> {
-    flow(async |scene| {
-        let (b, owner) = (scene.member("b").await?, scene.member("owner").await?);
+    flow(async |fixture| {
+        let (b, owner) = (fixture.target_account("b").await?, fixture.target_account("owner").await?);
         let key = owner.create_key().await?;
         let everything = |account: &str| {
             json!({ "Effect": "Allow", "Action": "kms:*", "Resource": "*",
                 "Principal": { "AWS": format!("arn:aws:iam::{account}:root") } })
         };
-        let statements = [everything(&owner.id), everything(&scene.hub.id)];
+        let statements = [everything(&owner.id), everything(&fixture.hub.id)];
         let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
         owner.put_key_policy(&key, &policy).await?;
-        let image = scene.image_on("foreign-key", &key).await?;
-        let queue = watch(scene, &image, &key).await?;
-        let status = scene.share(&image, &b.id).await?;
+        let image = fixture.image_on("foreign-key", &key).await?;
+        let queue = watch(fixture, &image, &key).await?;
+        let status = fixture.share(&image, &b.id).await?;
         assert!(status.starts_with("refused: "), "{status}");
         assert!(
             status.ends_with("belongs to another account, so its policy cannot be changed from here; copy the image with a key of this account"),
             "{status}"
         );
-        assert_eq!(calls(scene, &queue).await?, [""; 0]);
+        assert_eq!(calls(fixture, &queue).await?, [""; 0]);
         assert_eq!(owner.key_policy(&key).await?, policy);
         Ok(())
     })

@@ -4,13 +4,13 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// The statements whose Sid starts with `AmiShare`.
-pub fn ours(policy: &str) -> Result<Vec<Value>> {
-    Ok(statements(policy)?.into_iter().filter(is_ours).collect())
+pub fn managed(policy: &str) -> Result<Vec<Value>> {
+    Ok(statements(policy)?.into_iter().filter(is_managed).collect())
 }
 
 /// The statements of other people.
 pub fn foreign(policy: &str) -> Result<Vec<Value>> {
-    Ok(statements(policy)?.into_iter().filter(|statement| !is_ours(statement)).collect())
+    Ok(statements(policy)?.into_iter().filter(|statement| !is_managed(statement)).collect())
 }
 
 /// The text of a policy without the whitespace between its tokens: what is left must never change by itself.
@@ -28,10 +28,10 @@ pub fn without_whitespace(policy: &str) -> String {
 }
 
 /// Whether our statements name this account.
-pub fn admits(policy: &str, account: &str) -> Result<bool> {
+pub fn grants(policy: &str, account: &str) -> Result<bool> {
     let root = format!("arn:aws:iam::{account}:root");
-    Ok(ours(policy)?.iter().all(|statement| statement.to_string().contains(&root))
-        && !ours(policy)?.is_empty())
+    Ok(managed(policy)?.iter().all(|statement| statement.to_string().contains(&root))
+        && !managed(policy)?.is_empty())
 }
 
 /// The two statements that admit accounts: all that they need, and nothing else.
@@ -59,12 +59,12 @@ pub fn for_paths(paths: &[&str]) -> [Value; 2] {
     )
 }
 
-fn statements_for(whom: &str, principal: &Value, condition: &Value) -> [Value; 2] {
+fn statements_for(principals: &str, principal: &Value, condition: &Value) -> [Value; 2] {
     let use_actions =
         ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
-    let mut to_use = json!({ "Sid": format!("AmiShareUseBy{whom}"), "Effect": "Allow", "Principal": principal,
+    let mut to_use = json!({ "Sid": format!("AmiShareUseBy{principals}"), "Effect": "Allow", "Principal": principal,
         "Action": use_actions, "Resource": "*" });
-    let mut to_grant = json!({ "Sid": format!("AmiShareGrantBy{whom}"), "Effect": "Allow",
+    let mut to_grant = json!({ "Sid": format!("AmiShareGrantBy{principals}"), "Effect": "Allow",
         "Principal": principal, "Action": ["kms:CreateGrant"], "Resource": "*" });
     let mut for_grants = condition.clone();
     if let Some(fields) = for_grants.as_object_mut() {
@@ -86,6 +86,6 @@ fn statements(policy: &str) -> Result<Vec<Value>> {
     Ok(policy.get("Statement").and_then(Value::as_array).context("no list of statements")?.clone())
 }
 
-fn is_ours(statement: &Value) -> bool {
+fn is_managed(statement: &Value) -> bool {
     statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
 }

@@ -6,31 +6,31 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::policy::{for_accounts, foreign, ours};
-use crate::scene::{Scene, flow};
+use crate::fixture::{Fixture, flow};
+use crate::policy::{for_accounts, foreign, managed};
 
 #[test]
-fn twelve_images_on_one_key_tagged_at_once_end_with_all_twelve_accounts_admitted() -> Result<()> {
-    flow(async |scene| {
-        let key = scene.hub.create_key().await?;
-        let before = scene.hub.key_policy(&key).await?;
+fn twelve_images_on_one_key_tagged_at_once_end_with_all_twelve_accounts_granted() -> Result<()> {
+    flow(async |fixture| {
+        let key = fixture.hub.create_key().await?;
+        let before = fixture.hub.key_policy(&key).await?;
         let pairs = try_join_all((0..12).map(async |_| {
-            anyhow::Ok((scene.image_on("twelve", &key).await?, scene.member("twelve").await?))
+            anyhow::Ok((fixture.image_on("twelve", &key).await?, fixture.target_account("twelve").await?))
         }))
         .await?;
         try_join_all(
-            pairs
-                .iter()
-                .map(async |(image, account)| scene.hub.tag(image, &[("ami-share:with", &account.id)]).await),
+            pairs.iter().map(async |(image, account)| {
+                fixture.hub.tag(image, &[("ami-share:with", &account.id)]).await
+            }),
         )
         .await?;
         for (image, account) in &pairs {
-            scene.hub.status(image, |status| status == "shared with 1 account").await?;
-            assert_eq!(scene.hub.launch_permissions(image).await?, [account.id.as_str()]);
+            fixture.hub.status(image, |status| status == "shared with 1 account").await?;
+            assert_eq!(fixture.hub.launch_permissions(image).await?, [account.id.as_str()]);
         }
-        let after = scene.hub.key_policy(&key).await?;
+        let after = fixture.hub.key_policy(&key).await?;
         let accounts: Vec<&str> = pairs.iter().map(|(_, account)| account.id.as_str()).collect();
-        assert_eq!(ours(&after)?, for_accounts(&accounts));
+        assert_eq!(managed(&after)?, for_accounts(&accounts));
         assert_eq!(foreign(&after)?, foreign(&before)?);
         Ok(())
     })
@@ -38,124 +38,124 @@ fn twelve_images_on_one_key_tagged_at_once_end_with_all_twelve_accounts_admitted
 
 #[test]
 fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
-    flow(async |scene| {
-        let accounts = try_join_all((0..5).map(|_| scene.member("retagged"))).await?;
-        let golden = scene.golden("retagged").await?;
+    flow(async |fixture| {
+        let accounts = try_join_all((0..5).map(|_| fixture.target_account("retagged"))).await?;
+        let golden = fixture.golden("retagged").await?;
         for account in &accounts {
-            scene.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
+            fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         let last = &accounts[4].id;
-        scene.looks_end(&golden.image, accounts.len()).await?;
-        let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
+        fixture.reconciliations_end(&golden.image, accounts.len()).await?;
+        let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         assert_eq!(&rows["INTENT"]["targets"], last);
         assert_eq!(rows[&format!("SHARE#{last}")]["outcome"], "shared");
 
         // Whatever an earlier wish had got in time is taken back.
-        assert_eq!(&scene.hub.launch_permissions(&golden.image).await?, std::slice::from_ref(last));
-        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[last]));
-        scene.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
+        assert_eq!(&fixture.hub.launch_permissions(&golden.image).await?, std::slice::from_ref(last));
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[last]));
+        fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
 }
 
 #[test]
 fn two_images_on_two_keys_in_opposite_order_do_not_block_each_other() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let (one, other) = (scene.hub.create_key().await?, scene.hub.create_key().await?);
-        let first = scene.hub.image(&scene.name("crossed"), &[&one, &other]).await?;
-        let second = scene.hub.image(&scene.name("crossed"), &[&other, &one]).await?;
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let (one, other) = (fixture.hub.create_key().await?, fixture.hub.create_key().await?);
+        let first = fixture.hub.image(&fixture.name("crossed"), &[&one, &other]).await?;
+        let second = fixture.hub.image(&fixture.name("crossed"), &[&other, &one]).await?;
         let (for_b, for_c) = ([("ami-share:with", b.id.as_str())], [("ami-share:with", c.id.as_str())]);
-        tokio::try_join!(scene.hub.tag(&first, &for_b), scene.hub.tag(&second, &for_c))?;
+        tokio::try_join!(fixture.hub.tag(&first, &for_b), fixture.hub.tag(&second, &for_c))?;
         for image in [&first, &second] {
-            scene.hub.status(image, |status| status == "shared with 1 account").await?;
+            fixture.hub.status(image, |status| status == "shared with 1 account").await?;
         }
         for key in [&one, &other] {
-            assert_eq!(ours(&scene.hub.key_policy(key).await?)?, for_accounts(&[&b.id, &c.id]));
+            assert_eq!(managed(&fixture.hub.key_policy(key).await?)?, for_accounts(&[&b.id, &c.id]));
         }
         Ok(())
     })
 }
 
 #[test]
-fn a_share_and_its_withdrawal_in_the_same_second_leave_no_access_over() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let key = scene.hub.create_key().await?;
-        let neighbours = Neighbours::on(scene, &key).await?;
-        let images = try_join_all((0..10).map(|_| scene.image_on("brief", &key))).await?;
+fn a_share_and_its_revocation_in_the_same_second_leave_no_access() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let key = fixture.hub.create_key().await?;
+        let neighbours = Neighbours::on(fixture, &key).await?;
+        let images = try_join_all((0..10).map(|_| fixture.image_on("brief", &key))).await?;
         let brief = try_join_all(images.iter().map(async |image| {
-            scene.hub.tag(image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
-            scene.hub.untag(image, "ami-share:with").await?;
-            scene.looks_end(image, 2).await
+            fixture.hub.tag(image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
+            fixture.hub.untag(image, "ami-share:with").await?;
+            fixture.reconciliations_end(image, 2).await
         }));
-        tokio::try_join!(brief, neighbours.are_looked_at(scene))?;
+        tokio::try_join!(brief, neighbours.are_reconciled(fixture))?;
         for image in &images {
-            nothing_is_open(scene, image, &key).await?;
+            nothing_is_granted(fixture, image, &key).await?;
         }
-        neighbours.have_the_key_to_themselves(scene).await
+        neighbours.have_the_key_to_themselves(fixture).await
     })
 }
 
 #[test]
-fn a_withdrawal_and_a_share_in_the_same_second_end_with_access() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let key = scene.hub.create_key().await?;
-        let neighbours = Neighbours::on(scene, &key).await?;
+fn a_revocation_and_a_share_in_the_same_second_end_with_access() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let key = fixture.hub.create_key().await?;
+        let neighbours = Neighbours::on(fixture, &key).await?;
         let images = try_join_all((0..5).map(async |_| {
-            let image = scene.image_on("back-again", &key).await?;
-            scene.share(&image, &b.id).await?;
+            let image = fixture.image_on("back-again", &key).await?;
+            fixture.share(&image, &b.id).await?;
             anyhow::Ok(image)
         }))
         .await?;
         let back_again = try_join_all(images.iter().map(async |image| {
-            scene.hub.untag(image, "ami-share:with").await?;
-            scene.hub.tag(image, &[("ami-share:with", &b.id)]).await?;
-            scene.looks_end(image, 3).await
+            fixture.hub.untag(image, "ami-share:with").await?;
+            fixture.hub.tag(image, &[("ami-share:with", &b.id)]).await?;
+            fixture.reconciliations_end(image, 3).await
         }));
-        tokio::try_join!(back_again, neighbours.are_looked_at(scene))?;
+        tokio::try_join!(back_again, neighbours.are_reconciled(fixture))?;
         for image in &images {
-            assert_eq!(scene.hub.launch_permissions(image).await?, [b.id.as_str()]);
-            scene.hub.status(image, |status| status == "shared with 1 account").await?;
+            assert_eq!(fixture.hub.launch_permissions(image).await?, [b.id.as_str()]);
+            fixture.hub.status(image, |status| status == "shared with 1 account").await?;
         }
         let all: Vec<&str> = neighbours.accounts().chain([b.id.as_str()]).collect();
-        assert_eq!(ours(&scene.hub.key_policy(&key).await?)?, for_accounts(&all));
+        assert_eq!(managed(&fixture.hub.key_policy(&key).await?)?, for_accounts(&all));
         Ok(())
     })
 }
 
 #[test]
 fn old_events_that_come_again_in_any_order_change_nothing() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let golden = scene.golden("again").await?;
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let golden = fixture.golden("again").await?;
         for account in [&b, &c] {
-            scene.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
+            fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
-        scene.hub.untag(&golden.image, "ami-share:with").await?;
-        scene.looks_end(&golden.image, 3).await?;
-        nothing_is_open(scene, &golden.image, &golden.key).await?;
+        fixture.hub.untag(&golden.image, "ami-share:with").await?;
+        fixture.reconciliations_end(&golden.image, 3).await?;
+        nothing_is_granted(fixture, &golden.image, &golden.key).await?;
 
-        come_again(scene, &golden.image).await?;
-        nothing_is_open(scene, &golden.image, &golden.key).await?;
+        come_again(fixture, &golden.image).await?;
+        nothing_is_granted(fixture, &golden.image, &golden.key).await?;
 
-        scene.share_until_status(&golden.image, &c.id, "shared with 1 account").await?;
-        come_again(scene, &golden.image).await?;
-        assert_eq!(scene.hub.launch_permissions(&golden.image).await?, [c.id.as_str()]);
-        assert_eq!(ours(&scene.hub.key_policy(&golden.key).await?)?, for_accounts(&[&c.id]));
+        fixture.share_until_status(&golden.image, &c.id, "shared with 1 account").await?;
+        come_again(fixture, &golden.image).await?;
+        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [c.id.as_str()]);
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&c.id]));
         Ok(())
     })
 }
 
 /// Starts an execution with every input of the image's executions so far, the latest first, all at once.
-async fn come_again(scene: &Scene, image: &str) -> Result<()> {
-    let inputs = scene.hub.executions_of(image).await?.into_values();
+async fn come_again(fixture: &Fixture, image: &str) -> Result<()> {
+    let inputs = fixture.hub.executions_of(image).await?.into_values();
     let mut inputs: Vec<Value> = inputs.collect();
     inputs.sort_by_key(|input| input.get("time").map(ToString::to_string));
     let again = inputs.iter().rev().map(async |input| {
-        let execution = scene.hub.start_execution(input).await?;
-        let (state, cause) = scene.hub.outcome(&execution).await?;
+        let execution = fixture.hub.start_execution(input).await?;
+        let (state, cause) = fixture.hub.outcome(&execution).await?;
         ensure!(state == "SUCCEEDED", "{input} came again and is {state}: {cause}");
         Ok(())
     });
@@ -164,24 +164,28 @@ async fn come_again(scene: &Scene, image: &str) -> Result<()> {
 }
 
 /// Checks that an image, its snapshots, its key and the ledger know of no access to it.
-pub async fn nothing_is_open(scene: &Scene, image: &str, key: &str) -> Result<()> {
-    assert_eq!(scene.hub.launch_permissions(image).await?, [""; 0]);
-    for snapshot in scene.hub.snapshots_of(image).await? {
-        assert_eq!(scene.hub.snapshot_permissions(&snapshot).await?, [""; 0]);
+pub async fn nothing_is_granted(fixture: &Fixture, image: &str, key: &str) -> Result<()> {
+    assert_eq!(fixture.hub.launch_permissions(image).await?, [""; 0]);
+    for snapshot in fixture.hub.snapshots_of(image).await? {
+        assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, [""; 0]);
     }
-    for (name, row) in scene.hub.ledger(&format!("IMAGE#{image}")).await? {
-        let is_open = row.get("is_ours").is_some_and(|ours| ours == "true");
+    for (name, row) in fixture.hub.ledger(&format!("IMAGE#{image}")).await? {
+        let has_access = row.get("is_managed").is_some_and(|managed| managed == "true");
         let has_accounts = name.starts_with("SNAPSHOT#") && row.contains_key("accounts");
-        ensure!(!is_open && !has_accounts, "{image} is not closed: {row:?}");
+        ensure!(!has_access && !has_accounts, "{image} is not closed: {row:?}");
     }
-    let mut needs = scene.hub.ledger(&format!("KEY#{key}")).await?;
+    let mut needs = fixture.hub.ledger(&format!("KEY#{key}")).await?;
     let own = needs.remove(&format!("IMAGE#{image}")).unwrap_or_default();
     ensure!(!own.contains_key("principals"), "{image} still needs the key: {own:?}");
     // Whom it has given up is on record as long as somebody else needs them, and the key admits them.
     let others: Vec<&str> =
         needs.values().filter_map(|need| need.get("principals")).flat_map(|all| all.split(' ')).collect();
-    let leaving: Vec<&str> = own.get("leaving").map(|all| all.split(' ').collect()).unwrap_or_default();
-    ensure!(leaving.iter().all(|left| others.contains(left)), "nobody needs {leaving:?} any more");
+    let pending_revocation: Vec<&str> =
+        own.get("pending_revocation").map(|all| all.split(' ').collect()).unwrap_or_default();
+    ensure!(
+        pending_revocation.iter().all(|left| others.contains(left)),
+        "nobody needs {pending_revocation:?} any more"
+    );
     Ok(())
 }
 
@@ -192,11 +196,11 @@ struct Neighbours {
 }
 
 impl Neighbours {
-    async fn on(scene: &Scene, key: &str) -> Result<Self> {
+    async fn on(fixture: &Fixture, key: &str) -> Result<Self> {
         let images = try_join_all((0..2).map(async |_| {
             let (image, account) =
-                (scene.image_on("neighbour", key).await?, scene.member("neighbour").await?);
-            scene.share(&image, &account.id).await?;
+                (fixture.image_on("neighbour", key).await?, fixture.target_account("neighbour").await?);
+            fixture.share(&image, &account.id).await?;
             anyhow::Ok((image, account))
         }));
         Ok(Self { key: key.to_owned(), images: images.await? })
@@ -207,18 +211,18 @@ impl Neighbours {
     }
 
     /// Looks at each a few times.
-    async fn are_looked_at(&self, scene: &Scene) -> Result<()> {
+    async fn are_reconciled(&self, fixture: &Fixture) -> Result<()> {
         for _ in 0..3 {
-            try_join_all(self.images.iter().map(|(image, _)| scene.hub.look(image))).await?;
+            try_join_all(self.images.iter().map(|(image, _)| fixture.hub.trigger(image))).await?;
         }
         Ok(())
     }
 
-    async fn have_the_key_to_themselves(&self, scene: &Scene) -> Result<()> {
+    async fn have_the_key_to_themselves(&self, fixture: &Fixture) -> Result<()> {
         let accounts: Vec<&str> = self.accounts().collect();
-        assert_eq!(ours(&scene.hub.key_policy(&self.key).await?)?, for_accounts(&accounts));
+        assert_eq!(managed(&fixture.hub.key_policy(&self.key).await?)?, for_accounts(&accounts));
         for (image, account) in &self.images {
-            assert_eq!(scene.hub.launch_permissions(image).await?, [account.id.as_str()]);
+            assert_eq!(fixture.hub.launch_permissions(image).await?, [account.id.as_str()]);
         }
         Ok(())
     }

@@ -13,36 +13,37 @@ use serde_json::{Value, json};
 
 use crate::access::launches;
 use crate::drift::until_unmanaged;
-use crate::membership::{copyable, told_until};
-use crate::notices::{kinds, on_the_topic};
-use crate::policy::{foreign, ours};
-use crate::scene::{Golden, Scene, flow_alone, flow_on_schedule};
+use crate::fixture::{Fixture, Golden, flow_alone, flow_on_schedule};
+use crate::membership::{copyable, notified_until};
+use crate::notifications::{kinds, on_the_topic};
+use crate::policy::{foreign, managed};
 use crate::snapshots::copies;
 
 #[test]
-fn where_all_is_as_it_should_be_nothing_is_started_and_the_access_review_is_told_and_private() -> Result<()> {
-    flow_alone(async |scene| {
-        let ou = scene.ou("reviewed", &scene.root).await?;
-        let b = scene.member_in("b", &ou).await?;
-        let topic = on_the_topic(scene).await?;
-        let (golden, plain) = (copyable(scene, "as-it-should-be", &b.id).await?, scene.image("plain").await?);
-        scene.share(&plain, &ou).await?;
-        let foreign = b.image(&scene.name("foreign"), &[]).await?;
-        b.permit_by_hand(&foreign, &scene.hub.id).await?;
-        scene.share(&foreign, &ou).await?;
-        scene.hub.still().await?;
+fn a_review_without_differences_starts_nothing_and_publishes_a_private_access_review() -> Result<()> {
+    flow_alone(async |fixture| {
+        let ou = fixture.ou("reviewed", &fixture.root).await?;
+        let b = fixture.account_in("b", &ou).await?;
+        let topic = on_the_topic(fixture).await?;
+        let (golden, plain) =
+            (copyable(fixture, "as-it-should-be", &b.id).await?, fixture.image("plain").await?);
+        fixture.share(&plain, &ou).await?;
+        let foreign = b.image(&fixture.name("foreign"), &[]).await?;
+        b.grant_out_of_band(&foreign, &fixture.hub.id).await?;
+        fixture.share(&foreign, &ou).await?;
+        fixture.hub.still().await?;
         let images: [&str; 3] = [&golden.image, &plain, &foreign];
-        let looks = looks(scene, &images).await?;
+        let reconciliations = reconciliations(fixture, &images).await?;
 
-        let review = scene.hub.review().await?;
+        let review = fixture.hub.review().await?;
         let page = review.page()?;
-        assert_eq!(self::looks(scene, &images).await?, looks);
-        let found = scene.hub.access_review(page).await?;
+        assert_eq!(self::reconciliations(fixture, &images).await?, reconciliations);
+        let found = fixture.hub.access_review(page).await?;
         for image in images {
             assert_eq!(of(&found, "images", "id", image)?["differences"], json!([]));
         }
         // The document is written before the workflow hears that the report is.
-        let lines = scene.log_lines("review-shares", &review.execution)?;
+        let lines = fixture.log_lines("review-shares", &review.execution)?;
         let counted = lines.iter().find(|line| line.get("ImagesReviewed").is_some());
         let counted = counted.context("the review was not counted")?;
         assert!(counted["ImagesReviewed"].as_u64().is_some_and(|images| images >= 2), "{counted}");
@@ -51,17 +52,17 @@ fn where_all_is_as_it_should_be_nothing_is_started_and_the_access_review_is_told
             lines.iter().all(|line| line["review"].is_string() && line["request"].is_string()),
             "{lines:?}"
         );
-        let drawn = scene.hub.object(page).await?;
+        let drawn = fixture.hub.object(page).await?;
         assert!(drawn.trim_ascii_start().starts_with(b"<!DOCTYPE html>"));
 
-        let told = message(scene, &topic, "AMI access review: ").await?;
+        let notified = message(fixture, &topic, "AMI access review: ").await?;
         let (bucket, key) = page.trim_start_matches("s3://").split_once('/').context("no key")?;
         let link = format!(
             "https://{REGION}.console.aws.amazon.com/s3/object/{bucket}?region={REGION}&prefix={key}"
         );
-        assert!(told.contains(&link) && told.contains(page), "{told}");
+        assert!(notified.contains(&link) && notified.contains(page), "{notified}");
         assert!(b.object(page).await.is_err());
-        let block = scene.hub.s3.get_public_access_block().bucket(bucket).send().await?;
+        let block = fixture.hub.s3.get_public_access_block().bucket(bucket).send().await?;
         let block = block.public_access_block_configuration().context("no block of public access")?;
         let blocked = [
             block.block_public_acls(),
@@ -75,51 +76,52 @@ fn where_all_is_as_it_should_be_nothing_is_started_and_the_access_review_is_told
 }
 
 #[test]
-fn whatever_no_event_told_of_is_mended_by_one_look_each_and_the_next_review_finds_nothing() -> Result<()> {
-    flow_alone(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
+fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is_clean() -> Result<()> {
+    flow_alone(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
         let (of_b, of_c) = (b.listen().await?, c.listen().await?);
-        let (taken, rekeyed) = (scene.golden("taken").await?, scene.golden("rekeyed").await?);
-        let (untagged, fine) = (scene.golden("untagged").await?, scene.golden("fine").await?);
-        scene.share(&untagged.image, &c.id).await?;
+        let (taken, rekeyed) = (fixture.golden("taken").await?, fixture.golden("rekeyed").await?);
+        let (untagged, fine) = (fixture.golden("untagged").await?, fixture.golden("fine").await?);
+        fixture.share(&untagged.image, &c.id).await?;
         for golden in [&taken, &rekeyed, &fine] {
-            scene.share(&golden.image, &b.id).await?;
+            fixture.share(&golden.image, &b.id).await?;
         }
-        let (closed, gone) = (copyable(scene, "closed", &b.id).await?, copyable(scene, "gone", &b.id).await?);
-        let (tagged, disabled) = (scene.golden("tagged").await?, scene.golden("disabled").await?);
-        scene.share(&disabled.image, &b.id).await?;
-        let snapshot_of = async |image: &str| anyhow::Ok(scene.hub.snapshots_of(image).await?.remove(0));
-        let (closed_snapshot, left_snapshot) =
+        let (closed, gone) =
+            (copyable(fixture, "closed", &b.id).await?, copyable(fixture, "gone", &b.id).await?);
+        let (tagged, disabled) = (fixture.golden("tagged").await?, fixture.golden("disabled").await?);
+        fixture.share(&disabled.image, &b.id).await?;
+        let snapshot_of = async |image: &str| anyhow::Ok(fixture.hub.snapshots_of(image).await?.remove(0));
+        let (revoked_snapshot, former_snapshot) =
             (snapshot_of(&closed.image).await?, snapshot_of(&gone.image).await?);
-        scene.looks_end(&tagged.image, 0).await?;
-        scene.hub.still().await?;
+        fixture.reconciliations_end(&tagged.image, 0).await?;
+        fixture.hub.still().await?;
 
-        scene.hub.disable_rules().await?;
-        scene.hub.forbid_by_hand(&taken.image, &b.id).await?;
-        let policy = scene.hub.key_policy(&rekeyed.key).await?;
-        let without_ours = json!({ "Version": "2012-10-17", "Statement": foreign(&policy)? }).to_string();
-        scene.hub.put_key_policy(&rekeyed.key, &without_ours).await?;
-        scene.hub.untag(&untagged.image, "ami-share:with").await?;
-        scene.hub.forbid_snapshot_by_hand(&closed_snapshot, &b.id).await?;
-        scene.hub.deregister(&gone.image).await?;
-        scene.hub.tag(&tagged.image, &[("ami-share:with", &b.id)]).await?;
-        scene.hub.disable(&disabled.image).await?;
+        fixture.hub.disable_rules().await?;
+        fixture.hub.revoke_out_of_band(&taken.image, &b.id).await?;
+        let policy = fixture.hub.key_policy(&rekeyed.key).await?;
+        let without_managed = json!({ "Version": "2012-10-17", "Statement": foreign(&policy)? }).to_string();
+        fixture.hub.put_key_policy(&rekeyed.key, &without_managed).await?;
+        fixture.hub.untag(&untagged.image, "ami-share:with").await?;
+        fixture.hub.revoke_snapshot_out_of_band(&revoked_snapshot, &b.id).await?;
+        fixture.hub.deregister(&gone.image).await?;
+        fixture.hub.tag(&tagged.image, &[("ami-share:with", &b.id)]).await?;
+        fixture.hub.disable(&disabled.image).await?;
         let changed = [&taken, &rekeyed, &untagged, &closed, &gone, &tagged, &disabled];
         let mut images: Vec<&str> = changed.iter().map(|golden| golden.image.as_str()).collect();
         images.push(&fine.image);
-        let before = looks(scene, &images).await?;
+        let before = reconciliations(fixture, &images).await?;
 
-        let review = scene.hub.review().await?;
-        let after = looks(scene, &images).await?;
+        let review = fixture.hub.review().await?;
+        let after = reconciliations(fixture, &images).await?;
         let new: Vec<usize> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
         assert_eq!(new, [1, 1, 1, 1, 1, 1, 1, 0]);
-        let found = scene.hub.access_review(review.page()?).await?;
+        let found = fixture.hub.access_review(review.page()?).await?;
         let differences = [
             (&taken, format!("the image is not open to {}", b.id)),
             (&rekeyed, format!("does not admit {}", b.id)),
             (&untagged, format!("the image is still open to {}", c.id)),
-            (&closed, format!("{closed_snapshot} is not open to {}", b.id)),
-            (&gone, format!("{left_snapshot} is still open to {}", b.id)),
+            (&closed, format!("{revoked_snapshot} is not open to {}", b.id)),
+            (&gone, format!("{former_snapshot} is still open to {}", b.id)),
             (&tagged, "no look at it is on record".to_owned()),
             // EC2 itself takes a disabled image from everybody.
             (&disabled, format!("is not yet closed to {}", b.id)),
@@ -131,17 +133,17 @@ fn whatever_no_event_told_of_is_mended_by_one_look_each_and_the_next_review_find
         for golden in [&taken, &rekeyed, &tagged, &fine] {
             assert!(launches(&b, &golden.image).await?);
         }
-        copies(&b, scene, &closed).await?;
+        copies(&b, fixture, &closed).await?;
         assert!(!c.sees(&untagged.image).await? && !c.may_use_key(&untagged.key).await?);
         assert!(!b.may_use_key(&gone.key).await? && !b.may_use_key(&disabled.key).await?);
-        assert_eq!(scene.hub.snapshot_permissions(&left_snapshot).await?, [""; 0]);
-        assert_eq!(ours(&scene.hub.key_policy(&gone.key).await?)?, [json!(null); 0]);
-        assert_eq!(kinds(&told_until(&b, &of_b, &tagged.image, "AMI Shared").await?), ["AMI Shared"]);
-        assert!(told_until(&c, &of_c, &untagged.image, "AMI Unshared").await?.len() == 2);
+        assert_eq!(fixture.hub.snapshot_permissions(&former_snapshot).await?, [""; 0]);
+        assert_eq!(managed(&fixture.hub.key_policy(&gone.key).await?)?, [json!(null); 0]);
+        assert_eq!(kinds(&notified_until(&b, &of_b, &tagged.image, "AMI Shared").await?), ["AMI Shared"]);
+        assert!(notified_until(&c, &of_c, &untagged.image, "AMI Unshared").await?.len() == 2);
 
-        let second = scene.hub.review().await?;
-        assert_eq!(looks(scene, &images).await?, after);
-        let found = scene.hub.access_review(second.page()?).await?;
+        let second = fixture.hub.review().await?;
+        assert_eq!(reconciliations(fixture, &images).await?, after);
+        let found = fixture.hub.access_review(second.page()?).await?;
         for golden in [&taken, &rekeyed, &closed, &tagged, &disabled, &fine] {
             let differences = of(&found, "images", "id", &golden.image)?["differences"].clone();
             assert_eq!(differences, json!([]), "{}", golden.image);
@@ -155,29 +157,31 @@ fn whatever_no_event_told_of_is_mended_by_one_look_each_and_the_next_review_find
 }
 
 #[test]
-fn the_access_review_says_who_can_use_what_through_which_word_since_and_until_when_and_who_asked()
--> Result<()> {
-    flow_alone(async |scene| {
-        let team = scene.name("team");
-        let ou = scene.ou("said", &scene.root).await?;
-        let (inside, b, c) =
-            (scene.member_in("inside", &ou).await?, scene.member("b").await?, scene.member("c").await?);
-        scene.hub.tag_in_organization(&ou, "Team", &team).await?;
-        let (person, arn) = scene.hub.person("jane").await?;
-        let key = scene.hub.create_key().await?;
-        fill(scene, &key).await?;
-        let words = format!("{} tag:Team={team} 999999999999", b.id);
-        let tags = [("ami-share:with", words.as_str()), ("ami-share:until", "2099-12-31")];
-        let name = scene.name("said");
+fn the_access_review_names_account_image_selector_start_end_and_triggering_principal() -> Result<()> {
+    flow_alone(async |fixture| {
+        let team = fixture.name("team");
+        let ou = fixture.ou("said", &fixture.root).await?;
+        let (inside, b, c) = (
+            fixture.account_in("inside", &ou).await?,
+            fixture.target_account("b").await?,
+            fixture.target_account("c").await?,
+        );
+        fixture.hub.tag_in_organization(&ou, "Team", &team).await?;
+        let (person, arn) = fixture.hub.person("jane").await?;
+        let key = fixture.hub.create_key().await?;
+        fill(fixture, &key).await?;
+        let selectors = format!("{} tag:Team={team} 999999999999", b.id);
+        let tags = [("ami-share:with", selectors.as_str()), ("ami-share:until", "2099-12-31")];
+        let name = fixture.name("said");
         let image = person.register_image(&name, &[&key], &tags).await?;
         let status =
-            scene.hub.status(&image, |status| status.starts_with("shared with 1 account, 1 OU")).await?;
-        scene.hub.permit_by_hand(&image, &c.id).await?;
-        until_unmanaged(scene, &image, 1).await?;
-        scene.hub.still().await?;
+            fixture.hub.status(&image, |status| status.starts_with("shared with 1 account, 1 OU")).await?;
+        fixture.hub.grant_out_of_band(&image, &c.id).await?;
+        until_unmanaged(fixture, &image, 1).await?;
+        fixture.hub.still().await?;
 
-        let review = scene.hub.review().await?;
-        let found = scene.hub.access_review(review.page()?).await?;
+        let review = fixture.hub.review().await?;
+        let found = fixture.hub.access_review(review.page()?).await?;
         assert_eq!((&found["account"], &found["region"]), (&json!(HUB), &json!(REGION)));
         let mut said = of(&found, "images", "id", &image)?.clone();
         let confirmed = said["confirmed_at"].take();
@@ -191,17 +195,20 @@ fn the_access_review_says_who_can_use_what_through_which_word_since_and_until_wh
             since.push((share["since"].take(), share["event"].take()));
         }
         assert_eq!(since.len(), 2);
-        let share = |target: &str, account: &str, word: &str| {
-            json!({ "target": target, "accounts": [account], "selectors": [word], "permits": ["launch"],
-                "is_ours": true, "since": null, "until": "2099-12-31T23:59:59Z", "asked_by": arn, "event": null })
+        let share = |target: &str, account: &str, selector: &str| {
+            json!({ "target": target, "accounts": [account], "selectors": [selector], "permits": ["launch"],
+                "is_managed": true, "since": null, "until": "2099-12-31T23:59:59Z", "triggered_by": arn, "event": null })
         };
-        let word = format!("tag:Team={team}");
+        let selector = format!("tag:Team={team}");
         let refused = said["refused"].as_array().cloned().unwrap_or_default();
         assert_eq!(refused.len(), 1);
-        assert_eq!((&refused[0]["word"], &refused[0]["code"]), (&json!("999999999999"), &json!("stranger")));
+        assert_eq!(
+            (&refused[0]["subject"], &refused[0]["code"]),
+            (&json!("999999999999"), &json!("external-not-allowed"))
+        );
         let expected = json!({
             "id": image, "name": name, "state": "available", "status": status, "confirmed_at": null,
-            "shares": [share(&b.id, &b.id, &b.id), share(&ou, &inside.id, &word)],
+            "shares": [share(&b.id, &b.id, &b.id), share(&ou, &inside.id, &selector)],
             "unmanaged": [{ "resource": image, "grantee": c.id }],
             "refused": refused, "differences": [], "keys": [key],
         });
@@ -221,38 +228,41 @@ fn the_access_review_says_who_can_use_what_through_which_word_since_and_until_wh
 }
 
 #[test]
-fn more_images_than_a_page_holds_are_mended_and_reviewed_in_pages() -> Result<()> {
-    flow_alone(async |scene| {
-        let b = scene.member("b").await?;
-        scene.hub.still().await?;
-        scene.hub.disable_rules().await?;
+fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<()> {
+    flow_alone(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        fixture.hub.still().await?;
+        fixture.hub.disable_rules().await?;
         let tags = [("ami-share:with", b.id.as_str())];
-        let names: Vec<String> = (0..MORE_THAN_A_PAGE).map(|_| scene.name("one-of-many")).collect();
+        let names: Vec<String> = (0..MORE_THAN_A_PAGE).map(|_| fixture.name("one-of-many")).collect();
         let images: Vec<String> = stream::iter(&names)
-            .map(|name| scene.hub.register_image(name, &[], &tags))
+            .map(|name| fixture.hub.register_image(name, &[], &tags))
             .buffer_unordered(8)
             .try_collect()
             .await?;
         // None of them is in the ledger; the tags alone say that they are ours.
-        let review = scene.hub.review().await?;
+        let review = fixture.hub.review().await?;
         assert!(review.count("differing") >= Some(MORE_THAN_A_PAGE as u64));
         for image in &images {
-            assert_eq!(scene.hub.launch_permissions(image).await?, [b.id.as_str()]);
+            assert_eq!(fixture.hub.launch_permissions(image).await?, [b.id.as_str()]);
         }
-        let looks = looks(scene, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?;
-        assert_eq!(looks, [1, 1]);
+        let reconciliations = reconciliations(fixture, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?;
+        assert_eq!(reconciliations, [1, 1]);
 
-        let second = scene.hub.review().await?;
-        assert!(scene.hub.pages_of(second.page()?).await? >= 3);
-        let found = scene.hub.access_review(second.page()?).await?;
+        let second = fixture.hub.review().await?;
+        assert!(fixture.hub.pages_of(second.page()?).await? >= 3);
+        let found = fixture.hub.access_review(second.page()?).await?;
         for image in &images {
             assert_eq!(of(&found, "images", "id", image)?["differences"], json!([]));
         }
-        assert_eq!(self::looks(scene, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?, looks);
+        assert_eq!(
+            self::reconciliations(fixture, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?,
+            reconciliations
+        );
         // The tests that come after this one have enough to review.
-        try_join_all(images.iter().map(|image| scene.hub.deregister(image))).await?;
+        try_join_all(images.iter().map(|image| fixture.hub.deregister(image))).await?;
         for image in &images {
-            scene.hub.lose(&format!("IMAGE#{image}")).await?;
+            fixture.hub.lose(&format!("IMAGE#{image}")).await?;
         }
         Ok(())
     })
@@ -260,15 +270,15 @@ fn more_images_than_a_page_holds_are_mended_and_reviewed_in_pages() -> Result<()
 
 #[test]
 fn a_review_whose_function_is_killed_reads_the_page_again() -> Result<()> {
-    flow_alone(async |scene| {
-        let (b, golden) = taken_unheard(scene, "killed").await?;
+    flow_alone(async |fixture| {
+        let (b, golden) = revoked_unnoticed(fixture, "killed").await?;
         for (action, call) in [("page", 2), ("report", 2)] {
-            let name = scene.name("killed-review");
-            scene.hub.interrupt(&name, &interrupting(action, call, Then::Kill)).await?;
-            let execution = scene.hub.start_review(Some(&name), &json!({})).await?;
-            let review = scene.hub.reviewed(&execution).await?;
-            assert!(was_killed(scene, &name).await?, "{action}");
-            let found = scene.hub.access_review(review.page()?).await?;
+            let name = fixture.name("killed-review");
+            fixture.hub.interrupt(&name, &interrupting(action, call, Then::Kill)).await?;
+            let execution = fixture.hub.start_review(Some(&name), &json!({})).await?;
+            let review = fixture.hub.reviewed(&execution).await?;
+            assert!(was_interrupted(fixture, &name).await?, "{action}");
+            let found = fixture.hub.access_review(review.page()?).await?;
             of(&found, "images", "id", &golden.image)?;
             assert!(launches(&b, &golden.image).await?);
         }
@@ -277,26 +287,26 @@ fn a_review_whose_function_is_killed_reads_the_page_again() -> Result<()> {
 }
 
 #[test]
-fn a_review_that_was_stopped_is_told_and_goes_on_where_it_stopped() -> Result<()> {
-    flow_alone(async |scene| {
-        let topic = on_the_topic(scene).await?;
-        let (_, golden) = shared_and_still(scene, "stopped").await?;
+fn a_stopped_review_is_notified_and_resumes_where_it_stopped() -> Result<()> {
+    flow_alone(async |fixture| {
+        let topic = on_the_topic(fixture).await?;
+        let (_, golden) = shared_and_still(fixture, "stopped").await?;
         for (action, call) in [("page", 2), ("report", 2)] {
-            let name = scene.name("stopped-review");
-            scene.hub.interrupt(&name, &interrupting(action, call, Then::Stop)).await?;
-            let execution = scene.hub.start_review(Some(&name), &json!({})).await?;
-            assert_eq!(scene.hub.outcome(&execution).await?.0, "ABORTED");
-            let told = message(scene, &topic, "AMI access review failed").await?;
-            assert!(told.contains(&execution), "{told}");
-            let counted = scene.hub.until("the failed review is counted", async || {
-                let lines = scene.log_lines("review-shares", &execution)?;
+            let name = fixture.name("stopped-review");
+            fixture.hub.interrupt(&name, &interrupting(action, call, Then::Stop)).await?;
+            let execution = fixture.hub.start_review(Some(&name), &json!({})).await?;
+            assert_eq!(fixture.hub.outcome(&execution).await?.0, "ABORTED");
+            let notified = message(fixture, &topic, "AMI access review failed").await?;
+            assert!(notified.contains(&execution), "{notified}");
+            let counted = fixture.hub.until("the failed review is counted", async || {
+                let lines = fixture.log_lines("review-shares", &execution)?;
                 Ok(lines.into_iter().find(|line| line.get("ExecutionsFailed").is_some()))
             });
             assert_eq!(counted.await?["ExecutionsFailed"], 1);
 
-            scene.hub.redrive(&execution).await?;
-            let review = scene.hub.reviewed(&execution).await?;
-            let found = scene.hub.access_review(review.page()?).await?;
+            fixture.hub.redrive(&execution).await?;
+            let review = fixture.hub.reviewed(&execution).await?;
+            let found = fixture.hub.access_review(review.page()?).await?;
             let said = of(&found, "images", "id", &golden.image)?;
             assert_eq!(said["shares"].as_array().map(Vec::len), Some(1));
         }
@@ -305,64 +315,64 @@ fn a_review_that_was_stopped_is_told_and_goes_on_where_it_stopped() -> Result<()
 }
 
 #[test]
-fn a_review_whose_history_is_nearly_full_goes_on_in_another_execution() -> Result<()> {
-    flow_alone(async |scene| {
-        let (_, golden) = shared_and_still(scene, "long").await?;
-        let name = scene.name("long-review");
+fn a_review_whose_execution_history_is_nearly_full_continues_in_another_execution() -> Result<()> {
+    flow_alone(async |fixture| {
+        let (_, golden) = shared_and_still(fixture, "long").await?;
+        let name = fixture.name("long-review");
         let nearly_full = json!({ "spent": { "pages": 1000, "looks": 0 } });
-        let first = scene.hub.start_review(Some(&name), &nearly_full).await?;
-        let first = scene.hub.reviewed(&first).await?;
+        let first = fixture.hub.start_review(Some(&name), &nearly_full).await?;
+        let first = fixture.hub.reviewed(&first).await?;
         let next = first.output["started"][0].as_str().unwrap_or_default();
         assert!(next.starts_with("page-2-of-") && next.ends_with(&name), "{next}");
 
         let second = first.execution.replace(&name, next);
-        let second = scene.hub.reviewed(&second).await?;
+        let second = fixture.hub.reviewed(&second).await?;
         assert!(second.page()?.contains(&name));
-        let found = scene.hub.access_review(second.page()?).await?;
+        let found = fixture.hub.access_review(second.page()?).await?;
         of(&found, "images", "id", &golden.image)?;
         Ok(())
     })
 }
 
 #[test]
-fn the_schedule_alone_mends_what_no_event_told_of() -> Result<()> {
-    flow_on_schedule(async |scene| {
-        let b = scene.member("b").await?;
-        let topic = on_the_topic(scene).await?;
-        let golden = scene.golden("scheduled").await?;
-        scene.share(&golden.image, &b.id).await?;
-        scene.hub.disable_rules().await?;
-        scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+fn the_scheduled_review_alone_repairs_changes_without_an_event() -> Result<()> {
+    flow_on_schedule(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let topic = on_the_topic(fixture).await?;
+        let golden = fixture.golden("scheduled").await?;
+        fixture.share(&golden.image, &b.id).await?;
+        fixture.hub.disable_rules().await?;
+        fixture.hub.revoke_out_of_band(&golden.image, &b.id).await?;
         assert!(!b.sees(&golden.image).await?);
-        scene
+        fixture
             .hub
             .until("the next review has given it again", async || {
                 Ok(b.sees(&golden.image).await?.then_some(()))
             })
             .await?;
         assert!(launches(&b, &golden.image).await?);
-        message(scene, &topic, "AMI access review: ").await?;
+        message(fixture, &topic, "AMI access review: ").await?;
         Ok(())
     })
 }
 
 #[test]
 fn the_page_of_a_real_review_is_drawn_in_a_browser() -> Result<()> {
-    flow_alone(async |scene| {
-        let ou = scene.ou("drawn", &scene.root).await?;
-        let (b, c) = (scene.member_in("b", &ou).await?, scene.member("c").await?);
-        let golden = copyable(scene, "drawn", &format!("{ou} {} 999999999999", c.id)).await?;
-        let plain = scene.image("drawn-plain").await?;
-        scene.share(&plain, &b.id).await?;
-        scene.hub.permit_by_hand(&plain, &c.id).await?;
-        scene.hub.still().await?;
-        let review = scene.hub.review().await?;
-        let page = scene.hub.object(review.page()?).await?;
+    flow_alone(async |fixture| {
+        let ou = fixture.ou("drawn", &fixture.root).await?;
+        let (b, c) = (fixture.account_in("b", &ou).await?, fixture.target_account("c").await?);
+        let golden = copyable(fixture, "drawn", &format!("{ou} {} 999999999999", c.id)).await?;
+        let plain = fixture.image("drawn-plain").await?;
+        fixture.share(&plain, &b.id).await?;
+        fixture.hub.grant_out_of_band(&plain, &c.id).await?;
+        fixture.hub.still().await?;
+        let review = fixture.hub.review().await?;
+        let page = fixture.hub.object(review.page()?).await?;
         assert!(String::from_utf8_lossy(&page).contains(&golden.image));
         let file = workspace::target().join("tmp/real-review.html");
         fs::create_dir_all(workspace::target().join("tmp"))?;
         fs::write(&file, page)?;
-        match browser::look_at(&file)? {
+        match browser::reconcile(&file)? {
             Report::Seen { pictures, .. } => assert!(!pictures.is_empty()),
             // It has said so itself.
             Report::Skipped { .. } => (),
@@ -382,55 +392,55 @@ fn of<'a>(review: &'a Value, list: &str, name: &str, called: &str) -> Result<&'a
 }
 
 /// How often each image has been looked at.
-async fn looks(scene: &Scene, images: &[&str]) -> Result<Vec<usize>> {
-    let mut looks = Vec::new();
+async fn reconciliations(fixture: &Fixture, images: &[&str]) -> Result<Vec<usize>> {
+    let mut reconciliations = Vec::new();
     for image in images {
-        looks.push(scene.hub.executions_of(image).await?.len());
+        reconciliations.push(fixture.hub.executions_of(image).await?.len());
     }
-    Ok(looks)
+    Ok(reconciliations)
 }
 
 /// The text of the next message of the topic whose subject starts so.
-async fn message(scene: &Scene, topic: &str, subject: &str) -> Result<String> {
+async fn message(fixture: &Fixture, topic: &str, subject: &str) -> Result<String> {
     let text = |envelope: &Value, name: &str| envelope.get(name).and_then(Value::as_str).map(str::to_owned);
-    scene
+    fixture
         .hub
         .until("the topic has told of the review", async || {
-            let envelopes = scene.hub.take(topic).await?;
-            let mut wanted = envelopes
+            let envelopes = fixture.hub.take(topic).await?;
+            let mut desired = envelopes
                 .iter()
                 .filter(|envelope| text(envelope, "Subject").is_some_and(|found| found.starts_with(subject)));
-            Ok(wanted.next().and_then(|envelope| text(envelope, "Message")))
+            Ok(desired.next().and_then(|envelope| text(envelope, "Message")))
         })
         .await
 }
 
 /// Makes the policy of a key nearly as long as KMS allows.
-async fn fill(scene: &Scene, key: &str) -> Result<()> {
-    let policy = scene.hub.key_policy(key).await?;
+async fn fill(fixture: &Fixture, key: &str) -> Result<()> {
+    let policy = fixture.hub.key_policy(key).await?;
     let mut statements = foreign(&policy)?;
     let roles: Vec<String> =
         (0..500).map(|n| format!("arn:aws:iam::{HUB}:role/engineer-{n:04}-of-many")).collect();
     statements.push(json!({ "Sid": "ManyOfTheHub", "Effect": "Deny", "Principal": "*", "Action": "kms:Sign",
         "Resource": "*", "Condition": { "ArnEquals": { "aws:PrincipalArn": roles } } }));
     let policy = json!({ "Version": "2012-10-17", "Statement": statements });
-    scene.hub.put_key_policy(key, &policy.to_string()).await
+    fixture.hub.put_key_policy(key, &policy.to_string()).await
 }
 
 /// An account, and an image that is shared with it, when nothing runs any more.
-async fn shared_and_still(scene: &Scene, what: &str) -> Result<(Account, Golden)> {
-    let b = scene.member("b").await?;
-    let golden = scene.golden(what).await?;
-    scene.share(&golden.image, &b.id).await?;
-    scene.hub.still().await?;
+async fn shared_and_still(fixture: &Fixture, what: &str) -> Result<(Account, Golden)> {
+    let b = fixture.target_account("b").await?;
+    let golden = fixture.golden(what).await?;
+    fixture.share(&golden.image, &b.id).await?;
+    fixture.hub.still().await?;
     Ok((b, golden))
 }
 
 /// The same, and somebody shut the account out by hand, which no event tells of: a review finds it.
-pub async fn taken_unheard(scene: &Scene, what: &str) -> Result<(Account, Golden)> {
-    let (b, golden) = shared_and_still(scene, what).await?;
-    scene.hub.disable_rules().await?;
-    scene.hub.forbid_by_hand(&golden.image, &b.id).await?;
+pub async fn revoked_unnoticed(fixture: &Fixture, what: &str) -> Result<(Account, Golden)> {
+    let (b, golden) = shared_and_still(fixture, what).await?;
+    fixture.hub.disable_rules().await?;
+    fixture.hub.revoke_out_of_band(&golden.image, &b.id).await?;
     Ok((b, golden))
 }
 
@@ -441,7 +451,7 @@ fn interrupting(action: &str, call: usize, then: Then) -> Interruption {
 }
 
 /// Whether a function was killed while it worked for a review.
-async fn was_killed(scene: &Scene, review: &str) -> Result<bool> {
-    let invocations = scene.hub.invocations(review).await?;
+async fn was_interrupted(fixture: &Fixture, review: &str) -> Result<bool> {
+    let invocations = fixture.hub.invocations(review).await?;
     Ok(invocations.iter().any(|invocation| invocation.state == "killed"))
 }

@@ -6,89 +6,89 @@ use serde_json::json;
 
 use crate::access::launches;
 use crate::failures::running;
-use crate::review::taken_unheard;
-use crate::scene::{Scene, flow, flow_alone, flow_on_schedule};
+use crate::fixture::{Fixture, flow, flow_alone, flow_on_schedule};
+use crate::review::revoked_unnoticed;
 
 #[test]
-fn a_hub_that_is_a_member_reads_the_organization_by_the_role_that_it_is_given() -> Result<()> {
-    flow_on_schedule(async |scene| {
+fn a_hub_in_a_member_account_reads_the_organization_through_its_configured_role() -> Result<()> {
+    flow_on_schedule(async |fixture| {
         assert!(
-            scene.hub.organizations.list_accounts().send().await.is_err(),
+            fixture.hub.organizations.list_accounts().send().await.is_err(),
             "the hub may list it by itself"
         );
-        let ou = scene.ou("reached", &scene.root).await?;
-        let (b, c) = (scene.member_in("b", &ou).await?, scene.member("c").await?);
-        scene.manager.tag_in_organization(&c.id, "team", "data").await?;
-        let golden = scene.golden("reached").await?;
+        let ou = fixture.ou("reached", &fixture.root).await?;
+        let (b, c) = (fixture.account_in("b", &ou).await?, fixture.target_account("c").await?);
+        fixture.manager.tag_in_organization(&c.id, "team", "data").await?;
+        let golden = fixture.golden("reached").await?;
         assert_eq!(
-            scene.share(&golden.image, &format!("{ou} tag:team=data")).await?,
+            fixture.share(&golden.image, &format!("{ou} tag:team=data")).await?,
             "shared with 1 account, 1 OU"
         );
         assert!(launches(&b, &golden.image).await? && launches(&c, &golden.image).await?);
-        assert!(scene.hub.launch_permissions(&golden.image).await?.contains(&c.id));
+        assert!(fixture.hub.launch_permissions(&golden.image).await?.contains(&c.id));
         Ok(())
     })
 }
 
 #[test]
-fn an_event_that_a_function_cannot_serve_is_kept_in_the_dead_letter_queue() -> Result<()> {
-    flow(async |scene| {
+fn an_event_that_a_function_cannot_process_is_in_the_dead_letter_queue() -> Result<()> {
+    flow(async |fixture| {
         for function in ["notify-targets", "review-shares"] {
-            let event = scene.name(&format!("nonsense-for-{function}"));
-            scene.hub.hand_event(function, &json!({ "nonsense": event })).await?;
-            kept(scene, &event).await?;
+            let event = fixture.name(&format!("nonsense-for-{function}"));
+            fixture.hub.deliver_event(function, &json!({ "nonsense": event })).await?;
+            retained(fixture, &event).await?;
         }
         Ok(())
     })
 }
 
 #[test]
-fn an_event_that_a_rule_cannot_deliver_is_kept_in_the_dead_letter_queue() -> Result<()> {
-    flow(async |scene| {
-        let event = scene.name("undeliverable");
-        scene.hub.send_in_vain(&event).await?;
-        kept(scene, &event).await
+fn an_event_that_a_rule_cannot_deliver_is_in_the_dead_letter_queue() -> Result<()> {
+    flow(async |fixture| {
+        let event = fixture.name("undeliverable");
+        fixture.hub.send_in_vain(&event).await?;
+        retained(fixture, &event).await
     })
 }
 
 #[test]
-fn an_appointment_that_could_not_be_kept_is_in_the_dead_letter_queue() -> Result<()> {
-    flow_on_schedule(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("kept").await?;
-        scene
+fn a_schedule_that_fails_to_start_its_target_is_in_the_dead_letter_queue() -> Result<()> {
+    flow_on_schedule(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("retained").await?;
+        fixture
             .hub
             .tag(&image, &[("ami-share:with", b.id.as_str()), ("ami-share:until", "2999-12-31")])
             .await?;
-        scene.hub.status(&image, |_| true).await?;
-        let name = scene.name("in-vain");
-        scene.hub.schedule_in_vain(&image, &name, &format!("no JSON for {name}")).await?;
-        let kept = kept(scene, &name).await;
-        scene.hub.delete_schedule(&name).await?;
-        kept
+        fixture.hub.status(&image, |_| true).await?;
+        let name = fixture.name("in-vain");
+        fixture.hub.schedule_in_vain(&image, &name, &format!("no JSON for {name}")).await?;
+        let retained = retained(fixture, &name).await;
+        fixture.hub.delete_schedule(&name).await?;
+        retained
     })
 }
 
 #[test]
-fn a_review_that_is_stopped_stops_the_looks_that_it_waits_for() -> Result<()> {
-    flow_alone(async |scene| {
-        let (b, golden) = taken_unheard(scene, "stopped-look").await?;
-        scene.hub.hold_key(&golden.key).await?;
-        let review = scene.hub.start_review(None, &json!({})).await?;
-        let look = running(scene, &golden.image).await?;
-        scene.hub.sfn.stop_execution().execution_arn(&review).send().await?;
-        for execution in [&review, &look] {
-            assert_eq!(scene.hub.outcome(execution).await?.0, "ABORTED");
+fn stopping_a_review_stops_the_reconciliations_that_it_waits_for() -> Result<()> {
+    flow_alone(async |fixture| {
+        let (b, golden) = revoked_unnoticed(fixture, "stopped-look").await?;
+        fixture.hub.hold_key(&golden.key).await?;
+        let review = fixture.hub.start_review(None, &json!({})).await?;
+        let trigger = running(fixture, &golden.image).await?;
+        fixture.hub.sfn.stop_execution().execution_arn(&review).send().await?;
+        for execution in [&review, &trigger] {
+            assert_eq!(fixture.hub.outcome(execution).await?.0, "ABORTED");
         }
-        scene.hub.release_key(&golden.key).await?;
-        assert_eq!(scene.hub.look(&golden.image).await?.0, "SUCCEEDED");
+        fixture.hub.release_key(&golden.key).await?;
+        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
         assert!(launches(&b, &golden.image).await?);
         Ok(())
     })
 }
 
 /// Waits until a message in which `text` stands is in the dead-letter queue.
-async fn kept(scene: &Scene, text: &str) -> Result<()> {
-    let look = async || Ok(scene.hub.is_dead_letter(text).await?.then_some(()));
-    scene.hub.until("it is in the dead-letter queue", look).await
+async fn retained(fixture: &Fixture, text: &str) -> Result<()> {
+    let trigger = async || Ok(fixture.hub.is_dead_letter(text).await?.then_some(()));
+    fixture.hub.until("it is in the dead-letter queue", trigger).await
 }

@@ -3,28 +3,28 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 
-use crate::scene::{Scene, flow};
+use crate::fixture::{Fixture, flow};
 
 #[test]
-fn every_kind_of_word_opens_the_image_to_what_it_names() -> Result<()> {
-    flow(async |scene| {
-        let ou = scene.ou("platform", &scene.root).await?;
-        let nested = scene.ou("nested", &ou).await?;
-        let b = scene.member_in("b", &nested).await?;
-        let organization = scene.organization_arn();
-        let words = [
+fn every_kind_of_selector_grants_the_image_to_what_it_names() -> Result<()> {
+    flow(async |fixture| {
+        let ou = fixture.ou("platform", &fixture.root).await?;
+        let nested = fixture.ou("nested", &ou).await?;
+        let b = fixture.account_in("b", &nested).await?;
+        let organization = fixture.organization_arn();
+        let selectors = [
             (b.id.clone(), b.id.clone(), "shared with 1 account"),
-            (ou.clone(), scene.ou_arn(&ou), "shared with 1 OU"),
-            (nested.clone(), scene.ou_arn(&nested), "shared with 1 OU"),
-            (scene.root.clone(), organization.clone(), "shared with 1 organization"),
+            (ou.clone(), fixture.ou_arn(&ou), "shared with 1 OU"),
+            (nested.clone(), fixture.ou_arn(&nested), "shared with 1 OU"),
+            (fixture.root.clone(), organization.clone(), "shared with 1 organization"),
             ("org".to_owned(), organization.clone(), "shared with 1 organization"),
-            (scene.organization.clone(), organization, "shared with 1 organization"),
+            (fixture.organization.clone(), organization, "shared with 1 organization"),
         ];
-        try_join_all(words.iter().map(async |(word, permission, status)| {
-            let image = scene.image("word").await?;
-            assert_eq!(scene.share(&image, word).await?, *status, "{word}");
-            assert_eq!(scene.hub.launch_permissions(&image).await?, [permission.as_str()], "{word}");
-            assert!(b.sees(&image).await?, "{word}");
+        try_join_all(selectors.iter().map(async |(selector, permission, status)| {
+            let image = fixture.image("word").await?;
+            assert_eq!(fixture.share(&image, selector).await?, *status, "{selector}");
+            assert_eq!(fixture.hub.launch_permissions(&image).await?, [permission.as_str()], "{selector}");
+            assert!(b.sees(&image).await?, "{selector}");
             anyhow::Ok(())
         }))
         .await?;
@@ -34,117 +34,118 @@ fn every_kind_of_word_opens_the_image_to_what_it_names() -> Result<()> {
 
 #[test]
 fn another_organization_is_refused() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("foreign").await?;
-        let status = scene.share(&image, &format!("o-zzzzzzzzzz {}", b.id)).await?;
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("foreign").await?;
+        let status = fixture.share(&image, &format!("o-zzzzzzzzzz {}", b.id)).await?;
         assert_eq!(
             status,
             "shared with 1 account; refused: o-zzzzzzzzzz is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it"
         );
-        assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
+        assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         Ok(())
     })
 }
 
 #[test]
 fn a_tag_in_the_organization_picks_the_accounts_and_ous_that_carry_it() -> Result<()> {
-    flow(async |scene| {
-        let team = scene.name("team");
-        let ou = scene.ou("tagged", &scene.root).await?;
-        let inside = scene.member_in("inside", &ou).await?;
-        let (alone, other) = (scene.member("alone").await?, scene.member("other").await?);
+    flow(async |fixture| {
+        let team = fixture.name("team");
+        let ou = fixture.ou("tagged", &fixture.root).await?;
+        let inside = fixture.account_in("inside", &ou).await?;
+        let (alone, other) = (fixture.target_account("alone").await?, fixture.target_account("other").await?);
         for id in [&ou, &alone.id] {
-            scene.hub.tag_in_organization(id, "Team", &team).await?;
+            fixture.hub.tag_in_organization(id, "Team", &team).await?;
         }
-        scene.hub.tag_in_organization(&other.id, "Team", "another").await?;
-        let image = scene.image("tag-selector").await?;
-        let word = format!("tag:Team={team}");
-        assert_eq!(scene.share(&image, &word).await?, "shared with 1 account, 1 OU");
-        assert_eq!(scene.hub.launch_permissions(&image).await?, [alone.id.clone(), scene.ou_arn(&ou)]);
+        fixture.hub.tag_in_organization(&other.id, "Team", "another").await?;
+        let image = fixture.image("tag-selector").await?;
+        let selector = format!("tag:Team={team}");
+        assert_eq!(fixture.share(&image, &selector).await?, "shared with 1 account, 1 OU");
+        assert_eq!(fixture.hub.launch_permissions(&image).await?, [alone.id.clone(), fixture.ou_arn(&ou)]);
         assert!(inside.sees(&image).await? && alone.sees(&image).await? && !other.sees(&image).await?);
-        let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
+        let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
         for target in [&alone.id, &ou] {
-            assert_eq!(rows[&format!("SHARE#{target}")]["through"], word);
+            assert_eq!(rows[&format!("SHARE#{target}")]["through"], selector);
         }
         Ok(())
     })
 }
 
 #[test]
-fn a_tag_that_nobody_carries_is_refused_by_name() -> Result<()> {
-    flow(async |scene| {
-        let image = scene.image("no-match").await?;
+fn a_tag_selector_that_matches_no_account_is_refused_by_name() -> Result<()> {
+    flow(async |fixture| {
+        let image = fixture.image("no-match").await?;
         assert_eq!(
-            scene.share(&image, "tag:Team=nobody").await?,
+            fixture.share(&image, "tag:Team=nobody").await?,
             "refused: `tag:Team=nobody` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"
         );
-        assert!(scene.hub.launch_permissions(&image).await?.is_empty());
+        assert!(fixture.hub.launch_permissions(&image).await?.is_empty());
         Ok(())
     })
 }
 
 #[test]
-fn words_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() -> Result<()> {
-    flow(async |scene| {
-        let ids = accounts(scene, 12).await?;
-        let image = scene.image("many-words").await?;
+fn selectors_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() -> Result<()> {
+    flow(async |fixture| {
+        let ids = accounts(fixture, 12).await?;
+        let image = fixture.image("many-words").await?;
         let mut tags = vec![("ami-share:with".to_owned(), format!("{},{} ,\t{}", ids[0], ids[1], ids[2]))];
         tags.extend((2..=9).map(|n| (format!("ami-share:with:{n}"), format!("  {}  ", ids[n + 1]))));
         tags.push(("ami-share:with:10".to_owned(), ids[11].clone()));
         let tags: Vec<(&str, &str)> =
             tags.iter().map(|(tag, value)| (tag.as_str(), value.as_str())).collect();
-        scene.hub.tag(&image, &tags).await?;
-        let status = scene.hub.status(&image, |_| true).await?;
+        fixture.hub.tag(&image, &tags).await?;
+        let status = fixture.hub.status(&image, |_| true).await?;
         assert_eq!(
             status,
             "shared with 11 accounts; refused: `ami-share:with:10` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions"
         );
-        assert_eq!(scene.hub.launch_permissions(&image).await?, ids[..11]);
+        assert_eq!(fixture.hub.launch_permissions(&image).await?, ids[..11]);
         Ok(())
     })
 }
 
 #[test]
 fn what_a_larger_target_covers_gets_no_entry_of_its_own() -> Result<()> {
-    flow(async |scene| {
-        let ou = scene.ou("outer", &scene.root).await?;
-        let nested = scene.ou("inner", &ou).await?;
-        let (inside, outside) = (scene.member_in("inside", &nested).await?, scene.member("outside").await?);
-        let golden = scene.golden("folded").await?;
-        let words = format!("{0} {1} {2} {0} {3},{3} {2}", inside.id, nested, ou, outside.id);
-        assert_eq!(scene.share(&golden.image, &words).await?, "shared with 1 account, 1 OU");
+    flow(async |fixture| {
+        let ou = fixture.ou("outer", &fixture.root).await?;
+        let nested = fixture.ou("inner", &ou).await?;
+        let (inside, outside) =
+            (fixture.account_in("inside", &nested).await?, fixture.target_account("outside").await?);
+        let golden = fixture.golden("folded").await?;
+        let selectors = format!("{0} {1} {2} {0} {3},{3} {2}", inside.id, nested, ou, outside.id);
+        assert_eq!(fixture.share(&golden.image, &selectors).await?, "shared with 1 account, 1 OU");
         assert_eq!(
-            scene.hub.launch_permissions(&golden.image).await?,
-            [outside.id.clone(), scene.ou_arn(&ou)]
+            fixture.hub.launch_permissions(&golden.image).await?,
+            [outside.id.clone(), fixture.ou_arn(&ou)]
         );
-        let policy = scene.hub.key_policy(&golden.key).await?;
+        let policy = fixture.hub.key_policy(&golden.key).await?;
         assert!(!policy.contains(&inside.id) && !policy.contains(&nested), "{policy}");
 
-        let whole = scene.image("folded-whole").await?;
-        let words = format!("{words} org {}", scene.root);
-        assert_eq!(scene.share(&whole, &words).await?, "shared with 1 organization");
-        assert_eq!(scene.hub.launch_permissions(&whole).await?, [scene.organization_arn()]);
+        let whole = fixture.image("folded-whole").await?;
+        let selectors = format!("{selectors} org {}", fixture.root);
+        assert_eq!(fixture.share(&whole, &selectors).await?, "shared with 1 organization");
+        assert_eq!(fixture.hub.launch_permissions(&whole).await?, [fixture.organization_arn()]);
         Ok(())
     })
 }
 
 #[test]
 fn the_hub_needs_no_share_of_its_own_image() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("own").await?;
-        let words = format!("{} {}", scene.hub.id, b.id);
-        assert_eq!(scene.share(&image, &words).await?, "shared with 1 account");
-        assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("own").await?;
+        let selectors = format!("{} {}", fixture.hub.id, b.id);
+        assert_eq!(fixture.share(&image, &selectors).await?, "shared with 1 account");
+        assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         Ok(())
     })
 }
 
 /// New accounts, in the order of their ids.
-async fn accounts(scene: &Scene, count: usize) -> Result<Vec<String>> {
-    let names: Vec<String> = (0..count).map(|_| scene.name("many")).collect();
-    let made = names.iter().map(|name| scene.hub.create_account(name, &scene.root));
+async fn accounts(fixture: &Fixture, count: usize) -> Result<Vec<String>> {
+    let names: Vec<String> = (0..count).map(|_| fixture.name("many")).collect();
+    let made = names.iter().map(|name| fixture.hub.create_account(name, &fixture.root));
     let mut ids = try_join_all(made).await?;
     ids.sort();
     Ok(ids)

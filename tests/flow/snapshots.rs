@@ -3,16 +3,16 @@
 use ami_share_tests::world::Account;
 use anyhow::Result;
 
-use crate::scene::{Golden, Scene, flow};
+use crate::fixture::{Fixture, Golden, flow};
 
 #[test]
-fn without_the_copy_tag_no_snapshot_is_opened_and_nobody_copies() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let golden = scene.golden("launch-only").await?;
-        scene.share(&golden.image, &b.id).await?;
-        assert_eq!(open_to(scene, &golden).await?, [""; 0]);
-        let refused = copies(&b, scene, &golden).await.unwrap_err();
+fn without_the_copy_tag_no_snapshot_is_granted_and_no_target_can_copy() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let golden = fixture.golden("launch-only").await?;
+        fixture.share(&golden.image, &b.id).await?;
+        assert_eq!(granted_to(fixture, &golden).await?, [""; 0]);
+        let refused = copies(&b, fixture, &golden).await.unwrap_err();
         assert!(
             format!("{refused:?}").contains("You do not have permission to access the storage of this ami")
         );
@@ -22,25 +22,28 @@ fn without_the_copy_tag_no_snapshot_is_opened_and_nobody_copies() -> Result<()> 
 
 #[test]
 fn with_the_copy_tag_targets_copy_the_image_and_others_do_not() -> Result<()> {
-    flow(async |scene| {
-        let ou = scene.ou("copying", &scene.root).await?;
-        let nested = scene.ou("nested", &ou).await?;
-        let (b, inside) = (scene.member("b").await?, scene.member_in("inside", &nested).await?);
-        let c = scene.member("c").await?;
-        let golden = scene.golden("copied").await?;
-        let words = format!("{} {ou}", b.id);
-        scene.hub.tag(&golden.image, &[("ami-share:with", &words), ("ami-share:copy", "allowed")]).await?;
-        let status = scene.hub.status(&golden.image, |_| true).await?;
+    flow(async |fixture| {
+        let ou = fixture.ou("copying", &fixture.root).await?;
+        let nested = fixture.ou("nested", &ou).await?;
+        let (b, inside) = (fixture.target_account("b").await?, fixture.account_in("inside", &nested).await?);
+        let c = fixture.target_account("c").await?;
+        let golden = fixture.golden("copied").await?;
+        let selectors = format!("{} {ou}", b.id);
+        fixture
+            .hub
+            .tag(&golden.image, &[("ami-share:with", &selectors), ("ami-share:copy", "allowed")])
+            .await?;
+        let status = fixture.hub.status(&golden.image, |_| true).await?;
         assert_eq!(status, "shared with 1 account, 1 OU");
         let mut expected = [b.id.clone(), inside.id.clone()];
         expected.sort();
-        assert_eq!(open_to(scene, &golden).await?, expected);
+        assert_eq!(granted_to(fixture, &golden).await?, expected);
         for account in [&b, &inside] {
-            copies(account, scene, &golden).await?;
+            copies(account, fixture, &golden).await?;
         }
-        assert!(copies(&c, scene, &golden).await.is_err());
-        let rows = scene.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
-        let snapshot = &scene.hub.snapshots_of(&golden.image).await?[0];
+        assert!(copies(&c, fixture, &golden).await.is_err());
+        let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
+        let snapshot = &fixture.hub.snapshots_of(&golden.image).await?[0];
         let mut accounts: Vec<&str> = rows[&format!("SNAPSHOT#{snapshot}")]["accounts"].split(' ').collect();
         accounts.sort_unstable();
         assert_eq!(accounts, expected);
@@ -49,39 +52,39 @@ fn with_the_copy_tag_targets_copy_the_image_and_others_do_not() -> Result<()> {
 }
 
 #[test]
-fn the_copy_tag_may_come_later_and_is_in_the_notice() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let first = scene.golden("copy-later").await?;
-        scene.share(&first.image, &b.id).await?;
-        scene.hub.tag(&first.image, &[("ami-share:copy", "allowed")]).await?;
-        scene
+fn the_copy_tag_may_be_added_later_and_is_in_the_notification() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let first = fixture.golden("copy-later").await?;
+        fixture.share(&first.image, &b.id).await?;
+        fixture.hub.tag(&first.image, &[("ami-share:copy", "allowed")]).await?;
+        fixture
             .hub
             .until("the snapshot is open", async || {
-                Ok((open_to(scene, &first).await? == [b.id.as_str()]).then_some(()))
+                Ok((granted_to(fixture, &first).await? == [b.id.as_str()]).then_some(()))
             })
             .await?;
 
         let queue = b.listen().await?;
-        let second = scene.golden("copy-at-once").await?;
-        scene.hub.tag(&second.image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
-        let heard = crate::notices::heard_until(&b, &queue, &second.image).await?;
-        let told = crate::notices::about(&heard, &second.image);
-        assert_eq!(told[0]["detail"]["permits"], serde_json::json!(["launch", "copy"]));
+        let second = fixture.golden("copy-at-once").await?;
+        fixture.hub.tag(&second.image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
+        let received = crate::notifications::received_until(&b, &queue, &second.image).await?;
+        let notified = crate::notifications::about(&received, &second.image);
+        assert_eq!(notified[0]["detail"]["permits"], serde_json::json!(["launch", "copy"]));
         Ok(())
     })
 }
 
 /// The accounts that may copy the snapshots of an image.
-pub async fn open_to(scene: &Scene, golden: &Golden) -> Result<Vec<String>> {
+pub async fn granted_to(fixture: &Fixture, golden: &Golden) -> Result<Vec<String>> {
     let mut open = Vec::new();
-    for snapshot in scene.hub.snapshots_of(&golden.image).await? {
-        open.extend(scene.hub.snapshot_permissions(&snapshot).await?);
+    for snapshot in fixture.hub.snapshots_of(&golden.image).await? {
+        open.extend(fixture.hub.snapshot_permissions(&snapshot).await?);
     }
     Ok(open)
 }
 
 /// Copies an image as an account; answers the copy's id.
-pub async fn copies(account: &Account, scene: &Scene, golden: &Golden) -> Result<String> {
-    account.copy_image(&scene.name("copy"), &golden.image, &[]).await
+pub async fn copies(account: &Account, fixture: &Fixture, golden: &Golden) -> Result<String> {
+    account.copy_image(&fixture.name("copy"), &golden.image, &[]).await
 }

@@ -2,19 +2,19 @@
 
 use anyhow::Result;
 
-use crate::scene::flow;
+use crate::fixture::flow;
 
 #[test]
-fn many_refused_words_are_cut_to_what_a_tag_holds() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("long-status").await?;
-        let strangers: Vec<String> = (0..19).map(|n| format!("8888888888{n:02}")).collect();
-        scene
+fn a_status_with_many_refused_selectors_is_cut_to_the_length_of_a_tag() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("long-status").await?;
+        let externals: Vec<String> = (0..19).map(|n| format!("8888888888{n:02}")).collect();
+        fixture
             .hub
-            .tag(&image, &[("ami-share:with", &strangers.join(" ")), ("ami-share:with:2", &b.id)])
+            .tag(&image, &[("ami-share:with", &externals.join(" ")), ("ami-share:with:2", &b.id)])
             .await?;
-        let status = scene.hub.status(&image, |_| true).await?;
+        let status = fixture.hub.status(&image, |_| true).await?;
         assert!(status.chars().count() <= 256, "{}", status.chars().count());
         assert!(
             status.starts_with("shared with 1 account; refused: 888888888800 is not in this organization"),
@@ -22,77 +22,77 @@ fn many_refused_words_are_cut_to_what_a_tag_holds() -> Result<()> {
         );
         assert!(status.ends_with('…'), "{status}");
         // What the tag has no room for is in the ledger.
-        let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
-        assert!(strangers.iter().all(|stranger| rows.contains_key(&format!("SHARE#{stranger}"))));
+        let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
+        assert!(externals.iter().all(|external| rows.contains_key(&format!("SHARE#{external}"))));
         Ok(())
     })
 }
 
 #[test]
-fn a_word_as_long_as_a_tag_in_letters_of_four_bytes_is_refused_and_holds_up_nobody() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let image = scene.image("long-word").await?;
+fn a_selector_of_256_four_byte_characters_is_refused_and_blocks_no_other() -> Result<()> {
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let image = fixture.image("long-word").await?;
         let long = "𐐷".repeat(256);
-        scene.hub.tag(&image, &[("ami-share:with", &long), ("ami-share:with:2", &b.id)]).await?;
-        let status = scene.hub.status(&image, |_| true).await?;
+        fixture.hub.tag(&image, &[("ami-share:with", &long), ("ami-share:with:2", &b.id)]).await?;
+        let status = fixture.hub.status(&image, |_| true).await?;
         assert!(status.starts_with("shared with 1 account; refused: `𐐷"), "{status}");
-        let words = async || -> Result<Vec<String>> {
-            let rows = scene.hub.ledger(&format!("IMAGE#{image}")).await?;
+        let selectors = async || -> Result<Vec<String>> {
+            let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
             Ok(rows.into_values().filter_map(|mut row| row.remove("target")).collect())
         };
-        assert_eq!(words().await?, [b.id.clone(), long]);
-        scene.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
-        scene.hub.status(&image, |status| status == "shared with 2 accounts").await?;
-        let mut left = words().await?;
+        assert_eq!(selectors().await?, [b.id.clone(), long]);
+        fixture.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
+        fixture.hub.status(&image, |status| status == "shared with 2 accounts").await?;
+        let mut left = selectors().await?;
         left.sort();
-        let mut members = [b.id.clone(), c.id.clone()];
-        members.sort();
-        assert_eq!(left, members, "a word that is gone has no row any more");
+        let mut target_accounts = [b.id.clone(), c.id.clone()];
+        target_accounts.sort();
+        assert_eq!(left, target_accounts, "a word that is gone has no row any more");
         Ok(())
     })
 }
 
 #[test]
-fn it_follows_the_tag_down_to_nobody_and_up_again() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let image = scene.image("followed").await?;
+fn the_status_follows_the_tag_down_to_no_target_and_up_again() -> Result<()> {
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let image = fixture.image("followed").await?;
         let both = format!("{} {}", b.id, c.id);
-        assert_eq!(scene.share(&image, &both).await?, "shared with 2 accounts");
-        scene.share_until_status(&image, &b.id, "shared with 1 account").await?;
-        scene.share_until_status(&image, " ", "not shared: ami-share:with names nobody").await?;
-        scene.hub.untag(&image, "ami-share:with").await?;
+        assert_eq!(fixture.share(&image, &both).await?, "shared with 2 accounts");
+        fixture.share_until_status(&image, &b.id, "shared with 1 account").await?;
+        fixture.share_until_status(&image, " ", "not shared: ami-share:with names nobody").await?;
+        fixture.hub.untag(&image, "ami-share:with").await?;
         let untagged = "not shared: the image has no ami-share: tags any more";
-        scene.hub.status(&image, |status| status == untagged).await?;
-        scene.share_until_status(&image, &both, "shared with 2 accounts").await?;
+        fixture.hub.status(&image, |status| status == untagged).await?;
+        fixture.share_until_status(&image, &both, "shared with 2 accounts").await?;
         Ok(())
     })
 }
 
 #[test]
-fn a_status_that_someone_overwrote_is_told_again_at_the_next_look() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("overwritten").await?;
-        scene.share(&image, &b.id).await?;
-        scene.hub.tag(&image, &[("ami-share:status", "shared with the whole world")]).await?;
-        scene.hub.look(&image).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+fn the_next_reconciliation_rewrites_an_overwritten_status() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("overwritten").await?;
+        fixture.share(&image, &b.id).await?;
+        fixture.hub.tag(&image, &[("ami-share:status", "shared with the whole world")]).await?;
+        fixture.hub.trigger(&image).await?;
+        fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
 }
 
 #[test]
-fn a_tag_with_no_word_in_it_shares_with_nobody() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("empty").await?;
-        scene.hub.tag(&image, &[("ami-share:with", " , ")]).await?;
-        scene.hub.status(&image, |status| status == "not shared: ami-share:with names nobody").await?;
-        assert!(scene.hub.launch_permissions(&image).await?.is_empty());
-        scene.share_until_status(&image, &b.id, "shared with 1 account").await?;
-        assert_eq!(scene.hub.launch_permissions(&image).await?, [b.id.as_str()]);
+fn a_tag_without_a_selector_shares_with_no_target() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("empty").await?;
+        fixture.hub.tag(&image, &[("ami-share:with", " , ")]).await?;
+        fixture.hub.status(&image, |status| status == "not shared: ami-share:with names nobody").await?;
+        assert!(fixture.hub.launch_permissions(&image).await?.is_empty());
+        fixture.share_until_status(&image, &b.id, "shared with 1 account").await?;
+        assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         Ok(())
     })
 }

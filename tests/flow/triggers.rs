@@ -8,31 +8,30 @@ use anyhow::{Result, bail};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, flow};
+use crate::fixture::{Fixture, flow};
 
 #[test]
 fn an_image_registered_with_its_tags_is_shared() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let name = scene.name("registered");
-        let image = scene.hub.register_image(&name, &[], &[("ami-share:with", &b.id)]).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let name = fixture.name("registered");
+        let image = fixture.hub.register_image(&name, &[], &[("ami-share:with", &b.id)]).await?;
+        fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         assert!(b.sees(&image).await?);
         Ok(())
     })
 }
 
 #[test]
-fn an_image_created_with_its_tags_is_left_while_it_is_pending_and_shared_once_it_is_available() -> Result<()>
-{
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let instance = instance(scene).await?;
-        let name = scene.name("created");
-        let image = scene.hub.create_image(&name, &instance, &[("ami-share:with", &b.id)]).await?;
-        assert_left_while_pending(scene, &image).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
-        assert_eq!(scene.hub.image_state(&image).await?, "available");
+fn an_image_created_with_tags_waits_while_pending_and_is_shared_once_available() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let instance = instance(fixture).await?;
+        let name = fixture.name("created");
+        let image = fixture.hub.create_image(&name, &instance, &[("ami-share:with", &b.id)]).await?;
+        assert_ignored_while_pending(fixture, &image).await?;
+        fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
+        assert_eq!(fixture.hub.image_state(&image).await?, "available");
         assert!(b.sees(&image).await?);
         Ok(())
     })
@@ -40,13 +39,13 @@ fn an_image_created_with_its_tags_is_left_while_it_is_pending_and_shared_once_it
 
 #[test]
 fn a_copy_made_with_its_tags_is_shared_once_it_is_available() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let source = scene.image("source").await?;
-        let name = scene.name("copied");
-        let image = scene.hub.copy_image(&name, &source, &[("ami-share:with", &b.id)]).await?;
-        assert_left_while_pending(scene, &image).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let source = fixture.image("source").await?;
+        let name = fixture.name("copied");
+        let image = fixture.hub.copy_image(&name, &source, &[("ami-share:with", &b.id)]).await?;
+        assert_ignored_while_pending(fixture, &image).await?;
+        fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         assert!(b.sees(&image).await?);
         assert!(!b.sees(&source).await?);
         Ok(())
@@ -55,11 +54,12 @@ fn a_copy_made_with_its_tags_is_shared_once_it_is_available() -> Result<()> {
 
 #[test]
 fn an_image_tagged_while_it_is_pending_is_shared_once_it_is_available() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.hub.create_image(&scene.name("pending"), &instance(scene).await?, &[]).await?;
-        assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
-        assert_eq!(scene.hub.image_state(&image).await?, "available");
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image =
+            fixture.hub.create_image(&fixture.name("pending"), &instance(fixture).await?, &[]).await?;
+        assert_eq!(fixture.share(&image, &b.id).await?, "shared with 1 account");
+        assert_eq!(fixture.hub.image_state(&image).await?, "available");
         assert!(b.sees(&image).await?);
         Ok(())
     })
@@ -67,14 +67,14 @@ fn an_image_tagged_while_it_is_pending_is_shared_once_it_is_available() -> Resul
 
 #[test]
 fn an_image_that_was_disabled_is_shared_again_once_it_is_enabled() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("disabled").await?;
-        assert_eq!(scene.share(&image, &b.id).await?, "shared with 1 account");
-        scene.hub.ec2.disable_image().image_id(&image).send().await?;
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("disabled").await?;
+        assert_eq!(fixture.share(&image, &b.id).await?, "shared with 1 account");
+        fixture.hub.ec2.disable_image().image_id(&image).send().await?;
         assert!(!b.sees(&image).await?);
-        scene.hub.ec2.enable_image().image_id(&image).send().await?;
-        scene
+        fixture.hub.ec2.enable_image().image_id(&image).send().await?;
+        fixture
             .hub
             .until("the image is shared again", async || Ok(b.sees(&image).await?.then_some(())))
             .await?;
@@ -83,20 +83,20 @@ fn an_image_that_was_disabled_is_shared_again_once_it_is_enabled() -> Result<()>
 }
 
 #[test]
-fn a_tag_change_without_our_keys_or_of_the_status_alone_starts_nothing() -> Result<()> {
-    flow(async |scene| {
-        let b = scene.member("b").await?;
-        let image = scene.image("quiet").await?;
-        scene.hub.tag(&image, &[("Name", "golden"), ("ami-shared", "no tag of ours")]).await?;
-        scene.hub.tag(&image, &[("ami-share:status", "written by hand")]).await?;
-        scene.hub.untag(&image, "Name").await?;
-        scene.hub.tag(&image, &[("ami-share:with", &b.id), ("Team", "platform")]).await?;
-        scene.hub.status(&image, |status| status == "shared with 1 account").await?;
+fn a_tag_change_of_foreign_keys_or_of_the_status_alone_starts_nothing() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image("quiet").await?;
+        fixture.hub.tag(&image, &[("Name", "golden"), ("ami-shared", "no tag of ours")]).await?;
+        fixture.hub.tag(&image, &[("ami-share:status", "written by hand")]).await?;
+        fixture.hub.untag(&image, "Name").await?;
+        fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("Team", "platform")]).await?;
+        fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         // Events are delivered in their order, so whatever the status tag set off has been seen by now.
-        scene.hub.tag(&image, &[("ami-share:until", "2099-12-31")]).await?;
-        scene.hub.status(&image, |status| status.ends_with("until 2099-12-31 23:59 UTC")).await?;
+        fixture.hub.tag(&image, &[("ami-share:until", "2099-12-31")]).await?;
+        fixture.hub.status(&image, |status| status.ends_with("until 2099-12-31 23:59 UTC")).await?;
 
-        let inputs = scene.hub.executions_of(&image).await?;
+        let inputs = fixture.hub.executions_of(&image).await?;
         // A review that comes by looks at what it finds half-way; no event of the image has started that.
         let by_event = inputs.values().filter(|input| input.get("detail-type").is_some());
         let mut reasons: Vec<String> = by_event.map(reason_of).collect();
@@ -109,28 +109,28 @@ fn a_tag_change_without_our_keys_or_of_the_status_alone_starts_nothing() -> Resu
 }
 
 #[test]
-fn an_image_without_our_tags_is_left_alone() -> Result<()> {
-    flow(async |scene| {
-        let image = scene.image("untagged").await?;
-        let (status, output) = scene.hub.look(&image).await?;
+fn an_image_without_ami_share_tags_is_left_alone() -> Result<()> {
+    flow(async |fixture| {
+        let image = fixture.image("untagged").await?;
+        let (status, output) = fixture.hub.trigger(&image).await?;
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image has no ami-share: tags"), "{output}");
-        assert!(scene.hub.ledger(&format!("IMAGE#{image}")).await?.is_empty());
-        assert_eq!(scene.hub.tags(&image).await?.get("ami-share:status"), None);
+        assert!(fixture.hub.ledger(&format!("IMAGE#{image}")).await?.is_empty());
+        assert_eq!(fixture.hub.tags(&image).await?.get("ami-share:status"), None);
         Ok(())
     })
 }
 
 #[test]
 fn an_image_that_is_gone_and_was_never_shared_is_left_alone() -> Result<()> {
-    flow(async |scene| {
-        let gone = scene.image("gone").await?;
-        scene.hub.deregister(&gone).await?;
+    flow(async |fixture| {
+        let gone = fixture.image("gone").await?;
+        fixture.hub.deregister(&gone).await?;
         for gone in [gone.as_str(), "ami-0123456789abcdef0"] {
-            let (status, output) = scene.hub.look(gone).await?;
+            let (status, output) = fixture.hub.trigger(gone).await?;
             assert_eq!(status, "SUCCEEDED");
             assert!(output.contains("the image does not exist"), "{output}");
-            assert!(scene.hub.ledger(&format!("IMAGE#{gone}")).await?.is_empty());
+            assert!(fixture.hub.ledger(&format!("IMAGE#{gone}")).await?.is_empty());
         }
         Ok(())
     })
@@ -138,13 +138,13 @@ fn an_image_that_is_gone_and_was_never_shared_is_left_alone() -> Result<()> {
 
 #[test]
 fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
-    flow(async |scene| {
-        let (b, c) = (scene.member("b").await?, scene.member("c").await?);
-        let notices = b.listen().await?;
-        let golden = scene.golden("repeated").await?;
-        assert_eq!(scene.share(&golden.image, &b.id).await?, "shared with 1 account");
-        scene.looks_end(&golden.image, 1).await?;
-        let before = state_of(scene, &golden.image, &golden.key).await?;
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let notifications = b.listen().await?;
+        let golden = fixture.golden("repeated").await?;
+        assert_eq!(fixture.share(&golden.image, &b.id).await?, "shared with 1 account");
+        fixture.reconciliations_end(&golden.image, 1).await?;
+        let before = state_of(fixture, &golden.image, &golden.key).await?;
 
         // Whom that old tag change names is of no interest: the tags that the image has now count.
         let mut out_of_date = event("tag-change-image.json", &golden.image)?;
@@ -156,41 +156,41 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
             event("ami-state-change-available.json", &golden.image)?,
             event("cloudtrail-register-image.json", &golden.image)?,
             event("cloudtrail-copy-image.json", &golden.image)?,
-            event("look-at-image.json", &golden.image)?,
+            event("reconcile-image.json", &golden.image)?,
         ];
         let outcomes = try_join_all(events.iter().map(async |event| {
-            let execution = scene.hub.start_execution(event).await?;
-            scene.hub.outcome(&execution).await
+            let execution = fixture.hub.start_execution(event).await?;
+            fixture.hub.outcome(&execution).await
         }));
         for (status, output) in outcomes.await? {
             assert_eq!(status, "SUCCEEDED", "{output}");
         }
-        assert_eq!(state_of(scene, &golden.image, &golden.key).await?, before);
+        assert_eq!(state_of(fixture, &golden.image, &golden.key).await?, before);
         assert!(!c.sees(&golden.image).await?);
 
-        let fence = scene.image("fence").await?;
-        scene.share(&fence, &b.id).await?;
-        let heard = crate::notices::heard_until(&b, &notices, &fence).await?;
-        assert_eq!(crate::notices::about(&heard, &golden.image).len(), 1);
+        let fence = fixture.image("fence").await?;
+        fixture.share(&fence, &b.id).await?;
+        let received = crate::notifications::received_until(&b, &notifications, &fence).await?;
+        assert_eq!(crate::notifications::about(&received, &golden.image).len(), 1);
         Ok(())
     })
 }
 
 /// A running instance of the hub, to make images of.
-async fn instance(scene: &Scene) -> Result<String> {
-    match launch(&scene.hub, &scene.image("base").await?).await? {
+async fn instance(fixture: &Fixture) -> Result<String> {
+    match launch(&fixture.hub, &fixture.image("base").await?).await? {
         Launch::Started(instance) => Ok(instance),
         Launch::Failed(why) => bail!("the hub cannot launch its own image: {why}"),
     }
 }
 
 /// Looks by hand; if the image was still pending after that look, the look must have left it alone.
-async fn assert_left_while_pending(scene: &Scene, image: &str) -> Result<()> {
-    let (status, output) = scene.hub.look(image).await?;
-    if scene.hub.image_state(image).await? == "pending" {
+async fn assert_ignored_while_pending(fixture: &Fixture, image: &str) -> Result<()> {
+    let (status, output) = fixture.hub.trigger(image).await?;
+    if fixture.hub.image_state(image).await? == "pending" {
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image is pending; its event `available` brings it back"), "{output}");
-        assert_eq!(scene.hub.launch_permissions(image).await?, [""; 0]);
+        assert_eq!(fixture.hub.launch_permissions(image).await?, [""; 0]);
     }
     Ok(())
 }
@@ -204,13 +204,15 @@ fn reason_of(input: &Value) -> String {
 }
 
 /// All that a repeated event could spoil.
-pub async fn state_of(scene: &Scene, image: &str, key: &str) -> Result<String> {
-    let (image_rows, key_rows) =
-        (scene.hub.ledger(&format!("IMAGE#{image}")).await?, scene.hub.ledger(&format!("KEY#{key}")).await?);
-    let (policy, tags) = (scene.hub.key_policy(key).await?, scene.hub.tags(image).await?);
-    let open_to = scene.hub.launch_permissions(image).await?;
-    let history = scene.hub.ledger(&format!("AUDIT#{image}")).await?;
-    Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{open_to:?}\n{history:#?}"))
+pub async fn state_of(fixture: &Fixture, image: &str, key: &str) -> Result<String> {
+    let (image_rows, key_rows) = (
+        fixture.hub.ledger(&format!("IMAGE#{image}")).await?,
+        fixture.hub.ledger(&format!("KEY#{key}")).await?,
+    );
+    let (policy, tags) = (fixture.hub.key_policy(key).await?, fixture.hub.tags(image).await?);
+    let granted_to = fixture.hub.launch_permissions(image).await?;
+    let audit_log = fixture.hub.ledger(&format!("AUDIT#{image}")).await?;
+    Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{granted_to:?}\n{audit_log:#?}"))
 }
 
 /// One of the events in `events/`, as if it spoke of `image`.

@@ -37,12 +37,12 @@ def close_account(world: World) -> None:
 
 
 def take_word_away(world: World) -> None:
-    """What `extend-key-policy-retract.json` follows: a word was taken out of the tag, and a later intent recorded."""
+    """What `extend-key-policy-revoke.json` follows: a word was taken out of the tag, and a later intent recorded."""
     world.tag(IMAGE, **{"ami-share:with": "ou-ab12-cdef3456 tag:Stage=production"})
-    world.invoke("resolve-share", (EVENTS / "look-at-image.json").read_bytes())
+    world.invoke("resolve-share", (EVENTS / "reconcile-image.json").read_bytes())
 
 
-def ask_for_usage(world: World) -> None:
+def request_usage_report(world: World) -> None:
     """The report whose id `report-usage.json` names."""
     asked = world.client("ec2").create_image_usage_report(
         ImageId=IMAGE, AccountIds=["222222222222"], ResourceTypes=[{"ResourceType": "ec2:Instance"}]
@@ -85,7 +85,7 @@ STORY = [
     Step("ami-state-change-available.json", set()),
     Step("cloudtrail-create-image.json", {"ledger"}),
     Step("cloudtrail-modify-image-attribute.json", set()),
-    Step("look-at-image.json", set()),
+    Step("reconcile-image.json", set()),
     Step("cloudtrail-copy-image.json", {"ledger"}),
     Step("cloudtrail-register-image.json", {"ledger"}),
     Step("schedule-expiry.json", {"ledger", "appointments"}),
@@ -93,8 +93,8 @@ STORY = [
     Step("share-image.json", {"ledger", "history", "launch permissions", "snapshots' permissions"}),
     Step("notify-targets.json", {"ledger", "status", "notices"}),
     Step("step-functions-execution-failed.json", {"notices"}),
-    Step("extend-key-policy-retract.json", {"ledger", "history", "key policies"}, before=take_word_away),
-    Step("report-usage.json", {"history"}, before=ask_for_usage),
+    Step("extend-key-policy-revoke.json", {"ledger", "history", "key policies"}, before=take_word_away),
+    Step("report-usage.json", {"history"}, before=request_usage_report),
     Step("cloudtrail-move-account.json", {"executions"}, before=share_all),
     Step("cloudtrail-put-key-policy.json", {"executions", "key policies", "ledger", "history", "notices"}, before=put_policy_without_ours),
     Step(
@@ -105,7 +105,7 @@ STORY = [
     Step("cloudtrail-account-joined.json", {"executions"}),
     Step("review-shares-page.json", {"reviews"}),
     Step("review-shares-report.json", {"reviews", "notices"}),
-    Step("look-at-image-not-before.json", {"ledger"}),
+    Step("reconcile-image-not-before.json", {"ledger"}),
     Step("ami-state-change-disabled.json", {"ledger"}, before=disable),
     Step("ami-state-change-deregistered.json", {"ledger"}, before=deregister),
 ]

@@ -54,18 +54,18 @@ fn key_arn(number: usize) -> Result<KeyArn> {
 fn key(arn: KeyArn, bytes: usize, images: &[ReviewedImage]) -> ReviewedKey {
     let needing = images.iter().filter(|image| image.keys.contains(&arn));
     let shares = needing.clone().flat_map(|image| &image.shares).map(|share| share.target.clone());
-    let mut admitted: Vec<String> = shares.collect();
-    admitted.sort();
-    admitted.dedup();
+    let mut granted: Vec<String> = shares.collect();
+    granted.sort();
+    granted.dedup();
     let is_small = bytes < 4_096;
     let unneeded = if is_small { vec!["999999999999".to_owned()] } else { Vec::new() };
-    admitted.extend(unneeded.iter().cloned());
+    granted.extend(unneeded.iter().cloned());
     ReviewedKey {
         images: needing.count(),
         arn,
         bytes,
         limit: 32_768,
-        admitted,
+        granted,
         unneeded,
         problem: is_small
             .then(|| "the key is disabled: enable it, or copy the image with another key".to_owned()),
@@ -95,17 +95,17 @@ fn shares(number: usize) -> Result<Vec<ReviewedShare>> {
     let build = share(BUILD, &["555555555555", "666666666666"])?;
     let copied = ReviewedShare {
         permits: vec!["launch".to_owned(), "copy".to_owned()],
-        asked_by: Some(format!("arn:aws:sts::{HUB}:assumed-role/ci-publisher/build-{number}")),
+        triggered_by: Some(format!("arn:aws:sts::{HUB}:assumed-role/ci-publisher/build-{number}")),
         ..share("777777777777", &["777777777777"])?
     };
     let partner = ReviewedShare {
         until: Some("2026-06-04T18:00:00Z".parse()?),
-        asked_by: None,
+        triggered_by: None,
         event: String::new(),
         ..share(PARTNER, &[])?
     };
     let older = ReviewedShare {
-        is_ours: false,
+        is_managed: false,
         until: Some("2026-12-31T23:59:59Z".parse()?),
         ..share("888888888888", &["888888888888"])?
     };
@@ -125,10 +125,10 @@ fn share(target: &str, accounts: &[&str]) -> Result<ReviewedShare> {
         accounts: accounts.iter().map(|account| account.parse()).collect::<Result<Vec<AccountId>, _>>()?,
         selectors: vec![target.to_owned()],
         permits: vec!["launch".to_owned()],
-        is_ours: true,
+        is_managed: true,
         since: "2026-03-14T09:26:53Z".parse()?,
         until: None,
-        asked_by: Some(format!("arn:aws:sts::{HUB}:assumed-role/platform/jo.doe@example.com")),
+        triggered_by: Some(format!("arn:aws:sts::{HUB}:assumed-role/platform/jo.doe@example.com")),
         event: "7bf73129-1428-4cd3-a780-95db273d1602".to_owned(),
     })
 }
@@ -153,12 +153,12 @@ fn refused(number: usize) -> Vec<Refusal> {
     match number {
         0 => vec![Refusal::new(
             "123456789012",
-            RefusalCode::Stranger,
+            RefusalCode::ExternalNotAllowed,
             "account 123456789012 is not in the organization: add it to AllowedExternalAccounts, or take the word away",
         )],
         2 => vec![Refusal::new(
             "<script>alert(1)</script>",
-            RefusalCode::MalformedWord,
+            RefusalCode::MalformedSelector,
             "`<script>alert(1)</script>` is no selector: write an account id, an OU, `org` or `tag:Key=Value`",
         )],
         _ => Vec::new(),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use ami_share_domain::access_review::AccessReview;
-use ami_share_tests::browser::{Report, look_at, look_for};
+use ami_share_tests::browser::{Report, reconcile, review_trigger};
 use ami_share_tests::workspace;
 use anyhow::{Context, Result, ensure};
 
@@ -20,8 +20,8 @@ fn write(name: &str, review: &AccessReview) -> Result<PathBuf> {
 }
 
 #[test]
-fn a_few_images_look_right() -> Result<()> {
-    let report = look_at(&write("few", &example::review(3)?)?)?;
+fn a_page_with_few_images_renders_correctly() -> Result<()> {
+    let report = reconcile(&write("few", &example::review(3)?)?)?;
     if let Report::Seen { browser, pictures } = report {
         ensure!(browser.starts_with("Chromium "), "{browser} looked at it");
         ensure!(pictures.len() == 3 && pictures.iter().all(|picture| picture.exists()), "{pictures:?}");
@@ -30,19 +30,19 @@ fn a_few_images_look_right() -> Result<()> {
 }
 
 #[test]
-fn many_images_look_right() -> Result<()> {
-    look_at(&write("many", &example::review(60)?)?).map(drop)
+fn a_page_with_many_images_renders_correctly() -> Result<()> {
+    reconcile(&write("many", &example::review(60)?)?).map(drop)
 }
 
 #[test]
-fn a_thousand_shares_look_right_and_stay_fast() -> Result<()> {
+fn a_page_with_a_thousand_shares_renders_correctly_and_fast() -> Result<()> {
     let page = write("crowd", &example::crowd(1_000)?)?;
-    look_for(&page, "complaint or at_once or curve or its_place").map(drop)
+    review_trigger(&page, "complaint or at_once or curve or its_place").map(drop)
 }
 
 #[test]
-fn a_hub_without_images_looks_right() -> Result<()> {
-    look_at(&write("empty", &example::empty()?)?).map(drop)
+fn a_page_without_images_renders_correctly() -> Result<()> {
+    reconcile(&write("empty", &example::empty()?)?).map(drop)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_page_that_is_wrong_is_found_out() -> Result<()> {
     let spoiled =
         fs::read_to_string(&page)?.replace("<main>", "<main><img src=\"https://example.com/logo.png\" alt>");
     fs::write(&page, spoiled)?;
-    match look_at(&page) {
+    match reconcile(&page) {
         Ok(Report::Skipped { .. }) => Ok(()),
         Ok(Report::Seen { .. }) => anyhow::bail!("nobody saw that the page loads a picture from elsewhere"),
         Err(error) => {

@@ -4,7 +4,7 @@ use ami_share_tests::install::run_python;
 use anyhow::Result;
 
 #[test]
-fn the_simulated_aws_keeps_the_rules_that_aws_documents() -> Result<()> {
+fn the_simulated_aws_follows_the_rules_that_aws_documents() -> Result<()> {
     // `-rs` names each skipped test with its reason.
     run_python(&["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/simulated_aws_rules"])
 }

@@ -41,12 +41,12 @@ def _told(stage: Stage, error: str) -> Event:
     hearing = stage.hearing
     failed: set[str] = set()
 
-    def is_wanted(event: Event) -> bool:
+    def is_desired(event: Event) -> bool:
         return event["detail"].get("executionArn") in failed and event["detail"].get("status") == "FAILED"
 
     for _ in range(TRIES):
         failed.add(executions.run(stage, stage.workflow, {"error": error, "cause": CAUSE})["executionArn"])
-        event = hearing.soon(is_wanted, stage.within(TOLD_WITHIN_SECONDS))
+        event = hearing.soon(is_desired, stage.within(TOLD_WITHIN_SECONDS))
         if event is not None:
             return dict(event["detail"])
     raise NotChecked(f"no event came of {TRIES} executions that failed")

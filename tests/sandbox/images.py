@@ -102,10 +102,10 @@ def permissions_settle(stage: Stage) -> Finding:
     return holds(seen)
 
 
-def _settling(stage: Stage, place: str, change: Callable[..., str], is_open: Callable[[], bool]) -> dict[str, float | None]:
+def _settling(stage: Stage, place: str, change: Callable[..., str], has_access: Callable[[], bool]) -> dict[str, float | None]:
     """How long it took to see each change."""
     took = {}
-    for operation, settled in (("Add", is_open), ("Remove", lambda: not is_open())):
+    for operation, settled in (("Add", has_access), ("Remove", lambda: not has_access())):
         code = change(operation, stage.grantee)
         if code != TAKEN:
             raise NotChecked(f"the {place} could not be changed for that account ({code}); try --second-profile")

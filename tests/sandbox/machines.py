@@ -19,12 +19,12 @@ WAITS_OR_FAILS: Definition = {
         "WhatToDo": {
             "Type": "Choice",
             "Choices": [
-                {"Variable": "$.not_before", "IsPresent": True, "Next": "WaitForTheMoment"},
+                {"Variable": "$.not_before", "IsPresent": True, "Next": "WaitUntilNotBefore"},
                 {"Variable": "$.error", "IsPresent": True, "Next": "Failed"},
             ],
             "Default": "Done",
         },
-        "WaitForTheMoment": {"Type": "Wait", "TimestampPath": "$.not_before", "Next": "Done"},
+        "WaitUntilNotBefore": {"Type": "Wait", "TimestampPath": "$.not_before", "Next": "Done"},
         "Failed": {"Type": "Fail", "ErrorPath": "$.error", "CausePath": "$.cause"},
         "Done": {"Type": "Succeed"},
     },

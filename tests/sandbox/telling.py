@@ -30,9 +30,9 @@ def provoke(stage: Stage) -> None:
     stage.ec2.reset_snapshot_attribute(SnapshotId=stage.snapshot, Attribute="createVolumePermission")
 
 
-def _wait(stage: Stage, is_wanted: Callable[[Event], bool]) -> Event:
+def _wait(stage: Stage, is_desired: Callable[[Event], bool]) -> Event:
     image = stage.image
-    event = stage.hearing.wait_for(is_wanted, stage.within(EVENTS_WITHIN_SECONDS))
+    event = stage.hearing.wait_for(is_desired, stage.within(EVENTS_WITHIN_SECONDS))
     if event is not None:
         return event
     told = sum(image in json.dumps(event) for event in stage.hearing.heard)
@@ -47,12 +47,12 @@ def _call(stage: Stage, name: str, id: str) -> Event:
     if not stage.has_trail:
         raise Needs("a CloudTrail trail in the account")
 
-    def is_wanted(event: Event) -> bool:
+    def is_desired(event: Event) -> bool:
         detail, text = event["detail"], json.dumps(event["detail"])
         is_plain = not detail.get("errorCode") and not any(one in text for one in (*stage.nobodies, "rganizationArn"))
         return is_plain and detail.get("eventName") == name and id in text
 
-    return _wait(stage, is_wanted)
+    return _wait(stage, is_desired)
 
 
 def _shape(stage: Stage, name: str, id_name: str, id: str, permission: str | None) -> Finding:

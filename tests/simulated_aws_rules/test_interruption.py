@@ -74,7 +74,7 @@ def test_a_process_is_killed_before_or_after_the_service_did_what_it_asked_for(s
 
 def test_an_interruption_strikes_once_and_only_at_its_image_function_and_action(simulation, image, work):
     _, detail = work
-    for options in ({"image": "ami-other"}, {"function": "other"}, {"action": "retract"}):
+    for options in ({"image": "ami-other"}, {"function": "other"}, {"action": "revoke"}):
         interrupt(simulation, **({"image": image, "call": 1, "when": "before"} | options))
         assert "FunctionError" not in invoke(simulation, detail)[0]
     interrupt(simulation, image, 1, "before", action=None)

@@ -140,9 +140,9 @@ class Appointment:
 
     def __init__(self, simulation, moment, target=None, role_arn=None, **changes):
         self.scheduler, self.name = simulation.client("scheduler"), f"appointment-{uuid.uuid4().hex}"
-        self.group = simulation.outputs["AppointmentGroup"]
+        self.group = simulation.outputs["ScheduleGroup"]
         target = target or {"Arn": simulation.outputs["WorkflowArn"]}
-        target = {"RoleArn": role_arn or simulation.outputs["AppointmentRoleArn"], "Input": "{}"} | target
+        target = {"RoleArn": role_arn or simulation.outputs["ScheduleRoleArn"], "Input": "{}"} | target
         wanted = {"ActionAfterCompletion": "DELETE", "FlexibleTimeWindow": OFF, "Target": target} | changes
         expression = wanted.pop("ScheduleExpression", None) or at(moment)
         self.scheduler.create_schedule(Name=self.name, GroupName=self.group, ScheduleExpression=expression, **wanted)

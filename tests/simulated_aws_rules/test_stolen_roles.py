@@ -156,7 +156,7 @@ def test_the_reviewer_writes_nothing_to_the_ledger_and_no_object_but_reviews(sta
 
 def test_the_keeper_of_appointments_passes_no_other_role_and_makes_no_other_schedule(stack, thief):
     roles = stack.client("iam").list_roles()["Roles"]
-    arns = {name: one["Arn"] for name in ("AppointmentRole", "ShareImageFunctionRole") for one in roles if name in one["RoleName"]}
+    arns = {name: one["Arn"] for name in ("ScheduleRole", "ShareImageFunctionRole") for one in roles if name in one["RoleName"]}
     workflow = stack.outputs["ShareWorkflowArn"]
 
     def asked(name, role):
@@ -166,8 +166,8 @@ def test_the_keeper_of_appointments_passes_no_other_role_and_makes_no_other_sche
         }  # fmt: skip
 
     create = thief("schedule-expiry", "scheduler").create_schedule
-    assert not is_denied(create, **asked("ami-1-end", "AppointmentRole"))
-    assert is_denied(create, **asked("other", "AppointmentRole"))
+    assert not is_denied(create, **asked("ami-1-end", "ScheduleRole"))
+    assert is_denied(create, **asked("other", "ScheduleRole"))
     assert is_denied(create, **asked("ami-2-end", "ShareImageFunctionRole"))
 
 

@@ -39,20 +39,20 @@ pub enum Report {
 ///
 /// # Errors
 /// When a check fails, with all that the checks said; or when what they need cannot be fetched.
-pub fn look_at(page: &Path) -> Result<Report> {
-    look(page, &[])
+pub fn reconcile(page: &Path) -> Result<Report> {
+    trigger(page, &[])
 }
 
-/// Does as [`look_at`], but only with those checks whose names pytest's expression selects; for a page so long
+/// Does as [`reconcile`], but only with those checks whose names pytest's expression selects; for a page so long
 /// that each check takes seconds.
 ///
 /// # Errors
-/// As [`look_at`]; also when there is no such check.
-pub fn look_for(page: &Path, checks: &str) -> Result<Report> {
-    look(page, &["-k", checks])
+/// As [`reconcile`]; also when there is no such check.
+pub fn review_trigger(page: &Path, checks: &str) -> Result<Report> {
+    trigger(page, &["-k", checks])
 }
 
-fn look(page: &Path, selection: &[&str]) -> Result<Report> {
+fn trigger(page: &Path, selection: &[&str]) -> Result<Report> {
     let stem = page.file_stem().context("a page has a name")?.to_string_lossy().into_owned();
     let pictures = workspace::target().join("access-review-page");
     let checks = Command::new(install::python_for("browser", &format!("{CHECKS}/requirements.txt"))?)

@@ -134,8 +134,8 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
 /// When the commit was made, in seconds since 1970; the builder may say otherwise.
 /// <https://reproducible-builds.org/docs/source-date-epoch/>
 fn committed_at() -> Result<String> {
-    if let Ok(given) = std::env::var("SOURCE_DATE_EPOCH") {
-        return Ok(given);
+    if let Ok(result) = std::env::var("SOURCE_DATE_EPOCH") {
+        return Ok(result);
     }
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(workspace::root());
@@ -186,22 +186,22 @@ fn reach(tree: &BTreeMap<Crate, BTreeSet<Crate>>, binary: &str) -> BTreeSet<Crat
 /// The document without the crates that are not in the binary.
 fn built_in(document: &str, built: &BTreeSet<Crate>) -> Result<Value> {
     let mut document: Value = serde_json::from_str(document).context("reading what cargo cyclonedx wrote")?;
-    let mut left_out = BTreeSet::new();
+    let mut excluded = BTreeSet::new();
     let components = document.get_mut("components").and_then(Value::as_array_mut);
     components.context("the document has no components")?.retain(|component| {
         let is_built = name_and_version(component).is_some_and(|name| built.contains(&name));
         if !is_built {
-            left_out.extend(component.get("bom-ref").cloned().and_then(text));
+            excluded.extend(component.get("bom-ref").cloned().and_then(text));
         }
         is_built
     });
     let dependencies = document.get_mut("dependencies").and_then(Value::as_array_mut);
     let dependencies = dependencies.context("the document has no dependencies")?;
-    let is_left_out = |name: &Value| name.as_str().is_some_and(|name| left_out.contains(name));
-    dependencies.retain(|dependency| !dependency.get("ref").is_some_and(is_left_out));
+    let is_excluded = |name: &Value| name.as_str().is_some_and(|name| excluded.contains(name));
+    dependencies.retain(|dependency| !dependency.get("ref").is_some_and(is_excluded));
     for dependency in dependencies.iter_mut() {
         if let Some(names) = dependency.get_mut("dependsOn").and_then(Value::as_array_mut) {
-            names.retain(|name| !is_left_out(name));
+            names.retain(|name| !is_excluded(name));
         }
     }
     Ok(document)

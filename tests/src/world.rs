@@ -1,7 +1,5 @@
 //! Acts on the simulated AWS as its users would: the hub's platform team, and the people of other accounts.
 
-mod appointments;
-mod by_hand;
 mod dead_letters;
 mod drift;
 mod images;
@@ -9,9 +7,11 @@ pub mod interruptions;
 mod keys;
 mod membership;
 pub mod meter;
-mod notices;
+mod notifications;
 mod organization;
+mod out_of_band;
 pub mod review;
+mod schedules;
 mod stack;
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub const HUB: &str = "111122223333";
 /// The Region that the stack is deployed in.
 pub const REGION: &str = "us-east-1";
 /// The name of the members' buses, as template.yaml has it by default.
-pub const MEMBER_BUS: &str = "ami-share";
+pub const TARGET_BUS: &str = "ami-share";
 /// The stack's name, and the start of its resources' names.
 pub const STACK: &str = "ami-share";
 /// How long anything may take that should happen within seconds, on a machine that is busy with other things too. It
@@ -81,10 +81,10 @@ impl Account {
             .send()
             .await
             .context("sts:AssumeRole")?;
-        let given = answer.credentials().context("sts:AssumeRole gave no credentials")?;
-        let token = Some(given.session_token().to_owned());
+        let result = answer.credentials().context("sts:AssumeRole gave no credentials")?;
+        let token = Some(result.session_token().to_owned());
         let credentials =
-            Credentials::new(given.access_key_id(), given.secret_access_key(), token, None, "member");
+            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "member");
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         Ok(Self::with(id, endpoint, credentials).await)
     }
@@ -116,12 +116,16 @@ impl Account {
         }
     }
 
-    /// Waits until `look` finds something; answers it. Says `what` when it never does.
-    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    /// Waits until `trigger` finds something; answers it. Says `what` when it never does.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        mut trigger: impl AsyncFnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            if let Some(found) = look().await? {
+            if let Some(found) = trigger().await? {
                 return Ok(found);
             }
             if started.elapsed() > PATIENCE {

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{python, run};
 
 #[test]
-fn the_workflows_keep_the_schema_that_github_gives_them() -> Result<()> {
+fn the_github_workflows_match_their_schema() -> Result<()> {
     let workflows =
         [".github/workflows/ci.yml", ".github/workflows/advisories.yml", ".github/workflows/release.yml"];
     run(python("check-jsonschema")?.args(["--builtin-schema", "vendor.github-workflows"]).args(workflows))?;
@@ -15,6 +15,6 @@ fn the_workflows_keep_the_schema_that_github_gives_them() -> Result<()> {
 /// Every action by its commit, no permission that is not needed, nothing of a stranger's in a shell.
 /// <https://docs.zizmor.sh/audits/>
 #[test]
-fn the_workflows_give_nobody_a_way_in() -> Result<()> {
+fn the_github_workflows_pass_the_security_audit() -> Result<()> {
     run(python("zizmor")?.args(["--offline", "--no-progress", "--persona", "pedantic", ".github"]))
 }

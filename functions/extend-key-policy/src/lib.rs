@@ -13,26 +13,26 @@ use std::time::Duration;
 use ami_share_aws::error::Fault;
 use ami_share_aws::identity::IdentityReader;
 use ami_share_aws::keys::KeyReader;
+use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
-use ami_share_aws::turns::{Turn, Turns};
-use ami_share_domain::audit::{AuditRow, Deed};
+use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key_decision::{KeyDecision, unread};
-use ami_share_domain::key_guard::{
-    missing, no_room_to_mend, refuse_key, refuse_lock_out, refuse_retraction, unintelligible, unreadable,
-};
 use ami_share_domain::key_ledger::KeyLedger;
+use ami_share_domain::key_lockout::{
+    missing, no_room_to_rewrite, refuse_key, refuse_lock_out, refuse_revocation, unintelligible, unreadable,
+};
 use ami_share_domain::key_plan;
 use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_request::{KeyAction, KeyOutcome, KeyRequest, LeftOut};
+use ami_share_domain::key_request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::metrics;
 use ami_share_domain::refusal::Refusal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
-use crate::outcome::{extended, refused, retracted};
+use crate::outcome::{granted, refused, revoked};
 use crate::putting::{Accepted, PutResult, Putting};
 
 /// KMS is eventually consistent: how often, and how far apart, the policy is read back.
@@ -44,7 +44,7 @@ pub struct ExtendKeyPolicy {
     keys: KeyReader,
     identity: IdentityReader,
     ledger: LedgerReader,
-    turns: Turns,
+    leases: Leases,
     clients: Clients,
     table: String,
     hub: AccountId,
@@ -83,7 +83,7 @@ impl Function for ExtendKeyPolicy {
             keys: clients.key_reader(),
             identity: clients.identity_reader(),
             ledger: clients.ledger_reader(&table),
-            turns: clients.turns(&table),
+            leases: clients.leases(&table),
             clients: clients.clone(),
             table,
             hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
@@ -99,8 +99,8 @@ impl Function for ExtendKeyPolicy {
         let outcome = match (request.action, self.observe(&request).await?) {
             (_, Seen::Gone(ledger)) => self.gone(&request, ledger).await,
             (_, Seen::Unreadable(ledger, refusal)) => self.unreadable(&request, ledger, refusal).await,
-            (KeyAction::Extend, Seen::Key(observed)) => self.extend(&request, *observed, id).await,
-            (KeyAction::Retract, Seen::Key(observed)) => self.retract(&request, *observed, id).await,
+            (KeyAction::Grant, Seen::Key(observed)) => self.extend(&request, *observed, id).await,
+            (KeyAction::Revoke, Seen::Key(observed)) => self.revoke(&request, *observed, id).await,
         }?;
         if !request.dry_run {
             invocation.measure(&metrics::of_key(&outcome));
@@ -136,17 +136,17 @@ impl ExtendKeyPolicy {
 
     /// A key that is gone admits nobody, and nobody has to be taken out of it.
     async fn gone(&self, request: &KeyRequest, ledger: KeyLedger) -> Result<KeyOutcome, Failure> {
-        if request.action == KeyAction::Retract && !request.dry_run {
-            let Some(ledger) = self.after_giving_up(request, ledger).await? else {
+        if request.action == KeyAction::Revoke && !request.dry_run {
+            let Some(ledger) = self.after_release(request, ledger).await? else {
                 return Ok(KeyOutcome::unchanged(&request.key));
             };
-            self.writer().forget_left(&request.key, &ledger, &ledger.leaving()).await?;
+            self.writer().forget_revoked(&request.key, &ledger, &ledger.pending_revocation()).await?;
             return Ok(KeyOutcome::unchanged(&request.key));
         }
-        let mut leaving = ledger.leaving();
-        leaving.extend(ledger.given_up_by(&request.image_id, &request.wanted()));
+        let mut pending_revocation = ledger.pending_revocation();
+        pending_revocation.extend(ledger.released_by(&request.image_id, &request.desired()));
         Ok(KeyOutcome {
-            leaving: leaving.into_iter().collect(),
+            pending_revocation: pending_revocation.into_iter().collect(),
             refused: Some(missing(&request.key)),
             ..KeyOutcome::unchanged(&request.key)
         })
@@ -161,25 +161,25 @@ impl ExtendKeyPolicy {
         refusal: Refusal,
     ) -> Result<KeyOutcome, Failure> {
         tracing::warn!(key = %request.key, reason = refusal.reason, "cannot be read");
-        if request.action == KeyAction::Extend || request.dry_run {
+        if request.action == KeyAction::Grant || request.dry_run {
             return Ok(unread(request, &ledger, refusal));
         }
-        let ledger = self.after_giving_up(request, ledger).await?;
+        let ledger = self.after_release(request, ledger).await?;
         Ok(ledger
             .map_or_else(|| KeyOutcome::unchanged(&request.key), |ledger| unread(request, &ledger, refusal)))
     }
 
     /// The ledger once the image has given up whom it needs no more; `None` when a later intent has taken over.
-    async fn after_giving_up(
+    async fn after_release(
         &self,
         request: &KeyRequest,
         ledger: KeyLedger,
     ) -> Result<Option<KeyLedger>, Failure> {
-        let given_up = ledger.given_up_by(&request.image_id, &request.wanted());
-        if given_up.is_empty() {
+        let released = ledger.released_by(&request.image_id, &request.desired());
+        if released.is_empty() {
             return Ok(Some(ledger));
         }
-        let is_on_record = self.give_up(request, &given_up).await?;
+        let is_on_record = self.release_principals(request, &released).await?;
         Ok(if is_on_record { Some(self.ledger.key(&request.key).await?) } else { None })
     }
 
@@ -190,50 +190,53 @@ impl ExtendKeyPolicy {
         invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
         let plan = &observed.decision.plan;
-        let is_settled = plan.document.is_none() && plan.no_room.is_empty() && !observed.ledger.is_taken;
+        let is_settled = plan.document.is_none() && plan.no_room.is_empty() && !observed.ledger.is_leased;
         if is_settled || request.dry_run {
-            return Ok(extended(request, &observed, &[], plan.bytes));
+            return Ok(granted(request, &observed, &[], plan.bytes));
         }
-        self.in_turn(request, invocation).await
+        self.with_lease(request, invocation).await
     }
 
     /// Takes out whom no live share needs any more. The image gives them up first, on record, so that a look
     /// that dies here is finished by the next; a later intent keeps whom it needs.
-    async fn retract(
+    async fn revoke(
         &self,
         request: &KeyRequest,
         observed: Observed,
         invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
-        let given_up = &observed.decision.given_up;
-        if request.dry_run || observed.decision.to_retract().is_empty() {
-            return Ok(retracted(request, &observed, observed.decision.plan.bytes));
+        let released = &observed.decision.released;
+        if request.dry_run || observed.decision.to_revoke().is_empty() {
+            return Ok(revoked(request, &observed, observed.decision.plan.bytes));
         }
-        if !given_up.is_empty() && !self.give_up(request, given_up).await? {
+        if !released.is_empty() && !self.release_principals(request, released).await? {
             tracing::info!(key = %request.key, "a later intent has taken over");
             return Ok(KeyOutcome::unchanged(&request.key));
         }
-        self.in_turn(request, invocation).await
+        self.with_lease(request, invocation).await
     }
 
-    async fn give_up(
+    async fn release_principals(
         &self,
         request: &KeyRequest,
-        given_up: &BTreeSet<KeyPrincipal>,
+        released: &BTreeSet<KeyPrincipal>,
     ) -> Result<bool, Failure> {
-        Ok(self.writer().give_up(&request.key, &request.image_id, request.intent, given_up).await?)
+        Ok(self
+            .writer()
+            .release_principals(&request.key, &request.image_id, request.intent, released)
+            .await?)
     }
 
     /// The part that needs the key's turn: what was seen before may be out of date by now.
-    async fn in_turn(&self, request: &KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
-        let turn = self.turns.of_key(&request.key, invocation).await?;
+    async fn with_lease(&self, request: &KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
+        let lease = self.leases.of_key(&request.key, invocation).await?;
         let outcome = match self.observe(request).await {
-            Ok(Seen::Key(observed)) => self.put(request, *observed, &turn, invocation).await,
+            Ok(Seen::Key(observed)) => self.put(request, *observed, &lease, invocation).await,
             Ok(Seen::Gone(ledger)) => self.gone(request, ledger).await,
             Ok(Seen::Unreadable(ledger, refusal)) => self.unreadable(request, ledger, refusal).await,
             Err(failure) => Err(failure),
         };
-        turn.release().await;
+        lease.release().await;
         outcome
     }
 
@@ -241,13 +244,13 @@ impl ExtendKeyPolicy {
         &self,
         request: &KeyRequest,
         observed: Observed,
-        turn: &Turn,
+        lease: &Lease,
         invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
         let key = &request.key;
         let Some(document) = &observed.decision.plan.document else {
             if !observed.decision.plan.removed.is_empty() {
-                return Ok(refused(request, &observed, no_room_to_mend(key)));
+                return Ok(refused(request, &observed, no_room_to_rewrite(key)));
             }
             let bytes = observed.policy.bytes();
             return self.conclude(request, observed, &[], bytes).await;
@@ -255,11 +258,11 @@ impl ExtendKeyPolicy {
         if let Some(refusal) = self.check(request, &observed).await? {
             return Ok(refused(request, &observed, refusal));
         }
-        let putting = Putting { key, policy: &observed.policy, writer: self.clients.key_writer(), turn };
+        let putting = Putting { key, policy: &observed.policy, writer: self.clients.key_writer(), lease };
         match putting.put(document, &observed.decision.staying(), &observed.decision.plan.added).await? {
-            PutResult::Accepted(Accepted { admitted, rejected, bytes, request_id }) => {
-                self.append(request, &observed.decision.live, &admitted, request_id, invocation).await?;
-                self.read_back(key, &admitted).await?;
+            PutResult::Accepted(Accepted { granted, rejected, bytes, request_id }) => {
+                self.append(request, &observed.decision.actual, &granted, request_id, invocation).await?;
+                self.read_back(key, &granted).await?;
                 self.conclude(request, observed, &rejected, bytes).await
             }
             PutResult::Broken(refusal) => Ok(refused(request, &observed, refusal)),
@@ -275,8 +278,8 @@ impl ExtendKeyPolicy {
             key => key?,
         };
         let refusal = match request.action {
-            KeyAction::Extend => refuse_key(&key, &self.hub),
-            KeyAction::Retract => refuse_retraction(&key, &self.hub),
+            KeyAction::Grant => refuse_key(&key, &self.hub),
+            KeyAction::Revoke => refuse_revocation(&key, &self.hub),
         };
         if refusal.is_some() {
             return Ok(refusal);
@@ -294,21 +297,22 @@ impl ExtendKeyPolicy {
         request_id: Option<String>,
         invocation: &str,
     ) -> Result<(), Failure> {
-        let Some(asked) = &request.asked else { return Ok(()) };
-        let rows = [(Deed::KeyOpened, after - before), (Deed::KeyClosed, before - after)];
-        let row = |(deed, whom): (Deed, BTreeSet<KeyPrincipal>)| {
-            let whom = whom.iter().map(ToString::to_string).collect();
-            let row = AuditRow::new(deed, &request.key, whom, asked, request.intent);
+        let Some(triggered_by) = &request.triggered_by else { return Ok(()) };
+        let rows = [(AuditAction::KeyGranted, after - before), (AuditAction::KeyRevoked, before - after)];
+        let row = |(action, principals): (AuditAction, BTreeSet<KeyPrincipal>)| {
+            let principals = principals.iter().map(ToString::to_string).collect();
+            let row = AuditRow::new(action, &request.key, principals, triggered_by, request.intent);
             row.done(Timestamp::now(), request_id.clone())
         };
-        let rows: Vec<AuditRow> = rows.into_iter().filter(|(_, whom)| !whom.is_empty()).map(row).collect();
+        let rows: Vec<AuditRow> =
+            rows.into_iter().filter(|(_, principals)| !principals.is_empty()).map(row).collect();
         Ok(self.writer().append(&request.image_id, &rows, invocation).await?)
     }
 
-    async fn read_back(&self, key: &KeyArn, admitted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
+    async fn read_back(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
         for _ in 0..READ_BACKS {
             let is_settled = match self.policy(key).await? {
-                Answer::Policy(policy) => key_plan::admitted(&policy, key.partition()) == *admitted,
+                Answer::Policy(policy) => key_plan::granted(&policy, key.partition()) == *granted,
                 Answer::Gone => true,
                 // Somebody has put another one since; the step comes again and sees that.
                 Answer::Unreadable(_) => false,
@@ -326,25 +330,27 @@ impl ExtendKeyPolicy {
         &self,
         request: &KeyRequest,
         observed: Observed,
-        rejected: &[LeftOut],
+        rejected: &[Excluded],
         bytes: usize,
     ) -> Result<KeyOutcome, Failure> {
         let outcome = match request.action {
-            KeyAction::Extend => extended(request, &observed, rejected, bytes),
-            KeyAction::Retract => {
-                self.writer().forget_left(&request.key, &observed.ledger, &observed.decision.leaving).await?;
-                retracted(request, &observed, bytes)
+            KeyAction::Grant => granted(request, &observed, rejected, bytes),
+            KeyAction::Revoke => {
+                self.writer()
+                    .forget_revoked(&request.key, &observed.ledger, &observed.decision.pending_revocation)
+                    .await?;
+                revoked(request, &observed, bytes)
             }
         };
         let tried = match request.action {
-            KeyAction::Extend => &observed.decision.wanted,
-            KeyAction::Retract => &BTreeSet::new(),
+            KeyAction::Grant => &observed.decision.desired,
+            KeyAction::Revoke => &BTreeSet::new(),
         };
-        let left_out = outcome.left_out.iter().map(|left_out| left_out.principal.clone()).collect();
-        for change in observed.ledger.left_out_changes(tried, &left_out) {
-            self.writer().change_left_out(&request.key, &change).await?;
+        let excluded = outcome.excluded.iter().map(|excluded| excluded.principal.clone()).collect();
+        for change in observed.ledger.excluded_changes(tried, &excluded) {
+            self.writer().change_excluded(&request.key, &change).await?;
         }
-        tracing::info!(key = %request.key, added = outcome.added.len(), removed = outcome.removed.len(), left_out = left_out.len(), bytes = outcome.bytes, "put");
+        tracing::info!(key = %request.key, added = outcome.added.len(), removed = outcome.removed.len(), excluded = excluded.len(), bytes = outcome.bytes, "put");
         Ok(outcome)
     }
 

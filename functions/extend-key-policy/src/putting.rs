@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use ami_share_aws::error::Fault;
 use ami_share_aws::keys::{KeyWriter, Put};
-use ami_share_aws::turns::Turn;
+use ami_share_aws::leases::Lease;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::isolation::Isolation;
-use ami_share_domain::key_guard::{dangling_principals, refuse_broken};
+use ami_share_domain::key_lockout::{dangling_principals, refuse_broken};
 use ami_share_domain::key_plan;
 use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_request::LeftOut;
+use ami_share_domain::key_request::Excluded;
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_lambda::Failure;
@@ -26,9 +26,9 @@ pub(crate) enum PutResult {
 /// A policy that was put.
 pub(crate) struct Accepted {
     /// Whom it admits.
-    pub(crate) admitted: BTreeSet<KeyPrincipal>,
+    pub(crate) granted: BTreeSet<KeyPrincipal>,
     /// Whom KMS did not take.
-    pub(crate) rejected: Vec<LeftOut>,
+    pub(crate) rejected: Vec<Excluded>,
     /// Its size.
     pub(crate) bytes: usize,
     /// How AWS knows the last put.
@@ -40,7 +40,7 @@ pub(crate) struct Putting<'a> {
     pub(crate) key: &'a KeyArn,
     pub(crate) policy: &'a KeyPolicy,
     pub(crate) writer: KeyWriter,
-    pub(crate) turn: &'a Turn,
+    pub(crate) lease: &'a Lease,
 }
 
 impl Putting<'_> {
@@ -53,10 +53,10 @@ impl Putting<'_> {
     ) -> Result<PutResult, Failure> {
         let message = match self.put_once(document).await? {
             Put::Accepted { request_id } => {
-                let admitted = staying.iter().chain(added).cloned().collect();
+                let granted = staying.iter().chain(added).cloned().collect();
                 let bytes = document.len();
                 return Ok(PutResult::Accepted(Accepted {
-                    admitted,
+                    granted,
                     rejected: Vec::new(),
                     bytes,
                     request_id,
@@ -110,11 +110,11 @@ impl Putting<'_> {
                 Ok(PutResult::Broken(refuse_broken(self.key, self.policy, &message)))
             }
             _ => {
-                let admitted = [sure, accepted].concat();
+                let granted = [sure, accepted].concat();
                 Ok(PutResult::Accepted(Accepted {
-                    bytes: self.document(&admitted).len(),
-                    admitted: admitted.into_iter().collect(),
-                    rejected: rejected.iter().map(|principal| left_out(self.key, principal)).collect(),
+                    bytes: self.document(&granted).len(),
+                    granted: granted.into_iter().collect(),
+                    rejected: rejected.iter().map(|principal| excluded(self.key, principal)).collect(),
                     request_id: last_request,
                 }))
             }
@@ -122,11 +122,11 @@ impl Putting<'_> {
     }
 
     fn document(&self, principals: &[KeyPrincipal]) -> String {
-        key_plan::admitting(self.policy, principals, self.key.partition())
+        key_plan::granting(self.policy, principals, self.key.partition())
     }
 
     async fn put_once(&self, document: &str) -> Result<Put, Failure> {
-        self.turn.renew().await?;
+        self.lease.renew().await?;
         match self.writer.put(self.key, document).await {
             // The key carries our tag by now, but to IAM it may take up to five minutes to count. Source:
             // <https://docs.aws.amazon.com/kms/latest/developerguide/abac.html>
@@ -138,8 +138,8 @@ impl Putting<'_> {
     }
 }
 
-fn left_out(key: &KeyArn, principal: &KeyPrincipal) -> LeftOut {
-    LeftOut {
+fn excluded(key: &KeyArn, principal: &KeyPrincipal) -> Excluded {
+    Excluded {
         principal: principal.clone(),
         code: RefusalCode::RejectedByAws,
         reason: format!(

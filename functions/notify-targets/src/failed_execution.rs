@@ -1,9 +1,9 @@
 //! Reads `Step Functions Execution Status Change`: which image, which execution, what it died of.
 
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::look::Look;
-use ami_share_domain::notice::{self, Notice};
+use ami_share_domain::notification::{self, Notification};
 use ami_share_domain::status;
+use ami_share_domain::trigger::Trigger;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ impl FailedExecution {
         let input: Value = serde_json::from_str(input)
             .map_err(|error| format!("the execution's input is no JSON: {error}"))?;
         let now = Timestamp::now();
-        let look = Look::from_event(&input, now).map_err(|error| error.to_string())?;
+        let trigger = Trigger::from_event(&input, now).map_err(|error| error.to_string())?;
         let ended = event
             .pointer("/detail/stopDate")
             .and_then(Value::as_i64)
@@ -41,8 +41,8 @@ impl FailedExecution {
             }
         };
         Ok(Self {
-            image: look.image,
-            dry_run: look.dry_run,
+            image: trigger.image,
+            dry_run: trigger.dry_run,
             execution: text("/detail/executionArn").unwrap_or_default().to_owned(),
             ended: ended.unwrap_or(now),
             cause: what,
@@ -54,8 +54,8 @@ impl FailedExecution {
         status::failed(&self.cause)
     }
 
-    pub(crate) fn notice(&self) -> Notice {
-        notice::failed(self.image.as_str(), &self.region, &self.execution, &self.cause)
+    pub(crate) fn notification(&self) -> Notification {
+        notification::failed(self.image.as_str(), &self.region, &self.execution, &self.cause)
     }
 }
 

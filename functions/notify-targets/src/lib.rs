@@ -7,16 +7,16 @@ mod failed_execution;
 
 use std::collections::BTreeMap;
 
+use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
-use ami_share_aws::notices::{Addresses, NoticeSender};
-use ami_share_aws::turns::{Turn, Turns};
-use ami_share_domain::ending::Ending;
+use ami_share_aws::notifications::{Addresses, NotificationSender};
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::image_request::{Given, Outcome, Told};
+use ami_share_domain::image_request::{NotifyResult, Outcome, ShareResult};
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::metrics::{self, Measurements, Metric};
-use ami_share_domain::notice::{self, Conclusion, HubNews, Notice, TellPlan};
+use ami_share_domain::notification::{self, Conclusion, HubNotification, Notification, NotificationPlan};
+use ami_share_domain::revocation_reason::RevocationReason;
 use ami_share_domain::share::Target;
 use ami_share_domain::status::Summary;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
@@ -28,13 +28,13 @@ use crate::failed_execution::FailedExecution;
 
 /// Notices that are sent before it is written down that they were: so many are sent again at the most when the
 /// function is killed half-way.
-const NOTICES_AT_ONCE: usize = 100;
+const NOTIFICATIONS_AT_ONCE: usize = 100;
 
 /// The function.
 pub struct NotifyTargets {
     ledger: LedgerReader,
-    turns: Turns,
-    sender: NoticeSender,
+    leases: Leases,
+    sender: NotificationSender,
     clients: Clients,
     table: String,
 }
@@ -42,9 +42,9 @@ pub struct NotifyTargets {
 /// What it is invoked with.
 #[derive(Debug, Deserialize)]
 #[serde(from = "Value")]
-pub enum TellRequest {
+pub enum NotifyRequest {
     /// The output of `share-image`.
-    Given(Box<Given>),
+    Result(Box<ShareResult>),
     /// The output of `share-image`, or so it seems; but it cannot be read.
     Garbled {
         /// The image, where that can be read.
@@ -57,11 +57,11 @@ pub enum TellRequest {
 }
 
 /// Whatever has a share is no event: of what is wrong with it, an untagged enum would say nothing.
-impl From<Value> for TellRequest {
+impl From<Value> for NotifyRequest {
     fn from(request: Value) -> Self {
         let Some(share) = request.get("share") else { return Self::Event(request) };
-        match Given::deserialize(&request) {
-            Ok(given) => Self::Given(Box::new(given)),
+        match ShareResult::deserialize(&request) {
+            Ok(result) => Self::Result(Box::new(result)),
             Err(error) => {
                 let image = share.pointer("/image/id").and_then(Value::as_str);
                 Self::Garbled { image: image.and_then(|id| id.parse().ok()), reason: error.to_string() }
@@ -71,33 +71,33 @@ impl From<Value> for TellRequest {
 }
 
 impl Function for NotifyTargets {
-    type Request = TellRequest;
-    type Response = Told;
+    type Request = NotifyRequest;
+    type Response = NotifyResult;
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         let table = environment.text("LEDGER_TABLE")?;
-        let topic = environment.text("NOTICE_TOPIC_ARN")?;
+        let topic = environment.text("NOTIFICATION_TOPIC_ARN")?;
         let addresses = Addresses {
             hub_bus: environment.text("HUB_BUS_NAME")?,
-            member_bus: environment.text("MEMBER_BUS_NAME")?,
+            target_bus: environment.text("TARGET_BUS_NAME")?,
             region: clients.region(),
             partition: topic.split(':').nth(1).unwrap_or("aws").to_owned(),
             topic,
         };
         Ok(Self {
             ledger: clients.ledger_reader(&table),
-            turns: clients.turns(&table),
-            sender: clients.notice_sender(addresses),
+            leases: clients.leases(&table),
+            sender: clients.notification_sender(addresses),
             clients: clients.clone(),
             table,
         })
     }
 
-    fn about(request: &TellRequest) -> About {
+    fn about(request: &NotifyRequest) -> About {
         match request {
-            TellRequest::Given(given) => About::image(&given.share.image.id),
-            TellRequest::Garbled { image, reason: _ } => About { image: image.clone(), ..About::default() },
-            TellRequest::Event(event) => {
+            NotifyRequest::Result(result) => About::image(&result.share.image.id),
+            NotifyRequest::Garbled { image, reason: _ } => About { image: image.clone(), ..About::default() },
+            NotifyRequest::Event(event) => {
                 let failed = FailedExecution::read(event, "");
                 let about = |failed: FailedExecution| About {
                     execution: Some(failed.execution),
@@ -108,29 +108,29 @@ impl Function for NotifyTargets {
         }
     }
 
-    async fn handle(&self, request: TellRequest, invocation: &Invocation) -> Result<Told, Failure> {
+    async fn handle(&self, request: NotifyRequest, invocation: &Invocation) -> Result<NotifyResult, Failure> {
         match request {
-            TellRequest::Given(given) if given.superseded => Ok(told(&given, String::new(), 0)),
-            TellRequest::Given(given) if given.share.dry_run => self.describe(&given).await,
-            TellRequest::Given(given) => {
-                let turn = self.turns.of_image(&given.share.image.id, invocation.id()).await?;
-                let told = self.tell(&given, &turn, invocation).await;
-                turn.release().await;
-                told
+            NotifyRequest::Result(result) if result.superseded => Ok(notified(&result, String::new(), 0)),
+            NotifyRequest::Result(result) if result.share.dry_run => self.describe(&result).await,
+            NotifyRequest::Result(result) => {
+                let lease = self.leases.of_image(&result.share.image.id, invocation.id()).await?;
+                let notified = self.notify(&result, &lease, invocation).await;
+                lease.release().await;
+                notified
             }
-            TellRequest::Garbled { image: _, reason } => {
+            NotifyRequest::Garbled { image: _, reason } => {
                 Err(Failure::BadRequest(format!("in the output of share-image, {reason}")))
             }
-            TellRequest::Event(event) => {
+            NotifyRequest::Event(event) => {
                 let failed =
                     FailedExecution::read(&event, &self.clients.region()).map_err(Failure::BadRequest)?;
                 if failed.dry_run {
-                    return Ok(not_told(failed.status()));
+                    return Ok(not_notified(failed.status()));
                 }
-                let turn = self.turns.of_image(&failed.image, invocation.id()).await?;
-                let told = self.tell_failure(&failed, &turn, invocation).await;
-                turn.release().await;
-                told
+                let lease = self.leases.of_image(&failed.image, invocation.id()).await?;
+                let notified = self.notify_failure(&failed, &lease, invocation).await;
+                lease.release().await;
+                notified
             }
         }
     }
@@ -138,86 +138,100 @@ impl Function for NotifyTargets {
 
 impl NotifyTargets {
     /// A dry run: what would be told.
-    async fn describe(&self, given: &Given) -> Result<Told, Failure> {
-        let ledger = self.ledger.image(&given.share.image.id).await?;
-        let plan = notice::plan(given, &ledger, Timestamp::now());
-        Ok(Told { plan: lines(&plan), ..told(given, status(given, &ledger), 0) })
+    async fn describe(&self, result: &ShareResult) -> Result<NotifyResult, Failure> {
+        let ledger = self.ledger.image(&result.share.image.id).await?;
+        let plan = notification::plan(result, &ledger, Timestamp::now());
+        Ok(NotifyResult { plan: lines(&plan), ..notified(result, status(result, &ledger), 0) })
     }
 
-    async fn tell(&self, given: &Given, turn: &Turn, invocation: &Invocation) -> Result<Told, Failure> {
-        let image = &given.share.image;
+    async fn notify(
+        &self,
+        result: &ShareResult,
+        lease: &Lease,
+        invocation: &Invocation,
+    ) -> Result<NotifyResult, Failure> {
+        let image = &result.share.image;
         let ledger = self.ledger.image(&image.id).await?;
-        if ledger.supersedes(&given.share) {
-            return Ok(told(given, String::new(), 0));
+        if ledger.supersedes(&result.share) {
+            return Ok(notified(result, String::new(), 0));
         }
-        let plan = notice::plan(given, &ledger, Timestamp::now());
-        let status = status(given, &ledger);
-        self.tell_members(given, &plan, turn).await?;
-        self.tell_hub(&image.id, &plan.hub, turn, invocation).await?;
-        self.conclude(given, &ledger, &plan, &status, turn).await?;
-        if is_over(given, &ledger) {
-            self.writer(turn).await?.unmanage(&image.id, given.share.intent).await?;
+        let plan = notification::plan(result, &ledger, Timestamp::now());
+        let status = status(result, &ledger);
+        self.notify_target_accounts(result, &plan, lease).await?;
+        self.notify_hub(&image.id, &plan.hub, lease, invocation).await?;
+        self.conclude(result, &ledger, &plan, &status, lease).await?;
+        if is_over(result, &ledger) {
+            self.writer(lease).await?.unmanage(&image.id, result.share.intent).await?;
         }
         tracing::info!(
-            members = plan.members.len(),
-            leavers = plan.leavers.len(),
-            news = plan.hub.len(),
+            target_accounts = plan.target_accounts.len(),
+            former_accounts = plan.former_accounts.len(),
+            hub_notifications = plan.hub.len(),
             status,
-            "told"
+            "notified"
         );
-        Ok(told(given, status, plan.members.len() + plan.leavers.len()))
+        Ok(notified(result, status, plan.target_accounts.len() + plan.former_accounts.len()))
     }
 
     /// Tells accounts of access and of its end, each time a few, and writes down that they know. Who was told is
     /// written down before a failure ends it, or the next try would tell them again.
-    async fn tell_members(&self, given: &Given, plan: &TellPlan, turn: &Turn) -> Result<(), Failure> {
-        let image = &given.share.image.id;
-        for notices in plan.leavers.chunks(NOTICES_AT_ONCE) {
-            let (deliveries, outcome) = self.sender.tell_members(notices, turn).await;
-            self.writer(turn).await?.forget_told(image, &deliveries.all()).await?;
+    async fn notify_target_accounts(
+        &self,
+        result: &ShareResult,
+        plan: &NotificationPlan,
+        lease: &Lease,
+    ) -> Result<(), Failure> {
+        let image = &result.share.image.id;
+        for notifications in plan.former_accounts.chunks(NOTIFICATIONS_AT_ONCE) {
+            let (deliveries, outcome) = self.sender.notify_target_accounts(notifications, lease).await;
+            self.writer(lease).await?.forget_notified(image, &deliveries.all()).await?;
             outcome?;
         }
         if !plan.forgotten.is_empty() {
-            self.writer(turn).await?.forget_told(image, &plan.forgotten).await?;
+            self.writer(lease).await?.forget_notified(image, &plan.forgotten).await?;
         }
-        for notices in plan.members.chunks(NOTICES_AT_ONCE) {
-            let (deliveries, outcome) = self.sender.tell_members(notices, turn).await;
-            self.writer(turn).await?.add_told(image, &deliveries.delivered, &deliveries.without_bus).await?;
+        for notifications in plan.target_accounts.chunks(NOTIFICATIONS_AT_ONCE) {
+            let (deliveries, outcome) = self.sender.notify_target_accounts(notifications, lease).await;
+            self.writer(lease)
+                .await?
+                .add_notified(image, &deliveries.delivered, &deliveries.without_bus)
+                .await?;
             outcome?;
         }
         // Without an end nobody is warned of it.
-        let Some(end) = given.share.until else { return Ok(()) };
-        for notices in plan.warned.chunks(NOTICES_AT_ONCE) {
-            let (deliveries, outcome) = self.sender.tell_members(notices, turn).await;
-            self.writer(turn).await?.add_warned(image, &deliveries.all(), end).await?;
+        let Some(end) = result.share.until else { return Ok(()) };
+        for notifications in plan.warned.chunks(NOTIFICATIONS_AT_ONCE) {
+            let (deliveries, outcome) = self.sender.notify_target_accounts(notifications, lease).await;
+            self.writer(lease).await?.add_warned(image, &deliveries.all(), end).await?;
             outcome?;
         }
         Ok(())
     }
 
-    async fn tell_hub(
+    async fn notify_hub(
         &self,
         image: &ImageId,
-        mut news: &[HubNews],
-        turn: &Turn,
+        mut hub_notifications: &[HubNotification],
+        lease: &Lease,
         invocation: &Invocation,
     ) -> Result<(), Failure> {
-        while !news.is_empty() {
-            let part = notice::leading(news, NOTICES_AT_ONCE);
-            let notices: Vec<Notice> = part.iter().map(|news| news.notice.clone()).collect();
-            let (count, outcome) = self.sender.tell_hub(&notices, turn).await;
-            let told = notice::leading(news, count);
-            let rows: BTreeMap<&str, &ShareRow> = told
+        while !hub_notifications.is_empty() {
+            let part = notification::leading(hub_notifications, NOTIFICATIONS_AT_ONCE);
+            let notifications: Vec<Notification> =
+                part.iter().map(|hub_notifications| hub_notifications.notification.clone()).collect();
+            let (count, outcome) = self.sender.notify_hub(&notifications, lease).await;
+            let notified = notification::leading(hub_notifications, count);
+            let rows: BTreeMap<&str, &ShareRow> = notified
                 .iter()
-                .filter_map(|news| news.row.as_ref())
+                .filter_map(|hub_notifications| hub_notifications.row.as_ref())
                 .map(|row| (row.target.as_str(), row))
                 .collect();
             let rows: Vec<ShareRow> = rows.into_values().cloned().collect();
-            self.clients.ledger_writer(&self.table).write_shares(image, &rows, &[], turn).await?;
+            self.clients.ledger_writer(&self.table).write_shares(image, &rows, &[], lease).await?;
             // Each part by itself: what is on record as told is not told, and not counted, again.
-            invocation.measure(&metrics::of_news(told));
+            invocation.measure(&metrics::of_notifications(notified));
             outcome?;
-            news = news.get(told.len()..).unwrap_or_default();
+            hub_notifications = hub_notifications.get(notified.len()..).unwrap_or_default();
         }
         Ok(())
     }
@@ -226,102 +240,107 @@ impl NotifyTargets {
     /// or not: that was told.
     async fn conclude(
         &self,
-        given: &Given,
+        result: &ShareResult,
         ledger: &ImageLedger,
-        plan: &TellPlan,
+        plan: &NotificationPlan,
         status: &str,
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<(), Failure> {
-        let image = &given.share.image;
-        let can_carry_status = given.share.ending.as_ref().is_none_or(Ending::leaves_an_image);
-        let needs_status = can_carry_status && ledger.told.needs_status(status, image);
+        let image = &result.share.image;
+        let can_carry_status =
+            result.share.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image);
+        let needs_status = can_carry_status && ledger.notified.needs_status(status, image);
         let written = match needs_status {
-            true => self.write_status(&image.id, status, turn).await,
+            true => self.write_status(&image.id, status, lease).await,
             false => Ok(()),
         };
         let status = Some(status.to_owned()).filter(|_| needs_status && written.is_ok());
-        let conclusion = Conclusion { status, ..notice::conclusion(given, ledger, plan) };
-        if *plan != TellPlan::default() || conclusion != Conclusion::default() {
-            self.writer(turn).await?.conclude(&image.id, &conclusion, Timestamp::now()).await?;
+        let conclusion = Conclusion { status, ..notification::conclusion(result, ledger, plan) };
+        if *plan != NotificationPlan::default() || conclusion != Conclusion::default() {
+            self.writer(lease).await?.conclude(&image.id, &conclusion, Timestamp::now()).await?;
         }
         written
     }
 
     /// A writer of the ledger, for one write: who lost the turn meanwhile must not write any more.
-    async fn writer(&self, turn: &Turn) -> Result<LedgerWriter, Failure> {
-        turn.renew().await?;
+    async fn writer(&self, lease: &Lease) -> Result<LedgerWriter, Failure> {
+        lease.renew().await?;
         Ok(self.clients.ledger_writer(&self.table))
     }
 
-    async fn write_status(&self, image: &ImageId, status: &str, turn: &Turn) -> Result<(), Failure> {
-        turn.renew().await?;
+    async fn write_status(&self, image: &ImageId, status: &str, lease: &Lease) -> Result<(), Failure> {
+        lease.renew().await?;
         Ok(self.clients.status_writer().write(image, status).await?)
     }
 
     /// A failure that ended before the last outcome was told is history: the status keeps the later truth. A later look
     /// that had nothing to tell left no trace, so the failure's status stands until the next look or review.
-    async fn tell_failure(
+    async fn notify_failure(
         &self,
         failed: &FailedExecution,
-        turn: &Turn,
+        lease: &Lease,
         invocation: &Invocation,
-    ) -> Result<Told, Failure> {
+    ) -> Result<NotifyResult, Failure> {
         let ledger = self.ledger.image(&failed.image).await?;
-        let (_, outcome) = self.sender.tell_hub(&[failed.notice()], turn).await;
+        let (_, outcome) = self.sender.notify_hub(&[failed.notification()], lease).await;
         outcome?;
         let status = failed.status();
-        if !ledger.told.makes_history_of(failed.ended) {
-            self.write_status(&failed.image, &status, turn).await?;
+        if !ledger.notified.is_newer_than(failed.ended) {
+            self.write_status(&failed.image, &status, lease).await?;
             let conclusion = Conclusion { status: Some(status.clone()), ..Conclusion::default() };
-            self.writer(turn).await?.conclude(&failed.image, &conclusion, Timestamp::now()).await?;
+            self.writer(lease).await?.conclude(&failed.image, &conclusion, Timestamp::now()).await?;
         }
         invocation.measure(&Measurements::default().counting(Metric::ExecutionsFailed, 1));
         tracing::warn!(status, "told of a failed execution");
-        Ok(not_told(status))
+        Ok(not_notified(status))
     }
 }
 
-fn status(given: &Given, ledger: &ImageLedger) -> String {
-    let has_access = |target: &&Target| ledger.shares.get(target.name()).is_some_and(ShareRow::is_open);
+fn status(result: &ShareResult, ledger: &ImageLedger) -> String {
+    let has_access = |target: &&Target| ledger.shares.get(target.name()).is_some_and(ShareRow::has_access);
     let summary = Summary {
-        shared: given.shared_targets().collect(),
-        kept: given.share.kept.iter().filter(has_access).collect(),
-        is_public: given
+        shared: result.shared_targets().collect(),
+        retained: result.share.retained.iter().filter(has_access).collect(),
+        is_public: result
             .unmanaged
             .iter()
-            .any(|grant| grant.is_public() && !given.made_private.contains(&grant.resource)),
-        ending: given.share.ending.as_ref(),
-        refused: &given.all_refused(),
-        until: given.share.until,
+            .any(|grant| grant.is_public() && !result.made_private.contains(&grant.resource)),
+        revocation_reason: result.share.revocation_reason.as_ref(),
+        refused: &result.all_refused(),
+        until: result.share.until,
     };
     summary.status()
 }
 
 /// Whether the image needs no review any more: it is gone or untagged, and nothing of it is open.
-fn is_over(given: &Given, ledger: &ImageLedger) -> bool {
-    let has_ended = matches!(given.share.ending, Some(Ending::ImageGone | Ending::Untagged));
-    has_ended && ledger.is_closed() && given.all_refused().is_empty()
+fn is_over(result: &ShareResult, ledger: &ImageLedger) -> bool {
+    let has_ended = matches!(
+        result.share.revocation_reason,
+        Some(RevocationReason::ImageGone | RevocationReason::Untagged)
+    );
+    has_ended && ledger.has_no_access() && result.all_refused().is_empty()
 }
 
-fn told(given: &Given, status: String, told: usize) -> Told {
-    let outcome = if given.all_refused().is_empty() { Outcome::Complete } else { Outcome::Incomplete };
-    Told { outcome, status, told, plan: Vec::new() }
+fn notified(result: &ShareResult, status: String, notified: usize) -> NotifyResult {
+    let outcome = if result.all_refused().is_empty() { Outcome::Complete } else { Outcome::Incomplete };
+    NotifyResult { outcome, status, notified, plan: Vec::new() }
 }
 
 /// The answer when no target was told.
-fn not_told(status: String) -> Told {
-    Told { outcome: Outcome::Incomplete, status, told: 0, plan: Vec::new() }
+fn not_notified(status: String) -> NotifyResult {
+    NotifyResult { outcome: Outcome::Incomplete, status, notified: 0, plan: Vec::new() }
 }
 
-fn lines(plan: &TellPlan) -> Vec<String> {
-    let members = [&plan.leavers, &plan.members, &plan.warned].into_iter().flatten();
-    let members =
-        members.map(|(account, notice)| format!("{} to the bus of {account}", notice.kind.detail_type()));
-    let hub = plan.hub.iter().map(|HubNews { notice, row: _ }| {
-        let of = notice.detail.target.as_deref().unwrap_or("the image");
-        format!("{} of {of} to the hub", notice.kind.detail_type())
+fn lines(plan: &NotificationPlan) -> Vec<String> {
+    let target_accounts = [&plan.former_accounts, &plan.target_accounts, &plan.warned].into_iter().flatten();
+    let target_accounts = target_accounts.map(|(account, notification)| {
+        format!("{} to the bus of {account}", notification.kind.detail_type())
     });
-    members.chain(hub).collect()
+    let hub = plan.hub.iter().map(|HubNotification { notification, row: _ }| {
+        let of = notification.detail.target.as_deref().unwrap_or("the image");
+        format!("{} of {of} to the hub", notification.kind.detail_type())
+    });
+    target_accounts.chain(hub).collect()
 }
 
 #[cfg(test)]
@@ -332,28 +351,28 @@ mod tests {
 
     use super::*;
 
-    const GIVEN: &str = include_str!("../../../events/notify-targets.json");
+    const RESULT: &str = include_str!("../../../events/notify-targets.json");
     const FAILED: &str = include_str!("../../../events/step-functions-execution-failed.json");
 
-    fn read(request: Value) -> TellRequest {
-        TellRequest::deserialize(request).unwrap()
+    fn read(request: Value) -> NotifyRequest {
+        NotifyRequest::deserialize(request).unwrap()
     }
 
     #[test]
-    fn the_output_of_a_step_and_an_event_are_told_apart() {
-        assert!(matches!(read(serde_json::from_str(GIVEN).unwrap()), TellRequest::Given(_)));
-        assert!(matches!(read(serde_json::from_str(FAILED).unwrap()), TellRequest::Event(_)));
-        assert!(matches!(read(json!(null)), TellRequest::Event(_)));
+    fn the_output_of_a_step_and_an_event_are_distinguished() {
+        assert!(matches!(read(serde_json::from_str(RESULT).unwrap()), NotifyRequest::Result(_)));
+        assert!(matches!(read(serde_json::from_str(FAILED).unwrap()), NotifyRequest::Event(_)));
+        assert!(matches!(read(json!(null)), NotifyRequest::Event(_)));
     }
 
     #[test]
     fn of_an_output_that_cannot_be_read_it_is_said_what_is_wrong_and_of_which_image() {
-        let mut given: Value = serde_json::from_str(GIVEN).unwrap();
-        let id = given.pointer("/share/image/id").unwrap().clone();
-        *given.pointer_mut("/share/intent").unwrap() = json!("three");
-        let request = read(given);
+        let mut result: Value = serde_json::from_str(RESULT).unwrap();
+        let id = result.pointer("/share/image/id").unwrap().clone();
+        *result.pointer_mut("/share/intent").unwrap() = json!("three");
+        let request = read(result);
         assert_eq!(NotifyTargets::about(&request).image.unwrap().as_str(), id);
-        let TellRequest::Garbled { reason, .. } = request else { panic!("{request:?}") };
+        let NotifyRequest::Garbled { reason, .. } = request else { panic!("{request:?}") };
         assert_eq!(reason, "invalid type: string \"three\", expected u64");
         assert_eq!(NotifyTargets::about(&read(json!({ "share": 1 }))), About::default());
     }

@@ -4,8 +4,8 @@
 //! not ready this function fails with the error type `NotReady`, and the workflow comes again.
 
 use ami_share_aws::usage_reports::UsageReportReader;
-use ami_share_domain::audit::{AuditRow, Deed};
-use ami_share_domain::image_request::Given;
+use ami_share_domain::audit_log::{AuditAction, AuditRow};
+use ami_share_domain::image_request::ShareResult;
 use ami_share_domain::usage::{Usage, UsageQuestion, in_words};
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
@@ -18,8 +18,8 @@ pub struct ReportUsage {
 }
 
 impl Function for ReportUsage {
-    type Request = Given;
-    type Response = Given;
+    type Request = ShareResult;
+    type Response = ShareResult;
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         Ok(Self {
@@ -29,28 +29,34 @@ impl Function for ReportUsage {
         })
     }
 
-    fn about(given: &Given) -> About {
-        About::image(&given.share.image.id)
+    fn about(result: &ShareResult) -> About {
+        About::image(&result.share.image.id)
     }
 
-    async fn handle(&self, given: Given, invocation: &Invocation) -> Result<Given, Failure> {
-        let image = &given.share.image.id;
-        let Some(question) = &given.usage_report else { return Ok(given) };
+    async fn handle(&self, result: ShareResult, invocation: &Invocation) -> Result<ShareResult, Failure> {
+        let image = &result.share.image.id;
+        let Some(question) = &result.usage_report else { return Ok(result) };
         let Some(usage) = self.reports.read(image, &question.report_id).await? else {
             return Err(Failure::NotReady(format!("the usage report {} is not ready", question.report_id)));
         };
         let usage: Vec<Usage> =
             usage.into_iter().filter(|usage| question.accounts.contains(&usage.account)).collect();
-        let row = history(&given, question, &usage);
+        let row = audit_log(&result, question, &usage);
         self.clients.ledger_writer(&self.table).append(image, &[row], invocation.id()).await?;
         tracing::info!(accounts = question.accounts.len(), still_used = !usage.is_empty(), "usage reported");
-        Ok(Given { usage: Some(usage), ..given })
+        Ok(ShareResult { usage: Some(usage), ..result })
     }
 }
 
-fn history(given: &Given, question: &UsageQuestion, usage: &[Usage]) -> AuditRow {
-    let share = &given.share;
+fn audit_log(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) -> AuditRow {
+    let share = &result.share;
     let accounts = question.accounts.iter().map(ToString::to_string).collect();
-    let row = AuditRow::new(Deed::UsageReported, &share.image.id, accounts, &share.asked, share.intent);
+    let row = AuditRow::new(
+        AuditAction::UsageReported,
+        &share.image.id,
+        accounts,
+        &share.triggered_by,
+        share.intent,
+    );
     row.done(Timestamp::now(), None).because(in_words(usage))
 }

@@ -5,18 +5,18 @@
 use ami_share_aws::error::AwsError;
 use ami_share_aws::images::FoundImage;
 use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_domain::appointments::Appointments;
 use ami_share_domain::ledger::Intent;
-use ami_share_domain::look::Look;
+use ami_share_domain::schedules::Schedules;
 use ami_share_domain::share::{Resolved, Share};
 use ami_share_domain::share_tags::STATUS;
+use ami_share_domain::trigger::Trigger;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
-use ami_share_resolve::{Resolver, Wish, digest};
+use ami_share_resolve::{Resolution, Resolver, digest};
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// How often a look starts again because another look was recorded meanwhile.
-const LOOKS: u32 = 5;
+const RECONCILIATIONS: u32 = 5;
 
 /// The function.
 pub struct ResolveShare {
@@ -41,44 +41,45 @@ impl Function for ResolveShare {
     }
 
     fn about(event: &Value) -> About {
-        let look = Look::from_event(event, Timestamp::UNIX_EPOCH);
-        look.map(|look| About::image(&look.image)).unwrap_or_default()
+        let trigger = Trigger::from_event(event, Timestamp::UNIX_EPOCH);
+        trigger.map(|trigger| About::image(&trigger.image)).unwrap_or_default()
     }
 
     async fn handle(&self, event: Value, _invocation: &Invocation) -> Result<Resolved, Failure> {
-        let look = Look::from_event(&event, Timestamp::now())
+        let trigger = Trigger::from_event(&event, Timestamp::now())
             .map_err(|error| Failure::BadRequest(error.to_string()))?;
-        for _ in 0..LOOKS {
+        for _ in 0..RECONCILIATIONS {
             // The last intent is read before the tags: if it is still the last one when the new one is
             // recorded, nobody has seen later tags than this look.
-            let last = self.ledger.intent(&look.image).await?;
-            let found = self.resolver.image(&look.image).await?;
+            let last = self.ledger.intent(&trigger.image).await?;
+            let found = self.resolver.image(&trigger.image).await?;
             let keys = self.resolver.key_observer();
-            let mut share = match self.resolver.wish(&look, found.as_ref(), last.as_ref(), &keys).await? {
-                Wish::Share(share) => *share,
-                Wish::Nothing(reason) => return Ok(nothing(reason)),
-                Wish::NotYet(reason) => {
-                    self.remember_who_asked(&look, last.as_ref()).await?;
-                    return Ok(nothing(reason));
-                }
-            };
+            let mut share =
+                match self.resolver.desired_state(&trigger, found.as_ref(), last.as_ref(), &keys).await? {
+                    Resolution::Share(share) => *share,
+                    Resolution::Nothing(reason) => return Ok(nothing(reason)),
+                    Resolution::NotYet(reason) => {
+                        self.remember_requester(&trigger, last.as_ref()).await?;
+                        return Ok(nothing(reason));
+                    }
+                };
             share.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
             let is_first = last.as_ref().is_none_or(|last| last.number == 0);
             if self.record(&mut share, last.as_ref()).await? {
-                if is_first && !look.dry_run && self.has_changed(found.as_ref(), &look).await? {
+                if is_first && !trigger.dry_run && self.has_changed(found.as_ref(), &trigger).await? {
                     continue;
                 }
                 tracing::info!(
                     intent = share.intent,
                     targets = share.targets.len(),
                     refused = share.refused.len(),
-                    ending = share.ending.as_ref().map(ToString::to_string),
+                    revocation_reason = share.revocation_reason.as_ref().map(ToString::to_string),
                     "resolved"
                 );
                 return Ok(Resolved::Share { share: Box::new(share) });
             }
         }
-        Err(AwsError::Busy(look.image.to_string()).into())
+        Err(AwsError::Busy(trigger.image.to_string()).into())
     }
 }
 
@@ -88,26 +89,26 @@ impl ResolveShare {
         if share.must_schedule || last.is_none() {
             return Ok(share.must_schedule);
         }
-        Ok(self.ledger.appointments(&share.image.id).await? != Appointments::default())
+        Ok(self.ledger.schedules(&share.image.id).await? != Schedules::default())
     }
 
     /// Whether the image is another by now. A look that came while there was no intent yet, and saw no tags any more,
     /// had nothing to end and left no intent to be seen by: whoever records the first one looks twice.
-    async fn has_changed(&self, seen: Option<&FoundImage>, look: &Look) -> Result<bool, Failure> {
-        let wishes = |found: &FoundImage| {
+    async fn has_changed(&self, seen: Option<&FoundImage>, trigger: &Trigger) -> Result<bool, Failure> {
+        let desired_states = |found: &FoundImage| {
             let mut tags = found.tags.clone();
             tags.remove(STATUS);
             (found.state.clone(), tags)
         };
-        let now = self.resolver.image(&look.image).await?;
-        Ok(now.as_ref().map(wishes) != seen.map(wishes))
+        let now = self.resolver.image(&trigger.image).await?;
+        Ok(now.as_ref().map(desired_states) != seen.map(desired_states))
     }
 
     /// Records the intent, unless the ledger has this very one; `false` when another look came first.
     async fn record(&self, share: &mut Share, last: Option<&Intent>) -> Result<bool, Failure> {
         let next = Intent::following(last, share, digest(share));
         share.intent = next.number;
-        share.asked = next.asked();
+        share.triggered_by = next.triggered_by();
         // What it needs on its keys is recorded with it, and is written again in case it was lost.
         let needs_keys = !share.targets.is_empty() && !share.keys.is_empty();
         if share.dry_run || (last == Some(&next) && !needs_keys) {
@@ -117,10 +118,10 @@ impl ResolveShare {
     }
 
     /// While an image is pending, CloudTrail says who made it; the event that shares it later does not.
-    async fn remember_who_asked(&self, look: &Look, last: Option<&Intent>) -> Result<(), Failure> {
-        if last.is_none() && look.asked.by.is_some() && !look.dry_run {
-            let asking = Intent::asking(&look.asked, String::new());
-            self.clients.ledger_writer(&self.table).record_asking(&look.image, &asking).await?;
+    async fn remember_requester(&self, trigger: &Trigger, last: Option<&Intent>) -> Result<(), Failure> {
+        if last.is_none() && trigger.triggered_by.principal.is_some() && !trigger.dry_run {
+            let requested = Intent::requested(&trigger.triggered_by, String::new());
+            self.clients.ledger_writer(&self.table).record_requester(&trigger.image, &requested).await?;
         }
         Ok(())
     }

@@ -23,12 +23,14 @@ const NAME_LIMIT: usize = 80;
 
 impl ReviewShares {
     /// Starts what an event asks for.
-    pub(crate) async fn hear(&self, event: &Value, invocation: &Invocation) -> Result<Started, Failure> {
-        match Heard::read(event)? {
-            Heard::Organization => self.review_organization().await,
-            Heard::Key(key) => self.look_for_key(event, &key).await,
-            Heard::Snapshot(snapshot) => self.look_for_snapshot(event, &snapshot).await,
-            Heard::Failure { execution, cause } => self.tell_failure(&execution, &cause, invocation).await,
+    pub(crate) async fn receive(&self, event: &Value, invocation: &Invocation) -> Result<Started, Failure> {
+        match Received::read(event)? {
+            Received::Organization => self.review_organization().await,
+            Received::Key(key) => self.reconcile_for_key(event, &key).await,
+            Received::Snapshot(snapshot) => self.reconcile_for_snapshot(event, &snapshot).await,
+            Received::Failure { execution, cause } => {
+                self.notify_failure(&execution, &cause, invocation).await
+            }
         }
     }
 
@@ -40,7 +42,7 @@ impl ReviewShares {
         Ok(Started { started: if is_new { vec![name] } else { Vec::new() } })
     }
 
-    async fn tell_failure(
+    async fn notify_failure(
         &self,
         execution: &str,
         cause: &str,
@@ -48,26 +50,26 @@ impl ReviewShares {
     ) -> Result<Started, Failure> {
         let text =
             format!("The review {execution} did not end: {cause}\n\nRedrive it, or wait for the next one.\n");
-        self.topic.tell("AMI access review failed", &text).await?;
+        self.topic.notify("AMI access review failed", &text).await?;
         invocation.measure(&Measurements::default().counting(Metric::ExecutionsFailed, 1));
         tracing::warn!(cause, "a review failed");
         Ok(Started::default())
     }
 
     /// One look restores what all images need on a key.
-    async fn look_for_key(&self, event: &Value, key: &KeyArn) -> Result<Started, Failure> {
+    async fn reconcile_for_key(&self, event: &Value, key: &KeyArn) -> Result<Started, Failure> {
         let key = self.reader.key(key, &self.resolver.key_observer()).await?;
-        self.look_at(event, key.worst_hit().into_iter().cloned()).await
+        self.reconcile(event, key.worst_hit().into_iter().cloned()).await
     }
 
-    async fn look_for_snapshot(&self, event: &Value, snapshot: &SnapshotId) -> Result<Started, Failure> {
+    async fn reconcile_for_snapshot(&self, event: &Value, snapshot: &SnapshotId) -> Result<Started, Failure> {
         let images = self.reader.images.of_snapshot(snapshot).await?;
         let managed: BTreeSet<ImageId> = self.ledger.managed_among(&images).await?;
-        self.look_at(event, managed).await
+        self.reconcile(event, managed).await
     }
 
     /// Starts the share workflow for each image. Its name keeps an event that comes twice from doing so twice.
-    async fn look_at(
+    async fn reconcile(
         &self,
         event: &Value,
         images: impl IntoIterator<Item = ImageId>,
@@ -76,12 +78,12 @@ impl ReviewShares {
         let mut started = Vec::new();
         for image in images {
             let name = execution_name(&format!("{image}-{id}"));
-            let input = look_input(&image, id, event);
+            let input = trigger_input(&image, id, event);
             if self.starter.start(&self.share_workflow, Some(&name), &input).await? {
                 started.push(name);
             }
         }
-        tracing::info!(event = id, looks = started.len(), "somebody else changed something");
+        tracing::info!(event = id, reconciliations = started.len(), "somebody else changed something");
         Ok(Started { started })
     }
 
@@ -106,7 +108,7 @@ pub(crate) fn about(event: &Value) -> About {
 }
 
 /// What the share workflow is started with: the image, and who changed something, when and by which event.
-fn look_input(image: &ImageId, id: &str, event: &Value) -> Value {
+fn trigger_input(image: &ImageId, id: &str, event: &Value) -> Value {
     let known = [("time", text(event, "/time")), ("changed_by", text(event, "/detail/userIdentity/arn"))];
     let known = known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
     let always = [("image_id".to_owned(), json!(image)), ("id".to_owned(), json!(id))];
@@ -115,7 +117,7 @@ fn look_input(image: &ImageId, id: &str, event: &Value) -> Value {
 
 /// What an event is about.
 #[derive(Debug, PartialEq, Eq)]
-enum Heard {
+enum Received {
     /// An account came, went or moved, or tags of the organization changed.
     Organization,
     /// Somebody put a key's policy.
@@ -131,7 +133,7 @@ enum Heard {
     },
 }
 
-impl Heard {
+impl Received {
     /// Shapes of the events:
     /// <https://docs.aws.amazon.com/organizations/latest/userguide/orgs_cloudtrail-integration.html>,
     /// <https://docs.aws.amazon.com/kms/latest/developerguide/ct-put-key-policy.html>. That of
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn all_events_of_one_window_start_one_review_that_begins_after_them() {
+    fn all_events_of_one_window_start_one_review_after_the_window() {
         let at = |text: &str| window(text.parse().unwrap());
         let (first, end) = at("2026-06-01T12:00:00Z");
         assert_eq!(at("2026-06-01T12:00:09.999Z"), (first.clone(), end));
@@ -209,27 +211,30 @@ mod tests {
 
     #[test]
     fn each_kind_of_event_is_understood() {
-        let heard = |name| Heard::read(&example(name)).unwrap();
-        assert_eq!(heard("cloudtrail-move-account.json"), Heard::Organization);
-        assert_eq!(heard("cloudtrail-account-joined.json"), Heard::Organization);
+        let received = |name| Received::read(&example(name)).unwrap();
+        assert_eq!(received("cloudtrail-move-account.json"), Received::Organization);
+        assert_eq!(received("cloudtrail-account-joined.json"), Received::Organization);
         let key = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-        assert_eq!(heard("cloudtrail-put-key-policy.json"), Heard::Key(key.parse().unwrap()));
+        assert_eq!(received("cloudtrail-put-key-policy.json"), Received::Key(key.parse().unwrap()));
         let snapshot = "snap-0abcdef1234567890".parse().unwrap();
-        assert_eq!(heard("cloudtrail-modify-snapshot-attribute.json"), Heard::Snapshot(snapshot));
-        let failed = Heard::read(&example("step-functions-review-failed.json")).unwrap();
-        assert!(matches!(failed, Heard::Failure { cause, .. } if cause.contains("ec2:DescribeImages")));
-        assert!(Heard::read(&example("tag-change-image.json")).is_err());
+        assert_eq!(received("cloudtrail-modify-snapshot-attribute.json"), Received::Snapshot(snapshot));
+        let failed = Received::read(&example("step-functions-review-failed.json")).unwrap();
+        assert!(matches!(failed, Received::Failure { cause, .. } if cause.contains("ec2:DescribeImages")));
+        assert!(Received::read(&example("tag-change-image.json")).is_err());
     }
 
     #[test]
-    fn a_look_is_told_who_changed_what_it_looks_at() {
+    fn a_trigger_names_the_principal_that_changed_the_resource() {
         let event = example("cloudtrail-put-key-policy.json");
         let image = "ami-0abcdef1234567890".parse().unwrap();
-        let input = look_input(&image, "event", &event);
-        let look = ami_share_domain::look::Look::from_event(&input, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((look.image, look.asked.event.as_str(), look.asked.by), (image, "event", None));
-        assert_eq!(look.changed_by.as_deref(), text(&event, "/detail/userIdentity/arn"));
-        assert_eq!(look.asked.at, "2026-11-22T13:41:18Z".parse().unwrap());
+        let input = trigger_input(&image, "event", &event);
+        let trigger = ami_share_domain::trigger::Trigger::from_event(&input, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            (trigger.image, trigger.triggered_by.event.as_str(), trigger.triggered_by.principal),
+            (image, "event", None)
+        );
+        assert_eq!(trigger.changed_by.as_deref(), text(&event, "/detail/userIdentity/arn"));
+        assert_eq!(trigger.triggered_by.at, "2026-11-22T13:41:18Z".parse().unwrap());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::review_store::ReviewStore;
 use ami_share_aws::topic::Topic;
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::key_guard::Caller;
+use ami_share_domain::key_lockout::Caller;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::Resolver;
 
@@ -62,7 +62,7 @@ impl Function for ReviewShares {
             resolver: Resolver::start(environment, &clients).await?,
             ledger,
             store: clients.review_store(&bucket),
-            topic: clients.topic(&environment.text("NOTICE_TOPIC_ARN")?),
+            topic: clients.topic(&environment.text("NOTIFICATION_TOPIC_ARN")?),
             starter: clients.execution_starter(),
             hub,
             region: clients.region(),
@@ -78,7 +78,7 @@ impl Function for ReviewShares {
                 Task::Page { review, state }
                 | Task::Continue { review, state }
                 | Task::Report { review, state },
-            ) => About { review: Some(state.clone().begun_by(review).review_id), ..About::default() },
+            ) => About { review: Some(state.clone().started_by(review).review_id), ..About::default() },
             ReviewRequest::Event(event) => events::about(event),
         }
     }
@@ -86,15 +86,15 @@ impl Function for ReviewShares {
     async fn handle(&self, request: ReviewRequest, invocation: &Invocation) -> Result<Answer, Failure> {
         match request {
             ReviewRequest::Task(Task::Page { review, state }) => {
-                Ok(Answer::Page(Box::new(self.page(state.begun_by(&review)).await?)))
+                Ok(Answer::Page(Box::new(self.page(state.started_by(&review)).await?)))
             }
             ReviewRequest::Task(Task::Continue { review, state }) => {
-                Ok(Answer::Started(self.go_on(state.begun_by(&review)).await?))
+                Ok(Answer::Started(self.go_on(state.started_by(&review)).await?))
             }
             ReviewRequest::Task(Task::Report { review, state }) => {
-                Ok(Answer::Reported(self.report(&state.begun_by(&review), invocation).await?))
+                Ok(Answer::Reported(self.report(&state.started_by(&review), invocation).await?))
             }
-            ReviewRequest::Event(event) => Ok(Answer::Started(self.hear(&event, invocation).await?)),
+            ReviewRequest::Event(event) => Ok(Answer::Started(self.receive(&event, invocation).await?)),
         }
     }
 }

@@ -9,7 +9,7 @@ use ami_share_aws::images::FoundImage;
 use ami_share_aws::keys::KeyObserver;
 use ami_share_domain::access_review::{ReviewedImage, ReviewedKey};
 use ami_share_domain::ids::{ImageId, KeyArn};
-use ami_share_domain::seen_key::SeenKey;
+use ami_share_domain::review_key::ReviewedKeyState;
 use ami_share_domain::share_tags::is_tagged;
 use ami_share_lambda::Failure;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::ReviewShares;
-use crate::reading::{Facts, look_for};
+use crate::reading::{Facts, review_trigger};
 use crate::request::{Cursor, Differing, Next, Source, Spent, State};
 
 /// Images of one page of the ledger's.
@@ -63,7 +63,10 @@ impl ReviewShares {
         if state.reports() {
             self.keep(&state, cursor.page, part(compared)).await?;
         }
-        let spent = Spent { pages: state.spent.pages + 1, looks: state.spent.looks + differing.len() };
+        let spent = Spent {
+            pages: state.spent.pages + 1,
+            reconciliations: state.spent.reconciliations + differing.len(),
+        };
         let cursor = next.map(|from| Cursor { page: cursor.page + 1, from });
         let next = match &cursor {
             Some(_) if spent.is_enough() => Next::Continue,
@@ -107,9 +110,9 @@ impl ReviewShares {
         let observer = &self.resolver.key_observer();
         let facts = stream::iter(images)
             .map(|(image, found)| async move {
-                let look = look_for(&image, &state.review_id, began);
+                let trigger = review_trigger(&image, &state.review_id, began);
                 let span = tracing::error_span!("image", %image);
-                self.reader.facts(&self.resolver, found, &look, observer).instrument(span).await
+                self.reader.facts(&self.resolver, found, &trigger, observer).instrument(span).await
             })
             .buffered(CONCURRENT_READS);
         let facts: Vec<Facts> = facts.try_filter_map(|facts| async move { Ok(facts) }).try_collect().await?;
@@ -122,7 +125,11 @@ impl ReviewShares {
             let image = self.reader.compare(facts, &keys, &speaks_for);
             let is_over = facts.is_gone() && image.differences.is_empty() && image.shares.is_empty();
             if !is_over {
-                let keys = speaks_for.iter().filter_map(|key| keys.get(key)).map(SeenKey::reviewed).collect();
+                let keys = speaks_for
+                    .iter()
+                    .filter_map(|key| keys.get(key))
+                    .map(ReviewedKeyState::reviewed)
+                    .collect();
                 compared.push(Compared { image, keys, has_no_share: facts.has_no_share() });
             }
         }
@@ -134,9 +141,9 @@ impl ReviewShares {
         &self,
         facts: &[Facts],
         observer: &KeyObserver,
-    ) -> Result<BTreeMap<KeyArn, SeenKey>, Failure> {
-        let wanted: BTreeSet<&KeyArn> = facts.iter().flat_map(|facts| facts.keys()).collect();
-        let keys = stream::iter(wanted)
+    ) -> Result<BTreeMap<KeyArn, ReviewedKeyState>, Failure> {
+        let desired: BTreeSet<&KeyArn> = facts.iter().flat_map(|facts| facts.keys()).collect();
+        let keys = stream::iter(desired)
             .map(|key| async move { Ok::<_, Failure>((key.clone(), self.reader.key(key, observer).await?)) })
             .buffer_unordered(CONCURRENT_READS);
         keys.try_collect().await

@@ -10,16 +10,16 @@ use ami_share_aws::permissions::PermissionReader;
 use ami_share_domain::access_review::ReviewedImage;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::key_guard::{Caller, ObservedKey, refuse_key};
 use ami_share_domain::key_ledger::KeyLedger;
+use ami_share_domain::key_lockout::{Caller, ObservedKey, refuse_key};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::ledger::ImageLedger;
-use ami_share_domain::look::{Asked, Look};
 use ami_share_domain::review::{self, Seen};
-use ami_share_domain::seen_key::{SeenKey, problem};
+use ami_share_domain::review_key::{ReviewedKeyState, problem};
 use ami_share_domain::share::{Image, Share};
+use ami_share_domain::trigger::{Trigger, TriggeredBy};
 use ami_share_lambda::Failure;
-use ami_share_resolve::{Resolver, Wish, digest};
+use ami_share_resolve::{Resolution, Resolver, digest};
 use jiff::Timestamp;
 
 /// Reads images, keys, permissions and the ledger.
@@ -39,13 +39,13 @@ pub(crate) struct Facts {
     ledger: ImageLedger,
     observed: ObservedImage,
     state: String,
-    wanted: Wanted,
+    desired: Desired,
 }
 
-enum Wanted {
+enum Desired {
     Share {
         share: Box<Share>,
-        wish: String,
+        desired_state: String,
     },
     Nothing(Box<FoundImage>),
     /// Nobody knows; the reason is one that trying again does not mend.
@@ -58,15 +58,15 @@ enum Wanted {
 impl Facts {
     /// The keys that the comparison needs.
     pub(crate) fn keys(&self) -> &[KeyArn] {
-        match &self.wanted {
-            Wanted::Share { share, .. } => &share.keys,
-            Wanted::Nothing(_) | Wanted::Unknown { .. } => &[],
+        match &self.desired {
+            Desired::Share { share, .. } => &share.keys,
+            Desired::Nothing(_) | Desired::Unknown { .. } => &[],
         }
     }
 
     /// Whether something is wanted of the image, and the ledger has no share of it, be it refused or withdrawn.
     pub(crate) fn has_no_share(&self) -> bool {
-        matches!(self.wanted, Wanted::Share { .. }) && self.ledger.shares.is_empty()
+        matches!(self.desired, Desired::Share { .. }) && self.ledger.shares.is_empty()
     }
 
     /// Whether nothing of the image is left to speak of.
@@ -82,15 +82,15 @@ impl Reader {
         &self,
         resolver: &Resolver,
         found: Option<FoundImage>,
-        look: &Look,
+        trigger: &Trigger,
         keys: &KeyObserver,
     ) -> Result<Option<Facts>, Failure> {
-        let image = &look.image;
+        let image = &trigger.image;
         let (name, state) = match &found {
             Some(found) => (found.image.name.clone(), found.state.clone()),
             None => (String::new(), "unknown".to_owned()),
         };
-        match self.try_facts(resolver, found, look, keys).await {
+        match self.try_facts(resolver, found, trigger, keys).await {
             Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
                 tracing::warn!(%error, "cannot be compared");
                 let image = Image {
@@ -101,9 +101,9 @@ impl Reader {
                     seen_at: Timestamp::now(),
                     status: None,
                 };
-                let wanted = Wanted::Unknown { image, reason: error.to_string() };
+                let desired = Desired::Unknown { image, reason: error.to_string() };
                 let observed = ObservedImage::default();
-                Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, wanted }))
+                Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, desired }))
             }
             facts => facts,
         }
@@ -113,27 +113,31 @@ impl Reader {
         &self,
         resolver: &Resolver,
         found: Option<FoundImage>,
-        look: &Look,
+        trigger: &Trigger,
         keys: &KeyObserver,
     ) -> Result<Option<Facts>, Failure> {
-        let image = &look.image;
+        let image = &trigger.image;
         let found = match found {
             // An image of another account, which people may tag all the same, is not on our own list.
             None => resolver.image(image).await?,
             found => found,
         };
         let ledger = self.ledger.image(image).await?;
-        let wanted = match (resolver.wish(look, found.as_ref(), ledger.intent.as_ref(), keys).await?, &found)
-        {
-            (Wish::Share(share), _) => Wanted::Share { wish: digest(&share), share },
-            (Wish::Nothing(_) | Wish::NotYet(_), Some(found)) => Wanted::Nothing(Box::new(found.clone())),
-            (Wish::Nothing(_) | Wish::NotYet(_), None) => return Ok(None),
+        let desired = match (
+            resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?,
+            &found,
+        ) {
+            (Resolution::Share(share), _) => Desired::Share { desired_state: digest(&share), share },
+            (Resolution::Nothing(_) | Resolution::NotYet(_), Some(found)) => {
+                Desired::Nothing(Box::new(found.clone()))
+            }
+            (Resolution::Nothing(_) | Resolution::NotYet(_), None) => return Ok(None),
         };
-        let snapshots: BTreeSet<SnapshotId> = match &wanted {
-            Wanted::Share { share, .. } => {
+        let snapshots: BTreeSet<SnapshotId> = match &desired {
+            Desired::Share { share, .. } => {
                 share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
             }
-            Wanted::Nothing(_) | Wanted::Unknown { .. } => BTreeSet::new(),
+            Desired::Nothing(_) | Desired::Unknown { .. } => BTreeSet::new(),
         };
         // The permissions of an image of another account can be neither read nor set: nothing of it is ours.
         let is_foreign = found.as_ref().is_some_and(|found| found.image.owner != self.key_writer.account);
@@ -142,22 +146,22 @@ impl Reader {
             false => self.permissions.observe(image, &snapshots).await?,
         };
         let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
-        Ok(Some(Facts { ledger, observed, state, wanted }))
+        Ok(Some(Facts { ledger, observed, state, desired }))
     }
 
     /// The image as the review shows it, with all differences.
     pub(crate) fn compare(
         &self,
         facts: &Facts,
-        keys: &BTreeMap<KeyArn, SeenKey>,
+        keys: &BTreeMap<KeyArn, ReviewedKeyState>,
         speaks_for: &BTreeSet<KeyArn>,
     ) -> ReviewedImage {
-        match &facts.wanted {
-            Wanted::Nothing(found) => review::idle(&found.image, &facts.state, &facts.observed),
-            Wanted::Unknown { image, reason } => review::unreadable(image, &facts.state, reason),
-            Wanted::Share { share, wish } => review::compare(&Seen {
+        match &facts.desired {
+            Desired::Nothing(found) => review::idle(&found.image, &facts.state, &facts.observed),
+            Desired::Unknown { image, reason } => review::unreadable(image, &facts.state, reason),
+            Desired::Share { share, desired_state } => review::compare(&Seen {
                 share,
-                wish,
+                desired_state,
                 state: &facts.state,
                 ledger: &facts.ledger,
                 observed: &facts.observed,
@@ -171,34 +175,44 @@ impl Reader {
     }
 
     /// A key with its policy, and with what the ledger says of it. The ledger is read first, as a look does.
-    pub(crate) async fn key(&self, key: &KeyArn, observer: &KeyObserver) -> Result<SeenKey, Failure> {
+    pub(crate) async fn key(
+        &self,
+        key: &KeyArn,
+        observer: &KeyObserver,
+    ) -> Result<ReviewedKeyState, Failure> {
         let ledger = self.ledger.key(key).await?;
         let observed = match observer.observe(key).await {
-            Err(error) if error.fault() == Fault::Missing => return Ok(SeenKey::gone(key.clone(), ledger)),
+            Err(error) if error.fault() == Fault::Missing => {
+                return Ok(ReviewedKeyState::gone(key.clone(), ledger));
+            }
             Err(error) if error.fault() == Fault::Denied => {
-                return Ok(SeenKey::unreadable(key.clone(), ledger, error.to_string()));
+                return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, error.to_string()));
             }
             observed => observed?,
         };
         if key.account().as_ref() != Some(&self.key_writer.account) {
             let reason = refuse_key(&observed, &self.key_writer.account).map(|refusal| refusal.reason);
-            return Ok(SeenKey::unreadable(key.clone(), ledger, reason.unwrap_or_default()));
+            return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, reason.unwrap_or_default()));
         }
         self.with_policy(observed, ledger).await
     }
 
-    async fn with_policy(&self, observed: ObservedKey, ledger: KeyLedger) -> Result<SeenKey, Failure> {
+    async fn with_policy(
+        &self,
+        observed: ObservedKey,
+        ledger: KeyLedger,
+    ) -> Result<ReviewedKeyState, Failure> {
         let key = observed.arn.clone();
         let policy = match self.keys.policy(&key).await {
             Ok(text) => KeyPolicy::parse(&text).map_err(|bad| bad.to_string()),
-            Err(error) if error.fault() == Fault::Missing => return Ok(SeenKey::gone(key, ledger)),
+            Err(error) if error.fault() == Fault::Missing => return Ok(ReviewedKeyState::gone(key, ledger)),
             // A policy that does not leave access to IAM: the report says so, and the others go on.
             Err(error) if error.fault() == Fault::Denied => Err(error.to_string()),
             Err(error) => return Err(error.into()),
         };
         Ok(match policy {
-            Err(reason) => SeenKey::unreadable(key, ledger, reason),
-            Ok(policy) => SeenKey {
+            Err(reason) => ReviewedKeyState::unreadable(key, ledger, reason),
+            Ok(policy) => ReviewedKeyState {
                 arn: key,
                 problem: problem(&observed, &policy, &self.key_writer),
                 policy: Some(policy),
@@ -211,10 +225,10 @@ impl Reader {
 
 /// A look that only looks, for the review `review`, one of whose pages began at `moment`: all images of a page are
 /// compared with the same organization.
-pub(crate) fn look_for(image: &ImageId, review: &str, moment: Timestamp) -> Look {
-    Look {
+pub(crate) fn review_trigger(image: &ImageId, review: &str, moment: Timestamp) -> Trigger {
+    Trigger {
         image: image.clone(),
-        asked: Asked { by: None, event: review.to_owned(), at: moment },
+        triggered_by: TriggeredBy { principal: None, event: review.to_owned(), at: moment },
         dry_run: true,
         not_before: None,
         changed_by: None,

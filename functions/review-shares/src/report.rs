@@ -24,7 +24,7 @@ impl ReviewShares {
         self.store.put(&key, "text/html; charset=utf-8", page.into_bytes()).await?;
         let reported = count(&review, format!("s3://{}/{key}", self.bucket));
         let link = console_link(&self.region, &self.share_workflow, &self.bucket, &key);
-        self.topic.tell(&subject(&reported), &message(&reported, &link)).await?;
+        self.topic.notify(&subject(&reported), &message(&reported, &link)).await?;
         invocation.measure(&metrics::of_review(&review));
         tracing::info!(
             images = reported.images,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_link_needs_a_login_and_is_signed_by_nobody() {
+    fn the_console_link_needs_a_login_and_is_not_presigned() {
         let arn = "arn:aws:states:eu-west-1:111122223333:stateMachine:ami-share-share";
         let link = console_link("eu-west-1", arn, "reviews", "reviews/1/access-review.html");
         assert_eq!(

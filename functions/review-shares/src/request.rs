@@ -141,26 +141,26 @@ pub struct Spent {
     /// Pages.
     pub pages: usize,
     /// Looks.
-    pub looks: usize,
+    pub reconciliations: usize,
 }
 
 impl Spent {
     /// Events of one page: its task and its map, the choices around them, and some tries again.
     const OF_PAGE: usize = 25;
     /// Events of one look: an iteration with its task, and some tries again.
-    const OF_LOOK: usize = 20;
+    const OF_RECONCILIATION: usize = 20;
     /// Events after which a review goes on elsewhere; one more page and its looks always fit.
     const ENOUGH: usize = 15_000;
 
     /// Whether the next page belongs into another execution.
     pub fn is_enough(self) -> bool {
-        self.pages * Self::OF_PAGE + self.looks * Self::OF_LOOK > Self::ENOUGH
+        self.pages * Self::OF_PAGE + self.reconciliations * Self::OF_RECONCILIATION > Self::ENOUGH
     }
 }
 
 impl State {
     /// The state at the execution's first step: the review is called after the execution that began it.
-    pub fn begun_by(self, review: &Execution) -> Self {
+    pub fn started_by(self, review: &Execution) -> Self {
         if !self.review_id.is_empty() {
             return self;
         }
@@ -223,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn a_review_is_called_after_the_execution_that_began_it_and_keeps_its_name_in_the_next_one() {
-        let begun = State::default().begun_by(&execution());
-        assert_eq!(begun.review_id, "2026-06-01T12-00-00Z-nightly-7f3a");
+    fn a_review_is_named_after_its_first_execution_and_keeps_the_name_in_the_next() {
+        let started = State::default().started_by(&execution());
+        assert_eq!(started.review_id, "2026-06-01T12-00-00Z-nightly-7f3a");
         let later = Execution { name: "another".to_owned(), ..execution() };
-        assert_eq!(begun.clone().begun_by(&later), begun);
+        assert_eq!(started.clone().started_by(&later), started);
     }
 
     fn example(name: &str) -> serde_json::Value {
@@ -263,11 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_review_goes_on_elsewhere_before_the_history_is_full() {
-        let most = Spent { pages: 1, looks: 100 };
-        let nearly = Spent { pages: 0, looks: Spent::ENOUGH / Spent::OF_LOOK };
+    fn a_review_continues_in_a_new_execution_before_the_execution_history_is_full() {
+        let most = Spent { pages: 1, reconciliations: 100 };
+        let nearly = Spent { pages: 0, reconciliations: Spent::ENOUGH / Spent::OF_RECONCILIATION };
         assert!(!nearly.is_enough());
-        let events = |spent: Spent| spent.pages * Spent::OF_PAGE + spent.looks * Spent::OF_LOOK;
+        let events =
+            |spent: Spent| spent.pages * Spent::OF_PAGE + spent.reconciliations * Spent::OF_RECONCILIATION;
         assert!(events(nearly) + events(most) < 25_000);
     }
 }

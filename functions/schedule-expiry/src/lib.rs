@@ -4,11 +4,11 @@
 //! the appointments are as they should be. An appointment that fires for nothing does no harm: it is a look.
 
 use ami_share_aws::executions::ExecutionStarter;
+use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::schedules::{AppointmentWriter, Appointments as Schedules};
-use ami_share_aws::turns::{Turn, Turns};
-use ami_share_domain::appointments::{self, AppointmentStep, Appointments, Occasion};
+use ami_share_aws::schedules::{ScheduleSettings, ScheduleWriter};
 use ami_share_domain::ids::ImageId;
+use ami_share_domain::schedules::{self, ScheduleKind, ScheduleStep, Schedules};
 use ami_share_domain::share::Share;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 /// The function.
 pub struct ScheduleExpiry {
     ledger: LedgerReader,
-    turns: Turns,
+    leases: Leases,
     clients: Clients,
     table: String,
-    schedules: Schedules,
+    settings: ScheduleSettings,
 }
 
 /// What it is invoked with: the output of `resolve-share`.
@@ -35,7 +35,7 @@ pub struct ExpiryRequest {
 #[derive(Debug, Serialize)]
 pub struct Scheduled {
     /// The appointments that the image has now (in a dry run: would have).
-    appointments: Appointments,
+    schedules: Schedules,
     /// Whether anything had to be changed.
     changed: bool,
 }
@@ -48,10 +48,10 @@ impl Function for ScheduleExpiry {
         let table = environment.text("LEDGER_TABLE")?;
         Ok(Self {
             ledger: clients.ledger_reader(&table),
-            turns: clients.turns(&table),
+            leases: clients.leases(&table),
             clients: clients.clone(),
             table,
-            schedules: Schedules {
+            settings: ScheduleSettings {
                 group: environment.text("SCHEDULE_GROUP")?,
                 workflow: environment.text("SHARE_WORKFLOW_ARN")?,
                 role: environment.text("SCHEDULE_ROLE_ARN")?,
@@ -67,13 +67,13 @@ impl Function for ScheduleExpiry {
     async fn handle(&self, request: ExpiryRequest, invocation: &Invocation) -> Result<Scheduled, Failure> {
         let share = request.share;
         let now = Timestamp::now();
-        let wanted = appointments::wanted(&share, now);
+        let desired = schedules::desired(&share, now);
         if share.dry_run {
-            return Ok(Scheduled { appointments: wanted, changed: false });
+            return Ok(Scheduled { schedules: desired, changed: false });
         }
-        let turn = self.turns.of_image(&share.image.id, invocation.id()).await?;
-        let scheduled = self.keep(&share, wanted, now, &turn).await;
-        turn.release().await;
+        let lease = self.leases.of_image(&share.image.id, invocation.id()).await?;
+        let scheduled = self.keep(&share, desired, now, &lease).await;
+        lease.release().await;
         scheduled
     }
 }
@@ -82,60 +82,60 @@ impl ScheduleExpiry {
     async fn keep(
         &self,
         share: &Share,
-        wanted: Appointments,
+        desired: Schedules,
         now: Timestamp,
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<Scheduled, Failure> {
         let image = &share.image.id;
         let ledger = self.ledger.image(image).await?;
         if ledger.supersedes(share) {
             tracing::info!(intent = share.intent, "a later intent has taken over");
-            return Ok(Scheduled { appointments: ledger.appointments, changed: false });
+            return Ok(Scheduled { schedules: ledger.schedules, changed: false });
         }
-        let steps = appointments::plan(&ledger.appointments, &wanted, now);
+        let steps = schedules::plan(&ledger.schedules, &desired, now);
         let (writer, starter) =
-            (self.clients.appointment_writer(self.schedules.clone()), self.clients.execution_starter());
+            (self.clients.schedule_writer(self.settings.clone()), self.clients.execution_starter());
         let recorder = self.clients.ledger_writer(&self.table);
         if !steps.is_empty() {
-            turn.renew().await?;
-            let meanwhile = appointments::while_taking(&steps, &ledger.appointments);
-            recorder.set_appointments(image, &meanwhile).await?;
+            lease.renew().await?;
+            let meanwhile = schedules::while_applying(&steps, &ledger.schedules);
+            recorder.set_schedules(image, &meanwhile).await?;
         }
         for step in &steps {
-            turn.renew().await?;
-            self.take(image, step, &writer, &starter, turn).await?;
+            lease.renew().await?;
+            self.take(image, step, &writer, &starter, lease).await?;
         }
         if !steps.is_empty() {
-            turn.renew().await?;
-            recorder.set_appointments(image, &wanted).await?;
+            lease.renew().await?;
+            recorder.set_schedules(image, &desired).await?;
             tracing::info!(
-                end = wanted.end.map(|end| end.to_string()),
-                warning = wanted.warning.map(|warning| warning.to_string()),
+                end = desired.end.map(|end| end.to_string()),
+                warning = desired.warning.map(|warning| warning.to_string()),
                 "scheduled"
             );
         }
-        Ok(Scheduled { appointments: wanted, changed: !steps.is_empty() })
+        Ok(Scheduled { schedules: desired, changed: !steps.is_empty() })
     }
 
     async fn take(
         &self,
         image: &ImageId,
-        step: &AppointmentStep,
-        writer: &AppointmentWriter,
+        step: &ScheduleStep,
+        writer: &ScheduleWriter,
         starter: &ExecutionStarter,
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<(), Failure> {
         match *step {
-            AppointmentStep::Cancel { occasion } => writer.cancel(&name(image, occasion)).await?,
-            AppointmentStep::Set { occasion, minute, moment } => {
-                let input = look_at(image, moment).to_string();
-                if !writer.set(&name(image, occasion), minute, &input).await? {
-                    turn.renew().await?;
-                    self.start(image, occasion, moment, starter).await?;
+            ScheduleStep::Cancel { schedule_kind } => writer.cancel(&name(image, schedule_kind)).await?,
+            ScheduleStep::Set { schedule_kind, minute, moment } => {
+                let input = reconcile(image, moment).to_string();
+                if !writer.set(&name(image, schedule_kind), minute, &input).await? {
+                    lease.renew().await?;
+                    self.start(image, schedule_kind, moment, starter).await?;
                 }
             }
-            AppointmentStep::Start { occasion, moment } => {
-                self.start(image, occasion, moment, starter).await?;
+            ScheduleStep::Start { schedule_kind, moment } => {
+                self.start(image, schedule_kind, moment, starter).await?;
             }
         }
         Ok(())
@@ -145,21 +145,21 @@ impl ScheduleExpiry {
     async fn start(
         &self,
         image: &ImageId,
-        occasion: Occasion,
+        schedule_kind: ScheduleKind,
         moment: Timestamp,
         starter: &ExecutionStarter,
     ) -> Result<(), Failure> {
-        let name = format!("{}-{}", name(image, occasion), moment.as_millisecond());
-        starter.start(&self.schedules.workflow, Some(&name), &look_at(image, moment)).await?;
+        let name = format!("{}-{}", name(image, schedule_kind), moment.as_millisecond());
+        starter.start(&self.settings.workflow, Some(&name), &reconcile(image, moment)).await?;
         Ok(())
     }
 }
 
 /// The name of an appointment, the same for the image's whole life.
-fn name(image: &ImageId, occasion: Occasion) -> String {
-    format!("{image}-{}", occasion.name())
+fn name(image: &ImageId, schedule_kind: ScheduleKind) -> String {
+    format!("{image}-{}", schedule_kind.name())
 }
 
-fn look_at(image: &ImageId, moment: Timestamp) -> Value {
+fn reconcile(image: &ImageId, moment: Timestamp) -> Value {
     json!({ "image_id": image, "not_before": moment })
 }

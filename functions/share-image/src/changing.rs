@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use ami_share_aws::error::AwsError;
+use ami_share_aws::leases::Lease;
 use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::{Applied, PermissionWriter, RejectedPermission};
-use ami_share_aws::turns::Turn;
-use ami_share_domain::audit::{AuditRow, Deed};
+use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image_plan::{ImagePlan, ImageStep, ObservedImage};
 use ami_share_domain::image_request::ImageRequest;
@@ -25,7 +25,7 @@ const CONCURRENT_WRITES: usize = 4;
 pub(crate) struct Changing<'a> {
     pub(crate) request: &'a ImageRequest,
     pub(crate) observed: &'a ObservedImage,
-    pub(crate) turn: &'a Turn,
+    pub(crate) lease: &'a Lease,
     pub(crate) permissions: PermissionWriter,
     pub(crate) ledger: LedgerWriter,
     pub(crate) invocation: &'a str,
@@ -40,7 +40,7 @@ impl Changing<'_> {
         plan: &ImagePlan,
         ledger: &mut ImageLedger,
     ) -> Result<(), Failure> {
-        self.turn.renew().await?;
+        self.lease.renew().await?;
         let share = &self.request.share;
         let adopted = self.request.adopted(targets, self.observed, ledger);
         let mut found = ledger.unrecorded(share, self.observed);
@@ -51,10 +51,10 @@ impl Changing<'_> {
             added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
         };
         let rows = ledger.rows_before(share, targets, is_new, Timestamp::now());
-        self.ledger.write_shares(self.image(), &rows, &[], self.turn).await?;
+        self.ledger.write_shares(self.image(), &rows, &[], self.lease).await?;
         ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
         for (snapshot, accounts) in &adopted.snapshots {
-            self.turn.renew().await?;
+            self.lease.renew().await?;
             self.ledger.add_snapshot_accounts(self.image(), snapshot, accounts).await?;
         }
         Ok(())
@@ -62,7 +62,7 @@ impl Changing<'_> {
 
     /// Makes the calls: all snapshots are opened before the image, and closed after it.
     pub(crate) async fn apply(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
-        if plan.closes_first {
+        if plan.revokes_first {
             let rejected = self.close(plan).await?;
             return Ok([rejected, self.open(plan).await?].concat());
         }
@@ -73,35 +73,35 @@ impl Changing<'_> {
     async fn open(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
             plan.opening.iter().cloned().partition(ImageStep::is_of_image);
-        let mut rejected = self.take_all(snapshots).await?;
+        let mut rejected = self.apply_all(snapshots).await?;
         // An account whose snapshots EC2 rejects gets no half of a share.
         let out: BTreeSet<LaunchPermission> =
             rejected.iter().map(|rejected| rejected.permission.clone()).collect();
         rejected
-            .extend(self.take_all(image.into_iter().filter_map(|step| step.without(&out)).collect()).await?);
+            .extend(self.apply_all(image.into_iter().filter_map(|step| step.without(&out)).collect()).await?);
         Ok(rejected)
     }
 
     async fn close(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
             plan.closing.iter().cloned().partition(ImageStep::is_of_image);
-        let mut rejected = self.take_all(image).await?;
-        rejected.extend(self.take_all(snapshots).await?);
+        let mut rejected = self.apply_all(image).await?;
+        rejected.extend(self.apply_all(snapshots).await?);
         Ok(rejected)
     }
 
     /// Takes steps, some of them at once. What AWS accepted goes into the history also when another step fails: it is
     /// done, so no later look does it, and none would write it down.
-    async fn take_all(&self, steps: Vec<ImageStep>) -> Result<Vec<RejectedPermission>, Failure> {
-        let taken = until_one_fails(&steps, |step| self.take(step)).await;
+    async fn apply_all(&self, steps: Vec<ImageStep>) -> Result<Vec<RejectedPermission>, Failure> {
+        let applied_steps = until_one_fails(&steps, |step| self.take(step)).await;
         let rows: Vec<AuditRow> =
-            taken.iter().flat_map(|(step, applied)| self.history(step, applied)).collect();
+            applied_steps.iter().flat_map(|(step, applied)| self.audit_log(step, applied)).collect();
         self.append(&rows).await?;
-        for (step, applied) in &taken {
+        for (step, applied) in &applied_steps {
             self.forget(step, applied).await?;
         }
         let mut rejected = Vec::new();
-        for (_, applied) in taken {
+        for (_, applied) in applied_steps {
             match applied.failure {
                 Some(failure) => return Err(failure.into()),
                 None => rejected.extend(applied.rejected),
@@ -112,15 +112,15 @@ impl Changing<'_> {
 
     async fn take(&self, step: &ImageStep) -> Applied {
         match self.remember(step).await {
-            Ok(()) => self.permissions.apply(self.turn, self.image(), step).await,
+            Ok(()) => self.permissions.apply(self.lease, self.image(), step).await,
             Err(failure) => Applied::failed(failure),
         }
     }
 
     /// Who is let copy a snapshot is written down before that, so that it is ours wherever this look dies.
     async fn remember(&self, step: &ImageStep) -> Result<(), AwsError> {
-        if let ImageStep::OpenSnapshot { snapshot, accounts } = step {
-            self.turn.renew().await?;
+        if let ImageStep::GrantSnapshot { snapshot, accounts } = step {
+            self.lease.renew().await?;
             self.ledger.add_snapshot_accounts(self.image(), snapshot, accounts).await?;
         }
         Ok(())
@@ -132,22 +132,23 @@ impl Changing<'_> {
         let Some(snapshot) = step.snapshot() else { return Ok(()) };
         let gone = step.forgets(self.observed, |account| applied.verdict(account));
         if !gone.is_empty() {
-            self.turn.renew().await?;
+            self.lease.renew().await?;
             self.ledger.remove_snapshot_accounts(self.image(), snapshot, &gone).await?;
         }
         Ok(())
     }
 
     /// One row of history for each call that AWS accepted.
-    fn history(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
-        let Share { asked, intent, .. } = &self.request.share;
+    fn audit_log(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
+        let Share { triggered_by, intent, .. } = &self.request.share;
         let resource = step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string);
         let rows = applied.accepted.iter().map(|accepted| {
-            let row = AuditRow::new(step.deed(), &resource, accepted.whom.clone(), asked, *intent);
+            let row =
+                AuditRow::new(step.action(), &resource, accepted.principals.clone(), triggered_by, *intent);
             let row = row.done(Timestamp::now(), accepted.request_id.clone());
-            match (step.deed(), accepted.whom.as_slice()) {
-                (Deed::ImageClosed | Deed::SnapshotClosed, [first, ..]) => {
-                    row.because(self.request.share.why_withdrawn(first))
+            match (step.action(), accepted.principals.as_slice()) {
+                (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
+                    row.because(self.request.share.why_revoked(first))
                 }
                 _ => row,
             }
@@ -161,7 +162,7 @@ impl Changing<'_> {
 
     /// What was public and is so no more.
     pub(crate) fn made_private(&self, plan: &ImagePlan) -> Vec<String> {
-        let private = plan.closing.iter().filter(|step| step.deed() == Deed::MadePrivate);
+        let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         private
             .map(|step| step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string))
             .collect()
@@ -204,14 +205,14 @@ mod tests {
         snapshots.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }).collect()
     }
 
-    /// Takes eight steps, of which each needs so many turns of the executor as `turns` says; the third fails.
-    async fn taken(turns: impl Fn(usize) -> usize) -> Vec<usize> {
+    /// Takes eight steps, of which each needs so many turns of the executor as `leases` says; the third fails.
+    async fn applied_steps(leases: impl Fn(usize) -> usize) -> Vec<usize> {
         let steps = steps(8);
         let number = |step: &ImageStep| steps.iter().position(|other| other == step).unwrap();
-        let taken = until_one_fails(&steps, |step| {
-            let (number, turns) = (number(step), turns(number(step)));
+        let applied_steps = until_one_fails(&steps, |step| {
+            let (number, leases) = (number(step), leases(number(step)));
             async move {
-                for _ in 0..turns {
+                for _ in 0..leases {
                     tokio::task::yield_now().await;
                 }
                 match number {
@@ -220,17 +221,17 @@ mod tests {
                 }
             }
         });
-        taken.await.iter().map(|(step, _)| number(step)).collect()
+        applied_steps.await.iter().map(|(step, _)| number(step)).collect()
     }
 
     #[tokio::test]
-    async fn what_was_begun_is_heard_to_its_end_when_another_step_fails_and_nothing_is_begun_after_that() {
-        assert_eq!(taken(|number| if number == 2 { 0 } else { 9 }).await, [0, 1, 2, 3]);
-        assert_eq!(taken(|number| if number == 2 { 9 } else { 0 }).await, [0, 1, 2, 3, 4, 5]);
+    async fn started_steps_finish_when_another_step_fails_and_no_further_step_starts() {
+        assert_eq!(applied_steps(|number| if number == 2 { 0 } else { 9 }).await, [0, 1, 2, 3]);
+        assert_eq!(applied_steps(|number| if number == 2 { 9 } else { 0 }).await, [0, 1, 2, 3, 4, 5]);
     }
 
     #[tokio::test]
     async fn whichever_step_is_over_first_what_came_of_them_is_in_their_order() {
-        assert_eq!(taken(|number| 9 - number).await, [0, 1, 2, 3]);
+        assert_eq!(applied_steps(|number| 9 - number).await, [0, 1, 2, 3]);
     }
 }

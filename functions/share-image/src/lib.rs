@@ -9,13 +9,13 @@ mod request;
 
 use std::collections::BTreeSet;
 
+use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::PermissionReader;
-use ami_share_aws::turns::{Turn, Turns};
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{self, ImagePlan, ObservedImage, Wanted};
-use ami_share_domain::image_request::{Given, ImageRequest};
+use ami_share_domain::image_plan::{self, Desired, ImagePlan, ObservedImage};
+use ami_share_domain::image_request::{ImageRequest, ShareResult};
 use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::metrics;
 use ami_share_domain::share::{Share, Target};
@@ -24,7 +24,7 @@ use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocatio
 use jiff::{SignedDuration, Timestamp};
 
 use crate::changing::Changing;
-use crate::request::{keys_to_retract, refusals};
+use crate::request::{keys_to_revoke, refusals};
 
 /// How long the notices of a withdrawal wait for a usage report: a little longer than the workflow asks for it.
 const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
@@ -33,7 +33,7 @@ const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
 pub struct ShareImage {
     permissions: PermissionReader,
     ledger: LedgerReader,
-    turns: Turns,
+    leases: Leases,
     clients: Clients,
     table: String,
     hub: AccountId,
@@ -50,14 +50,14 @@ struct Observed {
 
 impl Function for ShareImage {
     type Request = ImageRequest;
-    type Response = Given;
+    type Response = ShareResult;
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         let table = environment.text("LEDGER_TABLE")?;
         Ok(Self {
             permissions: clients.permission_reader(),
             ledger: clients.ledger_reader(&table),
-            turns: clients.turns(&table),
+            leases: clients.leases(&table),
             clients: clients.clone(),
             table,
             hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
@@ -71,28 +71,28 @@ impl Function for ShareImage {
         About::image(&request.share.image.id)
     }
 
-    async fn handle(&self, request: ImageRequest, invocation: &Invocation) -> Result<Given, Failure> {
+    async fn handle(&self, request: ImageRequest, invocation: &Invocation) -> Result<ShareResult, Failure> {
         if request.share.dry_run {
             return self.dry_run(request).await;
         }
-        let turn = self.turns.of_image(&request.share.image.id, invocation.id()).await?;
-        let given = self.settle(request, &turn, invocation).await;
-        turn.release().await;
-        given
+        let lease = self.leases.of_image(&request.share.image.id, invocation.id()).await?;
+        let result = self.settle(request, &lease, invocation).await;
+        lease.release().await;
+        result
     }
 }
 
 impl ShareImage {
     /// What would be done; `shared` are those that would have access then.
-    async fn dry_run(&self, request: ImageRequest) -> Result<Given, Failure> {
-        let (mut admitted, mut refused) = request.admitted();
+    async fn dry_run(&self, request: ImageRequest) -> Result<ShareResult, Failure> {
+        let (mut granted, mut refused) = request.granted();
         let observed = self.observe(&request.share).await?;
-        let plan = self.plan(&request.share, &admitted, &observed);
-        refused.extend(plan.refuse_all(&mut admitted));
-        Ok(Given {
+        let plan = self.plan(&request.share, &granted, &observed);
+        refused.extend(plan.refuse_all(&mut granted));
+        Ok(ShareResult {
             plan: plan.steps().map(ToString::to_string).collect(),
-            retract: keys_to_retract(&request),
-            ..Given::of(request.share.clone(), &admitted, refused)
+            keys_to_revoke: keys_to_revoke(&request),
+            ..ShareResult::of(request.share.clone(), &granted, refused)
         })
     }
 
@@ -100,62 +100,65 @@ impl ShareImage {
     async fn settle(
         &self,
         request: ImageRequest,
-        turn: &Turn,
+        lease: &Lease,
         invocation: &Invocation,
-    ) -> Result<Given, Failure> {
+    ) -> Result<ShareResult, Failure> {
         let share = &request.share;
         let mut observed = self.observe(share).await?;
         if observed.ledger.supersedes(share) {
             tracing::info!(intent = share.intent, "a later intent has taken over");
-            return Ok(Given::overtaken(request.share));
+            return Ok(ShareResult::overtaken(request.share));
         }
-        if observed.image.is_gone && share.ending.is_none() {
+        if observed.image.is_gone && share.revocation_reason.is_none() {
             tracing::info!("the image is gone; its event `deregistered` ends the shares");
-            return Ok(Given::overtaken(request.share));
+            return Ok(ShareResult::overtaken(request.share));
         }
-        let (mut shared, mut refused) = request.admitted();
+        let (mut shared, mut refused) = request.granted();
         let plan = self.plan(share, &shared, &observed);
         refused.extend(plan.refuse_all(&mut shared));
         let mut restored = request.restored(&shared, &observed.image, &observed.ledger);
         let unmanaged = image_plan::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
-        let usage_report = self.ask_for_usage(share, &observed.ledger, turn).await?;
+        let usage_report = self.request_usage_report(share, &observed.ledger, lease).await?;
         let changing = Changing {
             request: &request,
             observed: &observed.image,
-            turn,
+            lease,
             permissions: self.clients.permission_writer(),
             ledger: self.writer(),
             invocation: invocation.id(),
         };
-        let leaving = observed.ledger.leaving(share);
+        let pending_revocation = observed.ledger.pending_revocation(share);
         changing.write_ahead(&shared, &plan, &mut observed.ledger).await?;
         let rejected = changing.apply(&plan).await?;
         refused.extend(refusals(&mut shared, &rejected));
         let rejected: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.permission.name()).collect();
         restored.retain(|target| !rejected.contains(target.as_str()));
-        let given = Given {
-            withdrawn: leaving.into_iter().filter(|target| !rejected.contains(target.as_str())).collect(),
+        let result = ShareResult {
+            revoked: pending_revocation
+                .into_iter()
+                .filter(|target| !rejected.contains(target.as_str()))
+                .collect(),
             restored,
             made_private: changing.made_private(&plan),
             unmanaged,
-            retract: keys_to_retract(&request),
+            keys_to_revoke: keys_to_revoke(&request),
             usage_report,
-            ..Given::of(share.clone(), &shared, refused)
+            ..ShareResult::of(share.clone(), &shared, refused)
         };
         let opened = Timestamp::now();
-        let (rows, gone) = observed.ledger.rows_after(&given, opened);
-        self.writer().write_shares(&share.image.id, &rows, &gone, turn).await?;
-        invocation.measure(&metrics::of_opening(share, &rows, opened));
+        let (rows, gone) = observed.ledger.rows_after(&result, opened);
+        self.writer().write_shares(&share.image.id, &rows, &gone, lease).await?;
+        invocation.measure(&metrics::of_granting(share, &rows, opened));
         tracing::info!(
-            shared = given.shared.len(),
-            withdrawn = given.withdrawn.len(),
-            restored = given.restored.len(),
-            unmanaged = given.unmanaged.len(),
-            refused = given.refused.len(),
+            shared = result.shared.len(),
+            revoked = result.revoked.len(),
+            restored = result.restored.len(),
+            unmanaged = result.unmanaged.len(),
+            refused = result.refused.len(),
             steps = plan.steps().count(),
             "settled"
         );
-        Ok(given)
+        Ok(result)
     }
 
     /// The permissions of an image of another account can be neither read nor set: nothing of it is ours.
@@ -171,35 +174,36 @@ impl ShareImage {
     }
 
     fn plan(&self, share: &Share, targets: &[&Target], observed: &Observed) -> ImagePlan {
-        let wanted = Wanted {
+        let desired = Desired {
             targets,
             snapshots: &share.snapshots,
-            leaving: &observed.ledger.leaving(share),
-            leaving_snapshots: &observed.ledger.leaving_snapshots(share),
+            pending_revocation: &observed.ledger.pending_revocation(share),
+            snapshots_pending_revocation: &observed.ledger.snapshots_pending_revocation(share),
             limit: self.target_limit,
             makes_private: self.makes_private,
         };
-        image_plan::plan(&observed.image, &wanted)
+        image_plan::plan(&observed.image, &desired)
     }
 
     /// Asks AWS, where the stack wants it, whether those who are about to lose access still use the image. The
     /// answer comes later, and nothing waits for it here; that it cannot be asked for stops no withdrawal.
-    async fn ask_for_usage(
+    async fn request_usage_report(
         &self,
         share: &Share,
         ledger: &ImageLedger,
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<Option<UsageQuestion>, Failure> {
         let image = &share.image.id;
-        if !self.warns_if_in_use || ledger.leaving(share).is_empty() {
+        if !self.warns_if_in_use || ledger.pending_revocation(share).is_empty() {
             return Ok(None);
         }
-        let accounts: Vec<AccountId> = ledger.losing_accounts(share).into_iter().collect();
-        turn.renew().await?;
-        let asked = self.clients.usage_report_writer().ask(image, &accounts).await;
-        let asked = asked.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten();
-        let Some(report_id) = asked else { return Ok(None) };
-        turn.renew().await?;
+        let accounts: Vec<AccountId> = ledger.accounts_losing_access(share).into_iter().collect();
+        lease.renew().await?;
+        let triggered_by = self.clients.usage_report_writer().ask(image, &accounts).await;
+        let triggered_by =
+            triggered_by.inspect_err(|error| tracing::warn!(%error, "no usage report")).ok().flatten();
+        let Some(report_id) = triggered_by else { return Ok(None) };
+        lease.renew().await?;
         self.writer().wait_for_report(image, &report_id, Timestamp::now() + REPORT_PATIENCE).await?;
         Ok(Some(UsageQuestion { report_id, accounts }))
     }

@@ -9,9 +9,9 @@ use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::Target;
 
 /// The keys that still admit somebody whom no live share needs.
-pub(crate) fn keys_to_retract(request: &ImageRequest) -> Vec<KeyArn> {
-    let leaving = request.keys.iter().filter(|key| !key.leaving.is_empty());
-    leaving.map(|key| key.key.clone()).collect()
+pub(crate) fn keys_to_revoke(request: &ImageRequest) -> Vec<KeyArn> {
+    let pending_revocation = request.keys.iter().filter(|key| !key.pending_revocation.is_empty());
+    pending_revocation.map(|key| key.key.clone()).collect()
 }
 
 /// Takes those that EC2 rejected out of `shared`, and says why.
@@ -20,8 +20,8 @@ pub(crate) fn refusals(shared: &mut Vec<&Target>, rejected: &[RejectedPermission
     let first = rejected.iter().filter(|rejected| seen.insert(&rejected.permission));
     let refusals = first.map(|RejectedPermission { permission, message }| {
         shared.retain(|target| target.launch_permission() != *permission);
-        let word = permission.name();
-        Refusal::new(word, RefusalCode::RejectedByAws, format!("EC2 does not take {word}: {message}"))
+        let selector = permission.name();
+        Refusal::new(selector, RefusalCode::RejectedByAws, format!("EC2 does not take {selector}: {message}"))
     });
     refusals.collect()
 }

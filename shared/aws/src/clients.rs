@@ -14,15 +14,15 @@ use crate::executions::ExecutionStarter;
 use crate::identity::IdentityReader;
 use crate::images::{ImageReader, StatusWriter};
 use crate::keys::{KeyReader, KeyWriter};
+use crate::leases::Leases;
 use crate::ledger_reader::LedgerReader;
 use crate::ledger_writer::LedgerWriter;
-use crate::notices::{Addresses, NoticeSender};
+use crate::notifications::{Addresses, NotificationSender};
 use crate::organization::OrganizationReader;
 use crate::permissions::{PermissionReader, PermissionWriter};
 use crate::review_store::ReviewStore;
-use crate::schedules::{AppointmentWriter, Appointments};
+use crate::schedules::{ScheduleSettings, ScheduleWriter};
 use crate::topic::Topic;
-use crate::turns::Turns;
 use crate::usage_reports::{UsageReportReader, UsageReportWriter};
 
 /// Tries for one call, the first included. Longer waits are the workflow's.
@@ -168,9 +168,9 @@ impl Clients {
 
     /// Reads the organization, and keeps it for a while. AWS Organizations takes so few calls a second that
     /// the SDK must find the pace by itself ([`Clients::paced`]).
-    pub fn organization_reader(&self, keep_at_most: Duration) -> OrganizationReader {
+    pub fn organization_reader(&self, cache_at_most: Duration) -> OrganizationReader {
         let config = counting!(self.paced(), aws_sdk_organizations).build();
-        OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), keep_at_most)
+        OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), cache_at_most)
     }
 
     /// Asks who this function runs as.
@@ -189,13 +189,13 @@ impl Clients {
     }
 
     /// Takes turns by the ledger in `table`.
-    pub fn turns(&self, table: &str) -> Turns {
-        Turns::new(self.dynamodb(), table.to_owned())
+    pub fn leases(&self, table: &str) -> Leases {
+        Leases::new(self.dynamodb(), table.to_owned())
     }
 
     /// Sends notices.
-    pub fn notice_sender(&self, addresses: Addresses) -> NoticeSender {
-        NoticeSender::new(
+    pub fn notification_sender(&self, addresses: Addresses) -> NotificationSender {
+        NotificationSender::new(
             client!(self, eventbridge, aws_sdk_eventbridge),
             client!(self, sns, aws_sdk_sns),
             addresses,
@@ -207,9 +207,9 @@ impl Clients {
         Topic::new(client!(self, sns, aws_sdk_sns), arn.to_owned())
     }
 
-    /// Makes, moves and deletes `appointments`.
-    pub fn appointment_writer(&self, appointments: Appointments) -> AppointmentWriter {
-        AppointmentWriter::new(client!(self, scheduler, aws_sdk_scheduler), appointments)
+    /// Makes, moves and deletes `schedules`.
+    pub fn schedule_writer(&self, settings: ScheduleSettings) -> ScheduleWriter {
+        ScheduleWriter::new(client!(self, scheduler, aws_sdk_scheduler), settings)
     }
 
     /// Starts executions of workflows.
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn paced_clients_try_more_often_but_never_where_one_try_was_asked_for() {
+    fn paced_clients_retry_more_often_unless_retries_are_disabled() {
         let of = |retries| Clients::of(SdkConfig::builder().retry_config(retries).build()).paced();
         let tries = |clients: Clients| clients.config.retry_config().map(RetryConfig::max_attempts);
         assert_eq!(tries(of(RetryConfig::standard())), Some(PACED_ATTEMPTS));

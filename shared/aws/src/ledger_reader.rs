@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::appointments::Appointments;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
 use ami_share_domain::key_ledger::KeyLedger;
 use ami_share_domain::ledger::{ImageLedger, Intent, ShareRow};
+use ami_share_domain::schedules::Schedules;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use crate::error::{AwsError, Explain, lacks};
 use crate::rows::{
-    APPOINTMENTS, IMAGE_PREFIX, INTENT, IS_MANAGED, Item, MANAGED, MANAGED_IMAGES, RowKey, SHARE_PREFIX,
-    SNAPSHOT_PREFIX, TOLD, TURN, image_partition, key_partition, read, sort_key, text,
+    IMAGE_PREFIX, INTENT, IS_MANAGED, Item, LEASE, MANAGED, MANAGED_IMAGES, NOTIFIED, RowKey, SCHEDULES,
+    SHARE_PREFIX, SNAPSHOT_PREFIX, image_partition, key_partition, read, sort_key, text,
 };
 
 /// Items that one `BatchGetItem` takes. Source:
@@ -57,8 +57,8 @@ impl LedgerReader {
     ///
     /// # Errors
     /// When `dynamodb:GetItem` fails.
-    pub async fn appointments(&self, image: &ImageId) -> Result<Appointments, AwsError> {
-        let key = RowKey::appointments(image).item();
+    pub async fn schedules(&self, image: &ImageId) -> Result<Schedules, AwsError> {
+        let key = RowKey::schedules(image).item();
         let request = self.client.get_item().table_name(&self.table).set_key(Some(key)).consistent_read(true);
         let answer = request.send().await.explain("dynamodb:GetItem", image)?;
         Ok(answer.item.map(|item| read(item, image.as_str())).transpose()?.unwrap_or_default())
@@ -73,8 +73,8 @@ impl LedgerReader {
         for item in self.partition(image_partition(image)).await? {
             match sort_key(&item) {
                 INTENT => ledger.intent = Some(read(item, image.as_str())?),
-                TOLD => ledger.told = read(item, image.as_str())?,
-                APPOINTMENTS => ledger.appointments = read(item, image.as_str())?,
+                NOTIFIED => ledger.notified = read(item, image.as_str())?,
+                SCHEDULES => ledger.schedules = read(item, image.as_str())?,
                 sk if sk.starts_with(SNAPSHOT_PREFIX) => {
                     let snapshot = sk.trim_start_matches(SNAPSHOT_PREFIX).parse();
                     let snapshot =
@@ -107,9 +107,9 @@ impl LedgerReader {
             if let Some(image) = sk.strip_prefix(IMAGE_PREFIX) {
                 let image = image.parse().map_err(|bad| lacks("dynamodb:Query", key, format!("{bad}")))?;
                 ledger.needed_by.insert(image, read(item, key.as_str())?);
-            } else if sk == TURN {
+            } else if sk == LEASE {
                 let taken: Taken = read(item, key.as_str())?;
-                ledger.is_taken = taken.ends >= Timestamp::now().as_millisecond();
+                ledger.is_leased = taken.ends >= Timestamp::now().as_millisecond();
             }
         }
         Ok(ledger)
@@ -162,21 +162,22 @@ impl LedgerReader {
         let mut managed = BTreeSet::new();
         for some in images.chunks(BATCH_READ) {
             let keys = some.iter().map(|image| RowKey::intent(image).item()).collect();
-            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-            let wanted = wanted.projection_expression("pk, managed").build();
-            let mut wanted = Some(wanted.map_err(|error| lacks(CALL, &self.table, error.to_string()))?);
+            let desired = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
+            let desired = desired.projection_expression("pk, managed").build();
+            let mut desired = Some(desired.map_err(|error| lacks(CALL, &self.table, error.to_string()))?);
             let mut rounds = 0;
-            while let Some(asked) = wanted.take() {
-                let answer = self.client.batch_get_item().request_items(&self.table, asked).send().await;
+            while let Some(triggered_by) = desired.take() {
+                let answer =
+                    self.client.batch_get_item().request_items(&self.table, triggered_by).send().await;
                 let answer = answer.explain(CALL, &self.table)?;
                 let found = answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default();
                 let found = found.iter().filter(|item| item.contains_key(MANAGED));
                 let ids = found
                     .filter_map(|item| item.get("pk")?.as_s().ok()?.strip_prefix(IMAGE_PREFIX)?.parse().ok());
                 managed.extend(ids);
-                wanted = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+                desired = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
                 rounds += 1;
-                if rounds == READ_ROUNDS && wanted.is_some() {
+                if rounds == READ_ROUNDS && desired.is_some() {
                     // The table is short of capacity for a moment; the workflow comes again.
                     return Err(AwsError::Busy(self.table.clone()));
                 }

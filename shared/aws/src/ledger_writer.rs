@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ami_share_domain::appointments::Appointments;
-use ami_share_domain::audit::AuditRow;
+use ami_share_domain::audit_log::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn, SnapshotId};
-use ami_share_domain::key_ledger::{KeyLedger, LeftOutChange};
+use ami_share_domain::key_ledger::{ExcludedChange, KeyLedger};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::{Intent, ShareRow};
-use ami_share_domain::notice::{Conclusion, UnmanagedSeen, warning_of};
+use ami_share_domain::notification::{Conclusion, ReportedUnmanaged, warning_of};
+use ami_share_domain::schedules::Schedules;
 use ami_share_domain::share::{Share, Target};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -20,8 +20,8 @@ use jiff::Timestamp;
 
 use crate::change::Change;
 use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::leases::Lease;
 use crate::rows::{IS_MANAGED, Item, MANAGED, RowKey, number, set, text};
-use crate::turns::Turn;
 
 /// Writes that one `BatchWriteItem` takes. Source:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
@@ -49,8 +49,8 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When `dynamodb:PutItem` fails.
-    pub async fn record_asking(&self, image: &ImageId, asking: &Intent) -> Result<(), AwsError> {
-        let mut item = to_item(asking, image)?;
+    pub async fn record_requester(&self, image: &ImageId, requested: &Intent) -> Result<(), AwsError> {
+        let mut item = to_item(requested, image)?;
         item.extend(RowKey::intent(image).item());
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = request.condition_expression("attribute_not_exists(pk)");
@@ -93,7 +93,7 @@ impl LedgerWriter {
                 let update = Update::builder()
                     .table_name(&self.table)
                     .set_key(Some(RowKey::need(key, image).item()))
-                    .update_expression("ADD principals :principals DELETE leaving :principals")
+                    .update_expression("ADD principals :principals DELETE pending_revocation :principals")
                     .expression_attribute_values(":principals", principals.clone())
                     .build()
                     .map_err(|error| lacks(CALL, image, error.to_string()))?;
@@ -108,7 +108,7 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When `dynamodb:TransactWriteItems` fails for another reason.
-    pub async fn give_up(
+    pub async fn release_principals(
         &self,
         key: &KeyArn,
         image: &ImageId,
@@ -124,15 +124,16 @@ impl LedgerWriter {
             .expression_attribute_values(":number", number(intent))
             .build()
             .map_err(|error| lacks(CALL, image, error.to_string()))?;
-        let give_up = Update::builder()
+        let release_principals = Update::builder()
             .table_name(&self.table)
             .set_key(Some(RowKey::need(key, image).item()))
-            .update_expression("DELETE principals :gone, left_out :gone ADD leaving :gone")
+            .update_expression("DELETE principals :gone, excluded :gone ADD pending_revocation :gone")
             .expression_attribute_values(":gone", set(principals))
             .build()
             .map_err(|error| lacks(CALL, image, error.to_string()))?;
         let is_last = TransactWriteItem::builder().condition_check(is_last).build();
-        self.transact(vec![is_last, TransactWriteItem::builder().update(give_up).build()], image).await
+        self.transact(vec![is_last, TransactWriteItem::builder().update(release_principals).build()], image)
+            .await
     }
 
     /// All of the writes, or none: `false` when one of their conditions did not hold.
@@ -151,14 +152,14 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When a write fails.
-    pub async fn forget_left(
+    pub async fn forget_revoked(
         &self,
         key: &KeyArn,
         ledger: &KeyLedger,
         left: &BTreeSet<KeyPrincipal>,
     ) -> Result<(), AwsError> {
         for (image, need) in &ledger.needed_by {
-            let left: Vec<_> = need.leaving.intersection(left).collect();
+            let left: Vec<_> = need.pending_revocation.intersection(left).collect();
             if left.is_empty() {
                 continue;
             }
@@ -168,7 +169,7 @@ impl LedgerWriter {
                 .update_item()
                 .table_name(&self.table)
                 .set_key(Some(row.item()))
-                .update_expression("DELETE leaving :left")
+                .update_expression("DELETE pending_revocation :left")
                 .expression_attribute_values(":left", set(left));
             request.send().await.explain("dynamodb:UpdateItem", key)?;
             self.delete_if_empty(&row).await?;
@@ -177,12 +178,10 @@ impl LedgerWriter {
     }
 
     async fn delete_if_empty(&self, row: &RowKey) -> Result<(), AwsError> {
-        let request = self
-            .client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(row.item()))
-            .condition_expression("attribute_not_exists(principals) AND attribute_not_exists(leaving)");
+        let request =
+            self.client.delete_item().table_name(&self.table).set_key(Some(row.item())).condition_expression(
+                "attribute_not_exists(principals) AND attribute_not_exists(pending_revocation)",
+            );
         match request.send().await.explain("dynamodb:DeleteItem", &row.pk) {
             Err(error) if error.fault() != Fault::Condition => Err(error),
             _ => Ok(()),
@@ -232,9 +231,9 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When `dynamodb:PutItem` fails.
-    pub async fn set_appointments(&self, image: &ImageId, made: &Appointments) -> Result<(), AwsError> {
+    pub async fn set_schedules(&self, image: &ImageId, made: &Schedules) -> Result<(), AwsError> {
         let mut item = to_item(made, image)?;
-        item.extend(RowKey::appointments(image).item());
+        item.extend(RowKey::schedules(image).item());
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         request.send().await.explain("dynamodb:PutItem", image).map(|_| ())
     }
@@ -243,12 +242,12 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When `dynamodb:UpdateItem` fails.
-    pub async fn change_left_out(&self, key: &KeyArn, change: &LeftOutChange) -> Result<(), AwsError> {
-        let LeftOutChange { image, add, remove } = change;
+    pub async fn change_excluded(&self, key: &KeyArn, change: &ExcludedChange) -> Result<(), AwsError> {
+        let ExcludedChange { image, add, remove } = change;
         let row = RowKey::need(key, image);
         // DynamoDB does not take two changes of one attribute at once.
-        self.update(&row, Change::default().add("left_out", add)).await?;
-        self.update(&row, Change::default().delete("left_out", remove)).await
+        self.update(&row, Change::default().add("excluded", add)).await?;
+        self.update(&row, Change::default().delete("excluded", remove)).await
     }
 
     /// Puts share rows, and deletes those of words whose refusal no longer stands. There may be a thousand of them, so
@@ -261,7 +260,7 @@ impl LedgerWriter {
         image: &ImageId,
         rows: &[ShareRow],
         gone: &[String],
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<(), AwsError> {
         let mut writes = Vec::new();
         for row in rows {
@@ -273,8 +272,8 @@ impl LedgerWriter {
                 .map_err(|error| lacks(BATCH_WRITE, image, error.to_string()))?;
             writes.push(WriteRequest::builder().put_request(put).build());
         }
-        for word in gone {
-            let key = RowKey::share(image, word).item();
+        for selector in gone {
+            let key = RowKey::share(image, selector).item();
             let delete = DeleteRequest::builder()
                 .set_key(Some(key))
                 .build()
@@ -282,7 +281,7 @@ impl LedgerWriter {
             writes.push(WriteRequest::builder().delete_request(delete).build());
         }
         for batch in writes.chunks(BATCH) {
-            self.write(batch.to_vec(), image, turn).await?;
+            self.write(batch.to_vec(), image, lease).await?;
         }
         Ok(())
     }
@@ -293,13 +292,13 @@ impl LedgerWriter {
         &self,
         mut batch: Vec<WriteRequest>,
         image: &ImageId,
-        turn: &Turn,
+        lease: &Lease,
     ) -> Result<(), AwsError> {
         for round in 0..WRITE_ROUNDS {
             if round > 0 {
                 tokio::time::sleep(PAUSE * round).await;
             }
-            turn.renew().await?;
+            lease.renew().await?;
             let request = self.client.batch_write_item().request_items(&self.table, batch);
             let answer = request.send().await.explain(BATCH_WRITE, image)?;
             batch = answer.unprocessed_items.unwrap_or_default().remove(&self.table).unwrap_or_default();
@@ -341,14 +340,14 @@ impl LedgerWriter {
     ///
     /// # Errors
     /// When `dynamodb:UpdateItem` fails.
-    pub async fn add_told(
+    pub async fn add_notified(
         &self,
         image: &ImageId,
         delivered: &[AccountId],
         without_bus: &[AccountId],
     ) -> Result<(), AwsError> {
         let change = Change::default().add("delivered", delivered).add("without_bus", without_bus);
-        self.update(&RowKey::told(image), change).await
+        self.update(&RowKey::notified(image), change).await
     }
 
     /// Records which accounts have been warned of the end, as long as others have not.
@@ -362,16 +361,16 @@ impl LedgerWriter {
         end: Timestamp,
     ) -> Result<(), AwsError> {
         let warnings = accounts.iter().map(|account| warning_of(account, end));
-        self.update(&RowKey::told(image), Change::default().add("warning", warnings)).await
+        self.update(&RowKey::notified(image), Change::default().add("warning", warnings)).await
     }
 
     /// Forgets that accounts have been told of access: they have none any more, and are told anew of the next.
     ///
     /// # Errors
     /// When `dynamodb:UpdateItem` fails.
-    pub async fn forget_told(&self, image: &ImageId, accounts: &[AccountId]) -> Result<(), AwsError> {
+    pub async fn forget_notified(&self, image: &ImageId, accounts: &[AccountId]) -> Result<(), AwsError> {
         let change = Change::default().delete("delivered", accounts).delete("without_bus", accounts);
-        self.update(&RowKey::told(image), change).await
+        self.update(&RowKey::notified(image), change).await
     }
 
     /// Makes a change in one call, or in none where there is nothing to change.
@@ -402,7 +401,7 @@ impl LedgerWriter {
     ) -> Result<(), AwsError> {
         let change = Change::default().set("waiting_for", text(report_id));
         let change = change.set("waiting_until", text(until.to_string()));
-        self.update(&RowKey::told(image), change).await
+        self.update(&RowKey::notified(image), change).await
     }
 
     /// Records that all of an outcome was told at a moment, and what is to be remembered of the whole image.
@@ -425,8 +424,8 @@ impl LedgerWriter {
             // All are warned: whom of them that was begun with matters no more.
             change = change.set("warned", moment(*end)).remove("warning");
         }
-        if let Some(UnmanagedSeen { grants, at }) = unmanaged {
-            change = change.set("unmanaged_seen", moment(*at));
+        if let Some(ReportedUnmanaged { grants, at }) = unmanaged {
+            change = change.set("unmanaged_reported_at", moment(*at));
             // There are no empty sets.
             change = if grants.is_empty() {
                 change.remove("unmanaged")
@@ -434,7 +433,7 @@ impl LedgerWriter {
                 change.set("unmanaged", set(grants))
             };
         }
-        self.update(&RowKey::told(image), change).await
+        self.update(&RowKey::notified(image), change).await
     }
 }
 

@@ -10,15 +10,15 @@ pub mod executions;
 pub mod identity;
 pub mod images;
 pub mod keys;
+pub mod leases;
 pub mod ledger_reader;
 pub mod ledger_writer;
-pub mod notices;
+pub mod notifications;
 pub mod organization;
 pub mod permissions;
 pub mod review_store;
 pub mod schedules;
 pub mod topic;
-pub mod turns;
 pub mod usage_reports;
 
 mod change;

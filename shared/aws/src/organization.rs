@@ -18,10 +18,10 @@ use crate::error::{AwsError, Explain, Fault, lacks};
 const CONCURRENT_READS: usize = 4;
 /// How many times as long as reading took, what was read is kept: a small organization is read again at
 /// almost every look and is never out of date; a large one does not cost its minutes each time.
-const KEPT_FOR_TIMES: u32 = 5;
+const CACHED_FOR_TIMES: u32 = 5;
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct Cached {
     read_at: Timestamp,
     until: Instant,
     scope: Scope,
@@ -32,9 +32,9 @@ struct Kept {
 #[derive(Debug)]
 pub struct OrganizationReader {
     client: Client,
-    keep_at_most: Duration,
-    kept_for_times: u32,
-    kept: Mutex<Option<Kept>>,
+    cache_at_most: Duration,
+    cached_for_times: u32,
+    cached: Mutex<Option<Cached>>,
     reading: Mutex<()>,
 }
 
@@ -44,24 +44,24 @@ pub struct Reading {
     /// The organization; `None` when the account is in none.
     pub organization: Option<Arc<Organization>>,
     /// Whether it may be out of date. Look again before refusing what it does not know.
-    pub is_kept: bool,
+    pub cached: bool,
 }
 
 impl OrganizationReader {
-    /// A reader that may answer from what it read a while ago, but not longer than `keep_at_most`.
-    pub fn new(client: Client, keep_at_most: Duration) -> Self {
+    /// A reader that may answer from what it read a while ago, but not longer than `cache_at_most`.
+    pub fn new(client: Client, cache_at_most: Duration) -> Self {
         Self {
             client,
-            keep_at_most,
-            kept_for_times: KEPT_FOR_TIMES,
-            kept: Mutex::new(None),
+            cache_at_most,
+            cached_for_times: CACHED_FOR_TIMES,
+            cached: Mutex::new(None),
             reading: Mutex::new(()),
         }
     }
 
     /// The same, keeping what was read for another multiple of the time that reading took.
-    pub fn kept_for_times(self, kept_for_times: u32) -> Self {
-        Self { kept_for_times, ..self }
+    pub fn cached_for_times(self, cached_for_times: u32) -> Self {
+        Self { cached_for_times, ..self }
     }
 
     /// The organization, at least to the depth of `scope`. That there is none is never kept:
@@ -70,9 +70,9 @@ impl OrganizationReader {
     /// # Errors
     /// When a call to AWS Organizations fails.
     pub async fn read(&self, scope: Scope) -> Result<Reading, AwsError> {
-        let kept = self.kept.lock().await.clone();
-        if let Some(kept) = kept.filter(|kept| kept.scope >= scope && Instant::now() < kept.until) {
-            return Ok(Reading { organization: Some(kept.organization), is_kept: true });
+        let cached = self.cached.lock().await.clone();
+        if let Some(cached) = cached.filter(|cached| cached.scope >= scope && Instant::now() < cached.until) {
+            return Ok(Reading { organization: Some(cached.organization), cached: true });
         }
         self.read_again(scope).await
     }
@@ -84,9 +84,9 @@ impl OrganizationReader {
     /// When a call to AWS Organizations fails.
     pub async fn read_since(&self, moment: Timestamp, scope: Scope) -> Result<Reading, AwsError> {
         let _others_wait = self.reading.lock().await;
-        let kept = self.kept.lock().await.clone();
-        match kept.filter(|kept| kept.scope >= scope && kept.read_at >= moment) {
-            Some(kept) => Ok(Reading { organization: Some(kept.organization), is_kept: false }),
+        let cached = self.cached.lock().await.clone();
+        match cached.filter(|cached| cached.scope >= scope && cached.read_at >= moment) {
+            Some(cached) => Ok(Reading { organization: Some(cached.organization), cached: false }),
             None => self.read_again(scope).await,
         }
     }
@@ -99,10 +99,10 @@ impl OrganizationReader {
         let (started, read_at) = (Instant::now(), Timestamp::now());
         let organization = self.fetch(scope).await?.map(Arc::new);
         let until =
-            Instant::now() + self.keep_at_most.min(started.elapsed().saturating_mul(self.kept_for_times));
-        let kept = organization.clone().map(|organization| Kept { read_at, until, scope, organization });
-        *self.kept.lock().await = kept;
-        Ok(Reading { organization, is_kept: false })
+            Instant::now() + self.cache_at_most.min(started.elapsed().saturating_mul(self.cached_for_times));
+        let cached = organization.clone().map(|organization| Cached { read_at, until, scope, organization });
+        *self.cached.lock().await = cached;
+        Ok(Reading { organization, cached: false })
     }
 
     async fn fetch(&self, scope: Scope) -> Result<Option<Organization>, AwsError> {

@@ -16,7 +16,7 @@ use aws_sdk_ec2::types::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{AwsError, Explain, Fault};
-use crate::turns::Turn;
+use crate::leases::Lease;
 
 /// Snapshots that are asked about at the same time.
 const CONCURRENT_READS: usize = 8;
@@ -136,7 +136,7 @@ impl Applied {
     /// What became of an account that the step was about. What is gone has let go of everybody.
     pub fn verdict(&self, account: &AccountId) -> Verdict {
         let is_accepted =
-            || self.accepted.iter().any(|call| call.whom.iter().any(|id| id == account.as_str()));
+            || self.accepted.iter().any(|call| call.principals.iter().any(|id| id == account.as_str()));
         if self.rejected.iter().any(|rejected| rejected.permission.name() == account.as_str()) {
             Verdict::Rejected
         } else if self.failure.is_none() || is_accepted() {
@@ -146,8 +146,8 @@ impl Applied {
         }
     }
 
-    fn accept(&mut self, whom: Vec<String>, request_id: Option<String>) {
-        self.accepted.push(AcceptedPermissions { whom, request_id });
+    fn accept(&mut self, principals: Vec<String>, request_id: Option<String>) {
+        self.accepted.push(AcceptedPermissions { principals, request_id });
     }
 }
 
@@ -155,7 +155,7 @@ impl Applied {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedPermissions {
     /// The ids of the accounts, OUs and organizations that it was about.
-    pub whom: Vec<String>,
+    pub principals: Vec<String>,
     /// AWS's id of the request.
     pub request_id: Option<String>,
 }
@@ -176,48 +176,48 @@ impl PermissionWriter {
     /// be taken from an image or snapshot that is gone is taken. Finding a bad item may take many calls, so each of
     /// them makes sure of the image's turn. It has failed when a call fails for another reason than an item of it, and
     /// as [`AwsError::Busy`] when the turn is lost.
-    pub async fn apply(&self, turn: &Turn, image: &ImageId, step: &ImageStep) -> Applied {
+    pub async fn apply(&self, lease: &Lease, image: &ImageId, step: &ImageStep) -> Applied {
         let mut applied = Applied::default();
-        let failure = self.take(turn, image, step, &mut applied).await.err();
+        let failure = self.take(lease, image, step, &mut applied).await.err();
         Applied { failure, ..applied }
     }
 
     /// Writes down in `applied` what AWS answers, as it comes.
     async fn take(
         &self,
-        turn: &Turn,
+        lease: &Lease,
         image: &ImageId,
         step: &ImageStep,
         applied: &mut Applied,
     ) -> Result<(), AwsError> {
         match step {
-            ImageStep::OpenImage { permissions } => {
+            ImageStep::GrantImage { permissions } => {
                 let open = |group: &[_]| self.image(image, Change::Add, listed(group));
-                isolated(turn, permissions.clone(), open, applied).await
+                isolated(lease, permissions.clone(), open, applied).await
             }
-            ImageStep::CloseImage { permissions } => {
+            ImageStep::RevokeImage { permissions } => {
                 let close = |group: &[_]| self.image(image, Change::Remove, listed(group));
-                unless_gone(isolated(turn, permissions.clone(), close, applied).await)
+                unless_gone(isolated(lease, permissions.clone(), close, applied).await)
             }
             ImageStep::MakeImagePrivate => {
                 let everybody = Ec2LaunchPermission::builder().group(PermissionGroup::All).build();
-                turn.renew().await?;
+                lease.renew().await?;
                 let closed = self.image(image, Change::Remove, vec![everybody]).await;
-                unless_gone(closed.map(|request_id| applied.accept(step.whom(), request_id)))
+                unless_gone(closed.map(|request_id| applied.accept(step.principals(), request_id)))
             }
-            ImageStep::OpenSnapshot { snapshot, accounts } => {
+            ImageStep::GrantSnapshot { snapshot, accounts } => {
                 let open = |group: &[_]| self.snapshot(snapshot, Change::Add, users(group));
-                isolated(turn, of_accounts(accounts), open, applied).await
+                isolated(lease, of_accounts(accounts), open, applied).await
             }
-            ImageStep::CloseSnapshot { snapshot, accounts } => {
+            ImageStep::RevokeSnapshot { snapshot, accounts } => {
                 let close = |group: &[_]| self.snapshot(snapshot, Change::Remove, users(group));
-                unless_gone(isolated(turn, of_accounts(accounts), close, applied).await)
+                unless_gone(isolated(lease, of_accounts(accounts), close, applied).await)
             }
             ImageStep::MakeSnapshotPrivate { snapshot } => {
                 let everybody = CreateVolumePermission::builder().group(PermissionGroup::All).build();
-                turn.renew().await?;
+                lease.renew().await?;
                 let closed = self.snapshot(snapshot, Change::Remove, vec![everybody]).await;
-                unless_gone(closed.map(|request_id| applied.accept(step.whom(), request_id)))
+                unless_gone(closed.map(|request_id| applied.accept(step.principals(), request_id)))
             }
         }
     }
@@ -290,7 +290,7 @@ fn unless_gone(closed: Result<(), AwsError>) -> Result<(), AwsError> {
 }
 
 async fn isolated<F>(
-    turn: &Turn,
+    lease: &Lease,
     items: Vec<LaunchPermission>,
     call: impl Fn(&[LaunchPermission]) -> F,
     applied: &mut Applied,
@@ -300,11 +300,11 @@ where
 {
     let mut isolation = Isolation::new(items);
     while let Some(group) = isolation.next_group() {
-        turn.renew().await?;
+        lease.renew().await?;
         match call(group).await {
             Ok(request_id) => {
-                let whom = group.iter().map(|permission| permission.name().to_owned()).collect();
-                applied.accept(whom, request_id);
+                let principals = group.iter().map(|permission| permission.name().to_owned()).collect();
+                applied.accept(principals, request_id);
                 isolation.answer(true);
             }
             Err(error) if error.fault() == Fault::Rejected => {

@@ -26,9 +26,9 @@ const SORT_KEY_LIMIT: usize = 1024;
 const HEAD: usize = 64;
 
 pub(crate) const INTENT: &str = "INTENT";
-pub(crate) const TOLD: &str = "TOLD";
-pub(crate) const TURN: &str = "TURN";
-pub(crate) const APPOINTMENTS: &str = "APPOINTMENTS";
+pub(crate) const NOTIFIED: &str = "NOTIFIED";
+pub(crate) const LEASE: &str = "LEASE";
+pub(crate) const SCHEDULES: &str = "SCHEDULES";
 pub(crate) const SHARE_PREFIX: &str = "SHARE#";
 pub(crate) const IMAGE_PREFIX: &str = "IMAGE#";
 pub(crate) const SNAPSHOT_PREFIX: &str = "SNAPSHOT#";
@@ -51,8 +51,8 @@ impl RowKey {
         Self { pk: image_partition(image), sk: INTENT.to_owned() }
     }
 
-    pub(crate) fn told(image: &ImageId) -> Self {
-        Self { pk: image_partition(image), sk: TOLD.to_owned() }
+    pub(crate) fn notified(image: &ImageId) -> Self {
+        Self { pk: image_partition(image), sk: NOTIFIED.to_owned() }
     }
 
     /// One share, or one refused word. Of a word that is too long there is a part, and a digest behind a space,
@@ -75,8 +75,8 @@ impl RowKey {
     }
 
     /// The appointments that were made for an image.
-    pub(crate) fn appointments(image: &ImageId) -> Self {
-        Self { pk: image_partition(image), sk: APPOINTMENTS.to_owned() }
+    pub(crate) fn schedules(image: &ImageId) -> Self {
+        Self { pk: image_partition(image), sk: SCHEDULES.to_owned() }
     }
 
     /// One row of an image's history. `unique` parts rows of the same moment.
@@ -123,12 +123,12 @@ mod tests {
 
     use super::*;
 
-    fn sort_key_of(word: &str) -> String {
-        RowKey::share(&"ami-0abcdef1234567890".parse().unwrap(), word).sk
+    fn sort_key_of(selector: &str) -> String {
+        RowKey::share(&"ami-0abcdef1234567890".parse().unwrap(), selector).sk
     }
 
     #[test]
-    fn a_word_of_as_many_bytes_as_a_tag_can_hold_has_a_sort_key_that_dynamodb_takes() {
+    fn a_selector_of_the_maximum_byte_length_has_a_sort_key_that_dynamodb_accepts() {
         let long = "𐐷".repeat(256);
         let key = sort_key_of(&long);
         assert!(key.len() <= SORT_KEY_LIMIT, "{}", key.len());
@@ -139,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn every_other_word_stands_in_its_sort_key_as_it_is() {
-        for word in ["222222222222".to_owned(), "x".repeat(256), "€".repeat(256), "x".repeat(1018)] {
-            assert_eq!(sort_key_of(&word), format!("SHARE#{word}"));
+    fn every_other_selector_is_in_its_sort_key_unchanged() {
+        for selector in ["222222222222".to_owned(), "x".repeat(256), "€".repeat(256), "x".repeat(1018)] {
+            assert_eq!(sort_key_of(&selector), format!("SHARE#{selector}"));
         }
         assert_ne!(sort_key_of(&"x".repeat(1019)), format!("SHARE#{}", "x".repeat(1019)));
     }

@@ -8,7 +8,7 @@
 //! - The precision is one minute: a schedule for 1:00 starts its target between 1:00:00 and 1:00:59. So the
 //!   seconds mean nothing, and who needs the exact moment waits for it after the start.
 //! - Of a moment in the past AWS says nothing. Several public projects report a `ValidationException`
-//!   (hearsay). Here it is never asked for, and such an answer is no failure: [`AppointmentWriter::set`].
+//!   (hearsay). Here it is never asked for, and such an answer is no failure: [`ScheduleWriter::set`].
 //! - A name has 1 to 64 characters of `0-9a-zA-Z-_.` and is unique in its group. Without the
 //!   `ActionAfterCompletion` `DELETE` it stays taken after the schedule ran, and counts towards the quota.
 //! - 10,000,000 schedules a Region (1,000,000 before they raised it), 1,000 to 5,000 creations a second in the
@@ -45,7 +45,7 @@ const MAXIMUM_RETRY_ATTEMPTS: i32 = 185;
 
 /// Where appointments are kept, and what they start.
 #[derive(Debug, Clone)]
-pub struct Appointments {
+pub struct ScheduleSettings {
     /// The schedule group, by name.
     pub group: String,
     /// The share workflow, by ARN.
@@ -58,15 +58,15 @@ pub struct Appointments {
 
 /// Makes, moves and deletes appointments.
 #[derive(Debug, Clone)]
-pub struct AppointmentWriter {
+pub struct ScheduleWriter {
     client: Client,
-    appointments: Appointments,
+    settings: ScheduleSettings,
 }
 
-impl AppointmentWriter {
-    /// A writer of `appointments`.
-    pub fn new(client: Client, appointments: Appointments) -> Self {
-        Self { client, appointments }
+impl ScheduleWriter {
+    /// A writer with these `settings`.
+    pub fn new(client: Client, settings: ScheduleSettings) -> Self {
+        Self { client, settings }
     }
 
     /// Makes the appointment `name`, or moves it: at `at` (a whole minute) the workflow starts with `input`,
@@ -90,7 +90,7 @@ impl AppointmentWriter {
     /// # Errors
     /// When `scheduler:DeleteSchedule` fails for another reason.
     pub async fn cancel(&self, name: &str) -> Result<(), AwsError> {
-        let request = self.client.delete_schedule().group_name(&self.appointments.group).name(name);
+        let request = self.client.delete_schedule().group_name(&self.settings.group).name(name);
         match request.send().await.explain("scheduler:DeleteSchedule", name) {
             Err(error) if error.fault() == Fault::Missing => Ok(()),
             answer => answer.map(|_| ()).map_err(|error| busy(name, error)),
@@ -115,7 +115,7 @@ impl AppointmentWriter {
         let request = self
             .client
             .create_schedule()
-            .group_name(&self.appointments.group)
+            .group_name(&self.settings.group)
             .name(name)
             .schedule_expression(expression(at))
             .schedule_expression_timezone("UTC")
@@ -131,7 +131,7 @@ impl AppointmentWriter {
         let request = self
             .client
             .update_schedule()
-            .group_name(&self.appointments.group)
+            .group_name(&self.settings.group)
             .name(name)
             .schedule_expression(expression(at))
             .schedule_expression_timezone("UTC")
@@ -144,7 +144,7 @@ impl AppointmentWriter {
     /// A state machine as the target means `states:StartExecution` with `input`.
     /// Source: <https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html>
     fn target(&self, input: &str) -> Result<Target, BuildError> {
-        let Appointments { workflow, role, dead_letters, group: _ } = &self.appointments;
+        let ScheduleSettings { workflow, role, dead_letters, group: _ } = &self.settings;
         let retries = RetryPolicy::builder()
             .maximum_event_age_in_seconds(MAXIMUM_EVENT_AGE_SECONDS)
             .maximum_retry_attempts(MAXIMUM_RETRY_ATTEMPTS)
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_refusal_after_the_moment_means_that_it_has_passed() {
+    fn only_a_rejection_after_the_scheduled_time_means_that_it_has_passed() {
         let at = Timestamp::UNIX_EPOCH;
         let second = jiff::SignedDuration::from_secs(1);
         assert!(came_too_late(at, at, Fault::Other));

@@ -24,7 +24,7 @@ impl Topic {
     ///
     /// # Errors
     /// When `sns:Publish` fails.
-    pub async fn tell(&self, subject: &str, text: &str) -> Result<(), AwsError> {
+    pub async fn notify(&self, subject: &str, text: &str) -> Result<(), AwsError> {
         let request = self.client.publish().topic_arn(&self.arn).subject(plain(subject)).message(text);
         request.send().await.explain("sns:Publish", &self.arn).map(|_| ())
     }

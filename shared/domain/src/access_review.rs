@@ -65,7 +65,7 @@ pub struct ReviewedShare {
     /// What it may do: `launch`, `copy`.
     pub permits: Vec<String>,
     /// Whether ami-share gave the launch permission; somebody else did otherwise, and it stays when the tag goes.
-    pub is_ours: bool,
+    pub is_managed: bool,
     /// Since when.
     pub since: Timestamp,
     /// Until when; open-ended when there is none.
@@ -73,7 +73,7 @@ pub struct ReviewedShare {
     pub until: Option<Timestamp>,
     /// Who asked for it, where an event said so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub asked_by: Option<String>,
+    pub triggered_by: Option<String>,
     /// The event that asked; empty when it had no id.
     pub event: String,
 }
@@ -110,7 +110,7 @@ pub struct ReviewedKey {
     /// What a policy may have, in bytes.
     pub limit: usize,
     /// Whom our statements admit.
-    pub admitted: Vec<String>,
+    pub granted: Vec<String>,
     /// Those of them that no share needs.
     pub unneeded: Vec<String>,
     /// How many images need it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::audit::{AuditRow, Deed};
+use crate::audit_log::{AuditAction, AuditRow};
 use crate::ids::{AccountId, SnapshotId};
 use crate::image_plan::ObservedImage;
 use crate::image_request::ImageRequest;
@@ -25,8 +25,14 @@ pub struct Adopted {
 impl Adopted {
     /// The rows of history that say so. When access was given, and by whom, can no longer be known.
     pub fn rows(&self, share: &Share) -> Vec<AuditRow> {
-        let row = |resource: &dyn ToString, whom: Vec<String>| {
-            let row = AuditRow::new(Deed::Adopted, resource.to_string(), whom, &share.asked, share.intent);
+        let row = |resource: &dyn ToString, principals: Vec<String>| {
+            let row = AuditRow::new(
+                AuditAction::Adopted,
+                resource.to_string(),
+                principals,
+                &share.triggered_by,
+                share.intent,
+            );
             row.because(
                 "open and asked for by the tags, but not in the ledger; since when and by whom is not known",
             )
@@ -48,20 +54,20 @@ impl ImageRequest {
         if !self.share.adopt {
             return Adopted::default();
         }
-        let was_admitted =
+        let was_granted =
             |target: &Target| !self.keys.iter().any(|key| key.added.contains(&target.key_principal()));
         let is_unknown = |target: &Target| {
             !ledger.shares.contains_key(target.name())
                 && observed.launch.contains(&target.launch_permission())
         };
-        let known = || targets.iter().filter(|target| was_admitted(target));
+        let known = || targets.iter().filter(|target| was_granted(target));
         let adopted = known().filter(|target| is_unknown(target));
-        let wanted: BTreeSet<&AccountId> = known().flat_map(|target| target.accounts()).collect();
+        let desired: BTreeSet<&AccountId> = known().flat_map(|target| target.accounts()).collect();
         let snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
             let open = observed.snapshots.get(snapshot)?;
             let recorded = ledger.snapshots.get(snapshot);
             let unknown = open.iter().filter(|account| {
-                wanted.contains(account) && !recorded.is_some_and(|recorded| recorded.contains(*account))
+                desired.contains(account) && !recorded.is_some_and(|recorded| recorded.contains(*account))
             });
             let unknown: Vec<AccountId> = unknown.cloned().collect();
             (!unknown.is_empty()).then(|| (snapshot.clone(), unknown))
@@ -83,24 +89,24 @@ impl ImageRequest {
         observed: &ObservedImage,
         ledger: &ImageLedger,
     ) -> Vec<String> {
-        let standing = || {
+        let previous = || {
             targets.iter().filter_map(|target| {
                 let row = ledger.shares.get(target.name())?;
-                (row.is_open() && row.outcome == ShareOutcome::Shared).then_some((*target, row))
+                (row.has_access() && row.outcome == ShareOutcome::Shared).then_some((*target, row))
             })
         };
-        let was_taken = |target: &Target, row: &ShareRow| {
+        let was_removed = |target: &Target, row: &ShareRow| {
             let principal: KeyPrincipal = target.key_principal();
             let was_put =
                 self.keys.iter().any(|key| row.keys.contains(&key.key) && key.added.contains(&principal));
             let from_key = was_put && row.since < self.share.image.seen_at;
             from_key || !observed.launch.contains(&target.launch_permission())
         };
-        let from_image = standing().filter(|(target, row)| was_taken(target, row));
-        let wanted: BTreeSet<&AccountId> = standing().flat_map(|(target, _)| target.accounts()).collect();
+        let from_image = previous().filter(|(target, row)| was_removed(target, row));
+        let desired: BTreeSet<&AccountId> = previous().flat_map(|(target, _)| target.accounts()).collect();
         let from_snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
-            let (ours, open) = (ledger.snapshots.get(snapshot)?, observed.snapshots.get(snapshot)?);
-            Some(ours.difference(open).filter(|account| wanted.contains(account)))
+            let (managed, open) = (ledger.snapshots.get(snapshot)?, observed.snapshots.get(snapshot)?);
+            Some(managed.difference(open).filter(|account| desired.contains(account)))
         });
         let mut restored: BTreeSet<String> = from_image.map(|(target, _)| target.name().to_owned()).collect();
         restored.extend(from_snapshots.flatten().map(ToString::to_string));
@@ -113,21 +119,27 @@ impl ImageLedger {
     /// was about to be given, and access that is gone as it was about to be taken.
     pub fn unrecorded(&self, share: &Share, observed: &ObservedImage) -> Vec<AuditRow> {
         let open: BTreeSet<&str> = observed.launch.iter().map(|permission| permission.name()).collect();
-        let leaving = self.leaving(share);
-        let given = self
+        let pending_revocation = self.pending_revocation(share);
+        let result = self
             .shares
             .values()
-            .filter(|row| row.outcome == ShareOutcome::Giving && open.contains(row.target.as_str()));
-        let taken = leaving.iter().filter(|target| !open.contains(target.as_str()));
-        let row = |whom: Vec<String>, what: &str| {
-            let row = AuditRow::new(Deed::Found, &share.image.id, whom, &share.asked, share.intent);
-            row.done(Timestamp::max(share.asked.at, share.image.seen_at), None).because(what)
+            .filter(|row| row.outcome == ShareOutcome::Granting && open.contains(row.target.as_str()));
+        let taken = pending_revocation.iter().filter(|target| !open.contains(target.as_str()));
+        let row = |principals: Vec<String>, what: &str| {
+            let row = AuditRow::new(
+                AuditAction::Found,
+                &share.image.id,
+                principals,
+                &share.triggered_by,
+                share.intent,
+            );
+            row.done(Timestamp::max(share.triggered_by.at, share.image.seen_at), None).because(what)
         };
-        let given: Vec<String> = given.map(|row| row.target.clone()).collect();
+        let result: Vec<String> = result.map(|row| row.target.clone()).collect();
         let taken: Vec<String> = taken.cloned().collect();
-        let given =
-            (!given.is_empty()).then(|| row(given, "found open, as an earlier look was about to leave it"));
+        let result =
+            (!result.is_empty()).then(|| row(result, "found open, as an earlier look was about to leave it"));
         let taken = (!taken.is_empty()).then(|| row(taken, "found closed already"));
-        given.into_iter().chain(taken).collect()
+        result.into_iter().chain(taken).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::access_review::UnmanagedGrant;
-use crate::audit::Deed;
+use crate::audit_log::AuditAction;
 use crate::ids::{AccountId, ImageId, SnapshotId};
 use crate::ledger::{ImageLedger, ShareRow};
 use crate::refusal::{Refusal, RefusalCode};
@@ -35,24 +35,24 @@ pub struct ObservedImage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageStep {
     /// Lets accounts copy a snapshot.
-    OpenSnapshot {
+    GrantSnapshot {
         /// The snapshot.
         snapshot: SnapshotId,
         /// At most [`SNAPSHOT_MODIFICATIONS`] accounts.
         accounts: Vec<AccountId>,
     },
     /// Lets targets launch the image.
-    OpenImage {
+    GrantImage {
         /// The permissions to add.
         permissions: Vec<LaunchPermission>,
     },
     /// Takes the image from targets that ami-share gave it to.
-    CloseImage {
+    RevokeImage {
         /// The permissions to remove.
         permissions: Vec<LaunchPermission>,
     },
     /// Takes a snapshot from accounts that ami-share gave it to.
-    CloseSnapshot {
+    RevokeSnapshot {
         /// The snapshot.
         snapshot: SnapshotId,
         /// At most [`SNAPSHOT_MODIFICATIONS`] accounts.
@@ -80,15 +80,15 @@ pub enum Verdict {
 
 /// Who should have access, and who should not any more.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Desired<'a> {
     /// The targets that get access.
     pub targets: &'a [&'a Target],
     /// The snapshots that they may copy.
     pub snapshots: &'a [SnapshotId],
     /// The names of the targets that lose the image.
-    pub leaving: &'a BTreeSet<String>,
+    pub pending_revocation: &'a BTreeSet<String>,
     /// The accounts that lose each snapshot.
-    pub leaving_snapshots: &'a BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    pub snapshots_pending_revocation: &'a BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// How many launch permissions an image may have.
     pub limit: usize,
     /// Whether what is public is made private.
@@ -104,7 +104,7 @@ pub struct ImagePlan {
     /// The calls that take access.
     pub closing: Vec<ImageStep>,
     /// Whether the image has room for the new targets only when those who leave are gone.
-    pub closes_first: bool,
+    pub revokes_first: bool,
     /// Why nothing is given at all.
     pub refused: Option<Refusal>,
 }
@@ -113,72 +113,78 @@ pub struct ImagePlan {
 ///
 /// Somebody who changes from one target to another, as an account does whose OU is named now, has access all
 /// the while: giving comes first, unless the image has no room for both.
-pub fn plan(observed: &ObservedImage, wanted: &Wanted<'_>) -> ImagePlan {
+pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     let targets: BTreeSet<LaunchPermission> =
-        wanted.targets.iter().map(|target| target.launch_permission()).collect();
+        desired.targets.iter().map(|target| target.launch_permission()).collect();
     let missing: Vec<LaunchPermission> = targets.difference(&observed.launch).cloned().collect();
-    let leaving: Vec<LaunchPermission> = observed
+    let pending_revocation: Vec<LaunchPermission> = observed
         .launch
         .iter()
-        .filter(|permission| wanted.leaving.contains(permission.name()))
+        .filter(|permission| desired.pending_revocation.contains(permission.name()))
         .cloned()
         .collect();
     let before = observed.launch.len();
-    let after = before + missing.len() - leaving.len();
-    let mut plan = ImagePlan { closing: close(observed, wanted, &leaving), ..ImagePlan::default() };
-    if after > wanted.limit && !missing.is_empty() {
-        plan.refused = Some(too_many(after, wanted.limit));
+    let after = before + missing.len() - pending_revocation.len();
+    let mut plan =
+        ImagePlan { closing: close(observed, desired, &pending_revocation), ..ImagePlan::default() };
+    if after > desired.limit && !missing.is_empty() {
+        plan.refused = Some(too_many(after, desired.limit));
         return plan;
     }
-    plan.closes_first = before + missing.len() > wanted.limit;
-    let accounts: BTreeSet<&AccountId> = wanted.targets.iter().flat_map(|target| target.accounts()).collect();
+    plan.revokes_first = before + missing.len() > desired.limit;
+    let accounts: BTreeSet<&AccountId> =
+        desired.targets.iter().flat_map(|target| target.accounts()).collect();
     plan.opening =
-        wanted.snapshots.iter().flat_map(|snapshot| open_snapshot(observed, snapshot, &accounts)).collect();
+        desired.snapshots.iter().flat_map(|snapshot| grant_snapshot(observed, snapshot, &accounts)).collect();
     if !missing.is_empty() {
-        plan.opening.push(ImageStep::OpenImage { permissions: missing });
+        plan.opening.push(ImageStep::GrantImage { permissions: missing });
     }
     plan
 }
 
 /// The image first, then its snapshots.
-fn close(observed: &ObservedImage, wanted: &Wanted<'_>, leaving: &[LaunchPermission]) -> Vec<ImageStep> {
+fn close(
+    observed: &ObservedImage,
+    desired: &Desired<'_>,
+    pending_revocation: &[LaunchPermission],
+) -> Vec<ImageStep> {
     let mut steps = Vec::new();
-    if wanted.makes_private && observed.is_public {
+    if desired.makes_private && observed.is_public {
         steps.push(ImageStep::MakeImagePrivate);
     }
-    if !leaving.is_empty() {
-        steps.push(ImageStep::CloseImage { permissions: leaving.to_vec() });
+    if !pending_revocation.is_empty() {
+        steps.push(ImageStep::RevokeImage { permissions: pending_revocation.to_vec() });
     }
-    for (snapshot, accounts) in wanted.leaving_snapshots {
+    for (snapshot, accounts) in desired.snapshots_pending_revocation {
         // Those whom the snapshot does not let in any more, too: a look may have shut them out without living to
         // write it down, and the ledger forgets them with this call.
         let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
-        steps.extend(accounts.chunks(SNAPSHOT_MODIFICATIONS).map(|accounts| ImageStep::CloseSnapshot {
+        steps.extend(accounts.chunks(SNAPSHOT_MODIFICATIONS).map(|accounts| ImageStep::RevokeSnapshot {
             snapshot: snapshot.clone(),
             accounts: accounts.to_vec(),
         }));
     }
-    if wanted.makes_private {
+    if desired.makes_private {
         let public = observed.public_snapshots.iter().cloned();
         steps.extend(public.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }));
     }
     steps
 }
 
-fn open_snapshot(
+fn grant_snapshot(
     observed: &ObservedImage,
     snapshot: &SnapshotId,
-    wanted: &BTreeSet<&AccountId>,
+    desired: &BTreeSet<&AccountId>,
 ) -> Vec<ImageStep> {
-    let live = observed.snapshots.get(snapshot);
-    let lacking: Vec<AccountId> = wanted
+    let actual = observed.snapshots.get(snapshot);
+    let lacking: Vec<AccountId> = desired
         .iter()
-        .filter(|account| live.is_none_or(|live| !live.contains(**account)))
+        .filter(|account| actual.is_none_or(|actual| !actual.contains(**account)))
         .map(|account| (*account).clone())
         .collect();
     lacking
         .chunks(SNAPSHOT_MODIFICATIONS)
-        .map(|accounts| ImageStep::OpenSnapshot { snapshot: snapshot.clone(), accounts: accounts.to_vec() })
+        .map(|accounts| ImageStep::GrantSnapshot { snapshot: snapshot.clone(), accounts: accounts.to_vec() })
         .collect()
 }
 
@@ -198,14 +204,14 @@ impl ImagePlan {
         let Some(refusal) = &self.refused else { return Vec::new() };
         targets
             .drain(..)
-            .map(|target| Refusal { word: target.name().to_owned(), ..refusal.clone() })
+            .map(|target| Refusal { subject: target.name().to_owned(), ..refusal.clone() })
             .collect()
     }
 
     /// The launch permissions that the plan adds.
     pub fn launch_permissions(&self) -> BTreeSet<&LaunchPermission> {
         let opened = self.opening.iter().filter_map(|step| match step {
-            ImageStep::OpenImage { permissions } => Some(permissions),
+            ImageStep::GrantImage { permissions } => Some(permissions),
             _ => None,
         });
         opened.flatten().collect()
@@ -213,7 +219,7 @@ impl ImagePlan {
 
     /// All calls, in the order in which they are made.
     pub fn steps(&self) -> impl Iterator<Item = &ImageStep> {
-        let (first, second) = match self.closes_first {
+        let (first, second) = match self.revokes_first {
             true => (&self.closing, &self.opening),
             false => (&self.opening, &self.closing),
         };
@@ -225,8 +231,8 @@ impl ImageStep {
     /// Whether the step is about the image itself, not one of its snapshots.
     pub fn is_of_image(&self) -> bool {
         match self {
-            Self::OpenImage { .. } | Self::CloseImage { .. } | Self::MakeImagePrivate => true,
-            Self::OpenSnapshot { .. } | Self::CloseSnapshot { .. } | Self::MakeSnapshotPrivate { .. } => {
+            Self::GrantImage { .. } | Self::RevokeImage { .. } | Self::MakeImagePrivate => true,
+            Self::GrantSnapshot { .. } | Self::RevokeSnapshot { .. } | Self::MakeSnapshotPrivate { .. } => {
                 false
             }
         }
@@ -235,9 +241,9 @@ impl ImageStep {
     /// The step without launch permissions for `rejected`; `None` when nothing is left of it.
     pub fn without(self, rejected: &BTreeSet<LaunchPermission>) -> Option<Self> {
         match self {
-            Self::OpenImage { mut permissions } => {
+            Self::GrantImage { mut permissions } => {
                 permissions.retain(|permission| !rejected.contains(permission));
-                (!permissions.is_empty()).then_some(Self::OpenImage { permissions })
+                (!permissions.is_empty()).then_some(Self::GrantImage { permissions })
             }
             other => Some(other),
         }
@@ -251,10 +257,10 @@ impl ImageStep {
         verdict: impl Fn(&AccountId) -> Verdict,
     ) -> Vec<AccountId> {
         let (snapshot, accounts, closes) = match self {
-            Self::OpenSnapshot { snapshot, accounts } => (snapshot, accounts, false),
-            Self::CloseSnapshot { snapshot, accounts } => (snapshot, accounts, true),
-            Self::OpenImage { .. }
-            | Self::CloseImage { .. }
+            Self::GrantSnapshot { snapshot, accounts } => (snapshot, accounts, false),
+            Self::RevokeSnapshot { snapshot, accounts } => (snapshot, accounts, true),
+            Self::GrantImage { .. }
+            | Self::RevokeImage { .. }
             | Self::MakeImagePrivate
             | Self::MakeSnapshotPrivate { .. } => return Vec::new(),
         };
@@ -270,12 +276,12 @@ impl ImageStep {
     }
 
     /// Whom the step is about; nobody in particular when it takes access from everybody.
-    pub fn whom(&self) -> Vec<String> {
+    pub fn principals(&self) -> Vec<String> {
         match self {
-            Self::OpenImage { permissions } | Self::CloseImage { permissions } => {
+            Self::GrantImage { permissions } | Self::RevokeImage { permissions } => {
                 permissions.iter().map(|permission| permission.name().to_owned()).collect()
             }
-            Self::OpenSnapshot { accounts, .. } | Self::CloseSnapshot { accounts, .. } => {
+            Self::GrantSnapshot { accounts, .. } | Self::RevokeSnapshot { accounts, .. } => {
                 accounts.iter().map(ToString::to_string).collect()
             }
             Self::MakeImagePrivate | Self::MakeSnapshotPrivate { .. } => vec!["all".to_owned()],
@@ -283,23 +289,23 @@ impl ImageStep {
     }
 
     /// What the history calls it.
-    pub fn deed(&self) -> Deed {
+    pub fn action(&self) -> AuditAction {
         match self {
-            Self::OpenImage { .. } => Deed::ImageOpened,
-            Self::CloseImage { .. } => Deed::ImageClosed,
-            Self::OpenSnapshot { .. } => Deed::SnapshotOpened,
-            Self::CloseSnapshot { .. } => Deed::SnapshotClosed,
-            Self::MakeImagePrivate | Self::MakeSnapshotPrivate { .. } => Deed::MadePrivate,
+            Self::GrantImage { .. } => AuditAction::ImageGranted,
+            Self::RevokeImage { .. } => AuditAction::ImageRevoked,
+            Self::GrantSnapshot { .. } => AuditAction::SnapshotGranted,
+            Self::RevokeSnapshot { .. } => AuditAction::SnapshotRevoked,
+            Self::MakeImagePrivate | Self::MakeSnapshotPrivate { .. } => AuditAction::MadePrivate,
         }
     }
 
     /// The snapshot that it is about, if it is about one.
     pub fn snapshot(&self) -> Option<&SnapshotId> {
         match self {
-            Self::OpenSnapshot { snapshot, .. }
-            | Self::CloseSnapshot { snapshot, .. }
+            Self::GrantSnapshot { snapshot, .. }
+            | Self::RevokeSnapshot { snapshot, .. }
             | Self::MakeSnapshotPrivate { snapshot } => Some(snapshot),
-            Self::OpenImage { .. } | Self::CloseImage { .. } | Self::MakeImagePrivate => None,
+            Self::GrantImage { .. } | Self::RevokeImage { .. } | Self::MakeImagePrivate => None,
         }
     }
 }
@@ -316,23 +322,23 @@ pub fn unmanaged(
         resource: resource.to_string(),
         grantee,
     };
-    let is_ours = |name: &str| ledger.shares.get(name).is_some_and(ShareRow::is_open);
+    let is_managed = |name: &str| ledger.shares.get(name).is_some_and(ShareRow::has_access);
     let by_others = observed
         .launch
         .iter()
-        .filter(|permission| !is_ours(permission.name()) && !share.wants(permission.name()));
+        .filter(|permission| !is_managed(permission.name()) && !share.includes(permission.name()));
     let mut grants: Vec<UnmanagedGrant> =
         by_others.map(|permission| grant(image, permission.to_string())).collect();
     grants.extend(observed.is_public.then(|| grant(image, everybody())));
-    let wanted: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
+    let desired: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
         true => BTreeSet::new(),
-        false => share.wanted_accounts(),
+        false => share.desired_accounts(),
     };
     for (snapshot, accounts) in &observed.snapshots {
-        let ours = ledger.snapshots.get(snapshot);
-        let by_others = accounts
-            .iter()
-            .filter(|account| !ours.is_some_and(|ours| ours.contains(*account)) && !wanted.contains(account));
+        let managed = ledger.snapshots.get(snapshot);
+        let by_others = accounts.iter().filter(|account| {
+            !managed.is_some_and(|managed| managed.contains(*account)) && !desired.contains(account)
+        });
         grants.extend(by_others.map(|account| grant(snapshot, account.to_string())));
     }
     grants.extend(observed.public_snapshots.iter().map(|snapshot| grant(snapshot, everybody())));
@@ -352,19 +358,19 @@ impl fmt::Display for LaunchPermission {
 impl fmt::Display for ImageStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OpenSnapshot { snapshot, accounts } => {
+            Self::GrantSnapshot { snapshot, accounts } => {
                 let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
                 write!(f, "open {snapshot} to {}", accounts.join(", "))
             }
-            Self::OpenImage { permissions } => {
+            Self::GrantImage { permissions } => {
                 let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
                 write!(f, "open the image to {}", permissions.join(", "))
             }
-            Self::CloseImage { permissions } => {
+            Self::RevokeImage { permissions } => {
                 let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
                 write!(f, "close the image to {}", permissions.join(", "))
             }
-            Self::CloseSnapshot { snapshot, accounts } => {
+            Self::RevokeSnapshot { snapshot, accounts } => {
                 let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
                 write!(f, "close {snapshot} to {}", accounts.join(", "))
             }

@@ -22,16 +22,16 @@ pub struct ImageRequest {
 impl ImageRequest {
     /// Parts the targets into those that every key admits and the refusals of the others:
     /// launch permission on an image that one cannot decrypt is of no use, and shows its name.
-    pub fn admitted(&self) -> (Vec<&Target>, Vec<Refusal>) {
-        let mut admitted = Vec::new();
+    pub fn granted(&self) -> (Vec<&Target>, Vec<Refusal>) {
+        let mut granted = Vec::new();
         let mut refused = Vec::new();
         for target in &self.share.targets {
             match self.key_refusal(target) {
                 Some(refusal) => refused.push(refusal),
-                None => admitted.push(target),
+                None => granted.push(target),
             }
         }
-        (admitted, refused)
+        (granted, refused)
     }
 
     fn key_refusal(&self, target: &Target) -> Option<Refusal> {
@@ -46,15 +46,15 @@ impl ImageRequest {
             if let Some(refusal) = &key.refused {
                 return Some(Refusal::new(target.name(), refusal.code, refusal.reason.clone()));
             }
-            let left_out = key.left_out.iter().find(|left_out| left_out.principal == principal)?;
-            Some(Refusal::new(target.name(), left_out.code, left_out.reason.clone()))
+            let excluded = key.excluded.iter().find(|excluded| excluded.principal == principal)?;
+            Some(Refusal::new(target.name(), excluded.code, excluded.reason.clone()))
         })
     }
 }
 
 /// The output of `share-image`, and the input of `notify-targets`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
+pub struct ShareResult {
     /// What was wanted, but for the words that were refused.
     pub share: Share,
     /// The names of the targets that have access now.
@@ -66,7 +66,7 @@ pub struct Given {
     pub superseded: bool,
     /// Who lost access just now.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub withdrawn: Vec<String>,
+    pub revoked: Vec<String>,
     /// Whose access somebody had taken by hand, and who has it again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub restored: Vec<String>,
@@ -78,10 +78,10 @@ pub struct Given {
     pub made_private: Vec<String>,
     /// The keys that still admit somebody whom no live share needs.
     #[serde(default)]
-    pub retract: Vec<KeyArn>,
+    pub keys_to_revoke: Vec<KeyArn>,
     /// What came of retracting them.
     #[serde(default)]
-    pub retracted: Vec<KeyOutcome>,
+    pub revoked_keys: Vec<KeyOutcome>,
     /// The question whether those who lost access still use the image, where the stack asks it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage_report: Option<UsageQuestion>,
@@ -93,21 +93,21 @@ pub struct Given {
     pub plan: Vec<String>,
 }
 
-impl Given {
+impl ShareResult {
     /// These targets have access, `refused` and the share's own refused words have none, and nothing else was done.
     pub fn of(share: Share, shared: &[&Target], refused: impl IntoIterator<Item = Refusal>) -> Self {
-        let words = share.refused;
+        let selectors = share.refused;
         Self {
             shared: shared.iter().map(|target| target.name().to_owned()).collect(),
-            refused: words.into_iter().chain(refused).collect(),
+            refused: selectors.into_iter().chain(refused).collect(),
             share: Share { refused: Vec::new(), ..share },
             superseded: false,
-            withdrawn: Vec::new(),
+            revoked: Vec::new(),
             restored: Vec::new(),
             unmanaged: Vec::new(),
             made_private: Vec::new(),
-            retract: Vec::new(),
-            retracted: Vec::new(),
+            keys_to_revoke: Vec::new(),
+            revoked_keys: Vec::new(),
             usage_report: None,
             usage: None,
             plan: Vec::new(),
@@ -125,26 +125,26 @@ impl Given {
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.
-    pub fn why_withdrawn(&self, target: &str) -> String {
-        self.share.why_withdrawn_by(&self.refused, target)
+    pub fn why_revoked(&self, target: &str) -> String {
+        self.share.why_revoked_by(&self.refused, target)
     }
 
     /// All that was refused: the words of the tags, and keys that still admit whom they should not.
     pub fn all_refused(&self) -> Vec<Refusal> {
-        let keys = self.retracted.iter().filter_map(|key| key.refused.clone());
+        let keys = self.revoked_keys.iter().filter_map(|key| key.refused.clone());
         self.refused.iter().cloned().chain(keys).collect()
     }
 }
 
 /// The output of `notify-targets`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct NotifyResult {
     /// Whether every word went through.
     pub outcome: Outcome,
     /// The value of `ami-share:status`.
     pub status: String,
     /// How many accounts were told just now.
-    pub told: usize,
+    pub notified: usize,
     /// In a dry run: the notices that were not sent.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<String>,

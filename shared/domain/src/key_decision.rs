@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::key_guard::perhaps_admitted;
 use crate::key_ledger::KeyLedger;
+use crate::key_lockout::perhaps_granted;
 use crate::key_plan::{self, KeyPlan};
 use crate::key_policy::KeyPolicy;
 use crate::key_request::{KeyAction, KeyOutcome, KeyRequest};
@@ -16,14 +16,14 @@ use crate::share::Target;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDecision {
     /// Whom our statements admit now.
-    pub live: BTreeSet<KeyPrincipal>,
+    pub actual: BTreeSet<KeyPrincipal>,
     /// Whom the key must admit.
-    pub wanted: BTreeSet<KeyPrincipal>,
+    pub desired: BTreeSet<KeyPrincipal>,
     /// Whom the image needs no more, and has not given up on record yet.
-    pub given_up: BTreeSet<KeyPrincipal>,
+    pub released: BTreeSet<KeyPrincipal>,
     /// Whom the key may still admit although no live share needs them. Only these are ever taken out: of whom
     /// the ledger does not know, it cannot know that nobody needs them.
-    pub leaving: BTreeSet<KeyPrincipal>,
+    pub pending_revocation: BTreeSet<KeyPrincipal>,
     /// What to put.
     pub plan: KeyPlan,
 }
@@ -31,63 +31,63 @@ pub struct KeyDecision {
 impl KeyDecision {
     /// Decides by the ledger and the live policy.
     pub fn of(request: &KeyRequest, ledger: &KeyLedger, policy: &KeyPolicy) -> Self {
-        let own = request.wanted();
-        let mut wanted = ledger.wanted_by(&request.image_id, &own);
+        let own = request.desired();
+        let mut desired = ledger.required_by(&request.image_id, &own);
         if request.dry_run {
             // A dry run has recorded no intent for the ledger to tell of.
-            wanted.extend(request.targets.iter().map(Target::key_principal));
+            desired.extend(request.targets.iter().map(Target::key_principal));
         }
-        let Departing { given_up, leaving } = Departing::of(request, ledger);
+        let Departing { released, pending_revocation } = Departing::of(request, ledger);
         let partition = request.key.partition();
         let plan = match request.action {
-            KeyAction::Extend => key_plan::extend(policy, &wanted, partition),
-            KeyAction::Retract => key_plan::retract(policy, &leaving, partition),
+            KeyAction::Grant => key_plan::grant(policy, &desired, partition),
+            KeyAction::Revoke => key_plan::revoke(policy, &pending_revocation, partition),
         };
-        Self { live: key_plan::admitted(policy, partition), wanted, given_up, leaving, plan }
+        Self { actual: key_plan::granted(policy, partition), desired, released, pending_revocation, plan }
     }
 
     /// Whom a retraction is about: those to take out, and those whom only this image gives up.
-    pub fn to_retract(&self) -> BTreeSet<KeyPrincipal> {
-        &self.leaving | &self.given_up
+    pub fn to_revoke(&self) -> BTreeSet<KeyPrincipal> {
+        &self.pending_revocation | &self.released
     }
 
     /// Whom the policy admits once the plan is put, newcomers left aside.
     pub fn staying(&self) -> BTreeSet<KeyPrincipal> {
         let is_removed = |principal: &&KeyPrincipal| self.plan.removed.contains(*principal);
-        self.live.iter().filter(|principal| !is_removed(principal)).cloned().collect()
+        self.actual.iter().filter(|principal| !is_removed(principal)).cloned().collect()
     }
 }
 
 /// Whom a key may let go, by the ledger alone.
 struct Departing {
-    given_up: BTreeSet<KeyPrincipal>,
-    leaving: BTreeSet<KeyPrincipal>,
+    released: BTreeSet<KeyPrincipal>,
+    pending_revocation: BTreeSet<KeyPrincipal>,
 }
 
 impl Departing {
     fn of(request: &KeyRequest, ledger: &KeyLedger) -> Self {
-        let given_up = ledger.given_up_by(&request.image_id, &request.wanted());
-        let leaving = match request.action {
+        let released = ledger.released_by(&request.image_id, &request.desired());
+        let pending_revocation = match request.action {
             // What the image gives up is on record before the key's turn is taken. In the turn it must not be
             // reckoned with again: a later intent may have asked for it since, and found it admitted.
-            KeyAction::Retract if !request.dry_run => ledger.leaving(),
-            _ => &ledger.leaving() | &(&given_up - &ledger.wanted_by_others(&request.image_id)),
+            KeyAction::Revoke if !request.dry_run => ledger.pending_revocation(),
+            _ => &ledger.pending_revocation() | &(&released - &ledger.required_by_others(&request.image_id)),
         };
-        Self { given_up, leaving }
+        Self { released, pending_revocation }
     }
 }
 
 /// What a look makes of a key that cannot be read, as `refusal` says. Nobody new gets access by it, and it holds up no
 /// withdrawal: the image is closed all the same, and the key keeps its place in the ledger until it can be read again.
 pub fn unread(request: &KeyRequest, ledger: &KeyLedger, refusal: Refusal) -> KeyOutcome {
-    let Departing { given_up, leaving } = Departing::of(request, ledger);
+    let Departing { released, pending_revocation } = Departing::of(request, ledger);
     let refused = match request.action {
-        KeyAction::Extend => Some(refusal),
-        KeyAction::Retract if leaving.is_empty() => None,
-        KeyAction::Retract => Some(perhaps_admitted(&request.key, &leaving, refusal)),
+        KeyAction::Grant => Some(refusal),
+        KeyAction::Revoke if pending_revocation.is_empty() => None,
+        KeyAction::Revoke => Some(perhaps_granted(&request.key, &pending_revocation, refusal)),
     };
     KeyOutcome {
-        leaving: leaving.union(&given_up).cloned().collect(),
+        pending_revocation: pending_revocation.union(&released).cloned().collect(),
         refused,
         ..KeyOutcome::unchanged(&request.key)
     }

@@ -22,17 +22,17 @@ pub struct KeyPlan {
     pub bytes: usize,
 }
 
-/// Plans the policy that admits `wanted` besides everybody whom our statements admit already.
+/// Plans the policy that admits `desired` besides everybody whom our statements admit already.
 ///
 /// Extending never takes anybody out: taking is another step, after the image and its snapshots are closed.
-pub fn extend(policy: &KeyPolicy, wanted: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
-    let live = read_statements(policy.ours(), partition);
-    let missing: Vec<KeyPrincipal> = wanted.difference(&live.principals).cloned().collect();
-    let fitting = fitting(policy, &live.principals, &missing, partition);
+pub fn grant(policy: &KeyPolicy, desired: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
+    let actual = read_statements(policy.managed(), partition);
+    let missing: Vec<KeyPrincipal> = desired.difference(&actual.principals).cloned().collect();
+    let fitting = fitting(policy, &actual.principals, &missing, partition);
     let (added, no_room) = missing.split_at(fitting);
-    let is_right = added.is_empty() && live.is_exact;
+    let is_right = added.is_empty() && actual.is_exact;
     // Mending our own statements may take more room than there is; then they stay as they are.
-    let document = Some(policy.with(&statements(&live.principals, added, partition)))
+    let document = Some(policy.with(&statements(&actual.principals, added, partition)))
         .filter(|document| !is_right && document.len() <= SIZE_LIMIT);
     KeyPlan {
         bytes: document.as_ref().map_or_else(|| policy.bytes(), String::len),
@@ -43,11 +43,11 @@ pub fn extend(policy: &KeyPolicy, wanted: &BTreeSet<KeyPrincipal>, partition: &s
     }
 }
 
-/// Plans the policy that admits nobody of `leaving` any more, and everybody else as before.
-pub fn retract(policy: &KeyPolicy, leaving: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
-    let live = read_statements(policy.ours(), partition).principals;
-    let staying: BTreeSet<KeyPrincipal> = live.difference(leaving).cloned().collect();
-    let removed: Vec<KeyPrincipal> = live.intersection(leaving).cloned().collect();
+/// Plans the policy that admits nobody of `pending_revocation` any more, and everybody else as before.
+pub fn revoke(policy: &KeyPolicy, pending_revocation: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
+    let actual = read_statements(policy.managed(), partition).principals;
+    let staying: BTreeSet<KeyPrincipal> = actual.difference(pending_revocation).cloned().collect();
+    let removed: Vec<KeyPrincipal> = actual.intersection(pending_revocation).cloned().collect();
     let document = Some(policy.with(&statements_for(&staying, partition)))
         .filter(|document| !removed.is_empty() && document.len() <= SIZE_LIMIT);
     KeyPlan {
@@ -60,30 +60,30 @@ pub fn retract(policy: &KeyPolicy, leaving: &BTreeSet<KeyPrincipal>, partition: 
 }
 
 /// The policy that admits exactly `principals` by our statements.
-pub fn admitting(policy: &KeyPolicy, principals: &[KeyPrincipal], partition: &str) -> String {
+pub fn granting(policy: &KeyPolicy, principals: &[KeyPrincipal], partition: &str) -> String {
     policy.with(&statements(&BTreeSet::new(), principals, partition))
 }
 
 /// Whom our statements in `policy` admit now.
-pub fn admitted(policy: &KeyPolicy, partition: &str) -> BTreeSet<KeyPrincipal> {
-    read_statements(policy.ours(), partition).principals
+pub fn granted(policy: &KeyPolicy, partition: &str) -> BTreeSet<KeyPrincipal> {
+    read_statements(policy.managed(), partition).principals
 }
 
-fn statements(live: &BTreeSet<KeyPrincipal>, added: &[KeyPrincipal], partition: &str) -> Vec<Value> {
-    let all: BTreeSet<KeyPrincipal> = live.iter().chain(added).cloned().collect();
+fn statements(actual: &BTreeSet<KeyPrincipal>, added: &[KeyPrincipal], partition: &str) -> Vec<Value> {
+    let all: BTreeSet<KeyPrincipal> = actual.iter().chain(added).cloned().collect();
     statements_for(&all, partition)
 }
 
 /// How many of `missing` the policy has room for. Each one makes the policy larger, so a binary search finds it.
 fn fitting(
     policy: &KeyPolicy,
-    live: &BTreeSet<KeyPrincipal>,
+    actual: &BTreeSet<KeyPrincipal>,
     missing: &[KeyPrincipal],
     partition: &str,
 ) -> usize {
     let fits = |count: &usize| {
         let added = missing.get(..*count).unwrap_or(missing);
-        policy.with(&statements(live, added, partition)).len() <= SIZE_LIMIT
+        policy.with(&statements(actual, added, partition)).len() <= SIZE_LIMIT
     };
     let counts: Vec<usize> = (1..=missing.len()).collect();
     counts.partition_point(fits)

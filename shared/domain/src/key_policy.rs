@@ -36,7 +36,7 @@ pub struct KeyPolicy {
     /// The statements that are not ours, as they were written.
     foreign: Vec<String>,
     /// The statements whose Sid starts with `AmiShare`.
-    ours: Vec<Value>,
+    managed: Vec<Value>,
 }
 
 impl KeyPolicy {
@@ -52,22 +52,22 @@ impl KeyPolicy {
         };
         debug_assert_eq!(rest.len() + 1, members.len());
         let mut foreign = Vec::new();
-        let mut ours = Vec::new();
+        let mut managed = Vec::new();
         for raw in statement_list(statement)? {
             let value: Value = serde_json::from_str(raw.get())?;
-            if is_ours(&value) {
-                ours.push(value);
+            if is_managed(&value) {
+                managed.push(value);
             } else {
                 foreign.push(without_space(raw.get()));
             }
         }
         let members = members.iter().map(|(name, raw)| (name.clone(), member_text(name, raw))).collect();
-        Ok(Self { members, foreign, ours })
+        Ok(Self { members, foreign, managed })
     }
 
     /// Our statements.
-    pub fn ours(&self) -> &[Value] {
-        &self.ours
+    pub fn managed(&self) -> &[Value] {
+        &self.managed
     }
 
     /// The statements of other people, as JSON text.
@@ -77,13 +77,13 @@ impl KeyPolicy {
 
     /// The size of the document in bytes, without white space between tokens.
     pub fn bytes(&self) -> usize {
-        self.with(self.ours()).len()
+        self.with(self.managed()).len()
     }
 
-    /// The document with `ours` in place of our statements: behind the foreign ones, which keep value and order.
-    pub fn with(&self, ours: &[Value]) -> String {
+    /// The document with `managed` in place of our statements: behind the foreign ones, which keep value and order.
+    pub fn with(&self, managed: &[Value]) -> String {
         let statements: Vec<String> =
-            self.foreign.iter().cloned().chain(ours.iter().map(Value::to_string)).collect();
+            self.foreign.iter().cloned().chain(managed.iter().map(Value::to_string)).collect();
         let members: Vec<String> = self
             .members
             .iter()
@@ -113,18 +113,18 @@ fn statement_list(raw: &RawValue) -> Result<Vec<Box<RawValue>>, serde_json::Erro
     }
 }
 
-fn is_ours(statement: &Value) -> bool {
+fn is_managed(statement: &Value) -> bool {
     statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with(SID_PREFIX))
 }
 
 /// Drops the white space between tokens; what stands in strings stays.
 fn without_space(json: &str) -> String {
-    let mut kept = String::with_capacity(json.len());
+    let mut retained = String::with_capacity(json.len());
     let mut in_string = false;
     let mut is_escaped = false;
     for c in json.chars() {
         if in_string || !c.is_ascii_whitespace() {
-            kept.push(c);
+            retained.push(c);
         }
         if is_escaped {
             is_escaped = false;
@@ -134,7 +134,7 @@ fn without_space(json: &str) -> String {
             in_string = !in_string;
         }
     }
-    kept
+    retained
 }
 
 /// A JSON object in its own order, a repeated name kept.

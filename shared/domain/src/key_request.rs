@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ImageId, KeyArn};
 use crate::key_statements::KeyPrincipal;
-use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode, Sentence};
 use crate::share::Target;
+use crate::trigger::TriggeredBy;
 
 /// The input of `extend-key-policy`: one key of one share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +28,10 @@ pub struct KeyRequest {
     pub targets: Vec<Target>,
     /// Whom it still needs there without asking for anything new.
     #[serde(default)]
-    pub kept: Vec<Target>,
+    pub retained: Vec<Target>,
     /// The event that asked, for the ledger's history.
     #[serde(default)]
-    pub asked: Option<Asked>,
+    pub triggered_by: Option<TriggeredBy>,
     /// Whether to stop before anything is written.
     #[serde(default)]
     pub dry_run: bool,
@@ -43,15 +43,15 @@ pub struct KeyRequest {
 pub enum KeyAction {
     /// Admits whom the live shares need; takes nobody out.
     #[default]
-    Extend,
+    Grant,
     /// Takes out whom no live share needs any more.
-    Retract,
+    Revoke,
 }
 
 impl KeyRequest {
     /// Whom the image needs on the key.
-    pub fn wanted(&self) -> BTreeSet<KeyPrincipal> {
-        self.targets.iter().chain(&self.kept).map(Target::key_principal).collect()
+    pub fn desired(&self) -> BTreeSet<KeyPrincipal> {
+        self.targets.iter().chain(&self.retained).map(Target::key_principal).collect()
     }
 }
 
@@ -67,10 +67,10 @@ pub struct KeyOutcome {
     pub removed: Vec<KeyPrincipal>,
     /// Whom the image needs no more, or no live share at all: what a retraction is about.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub leaving: Vec<KeyPrincipal>,
+    pub pending_revocation: Vec<KeyPrincipal>,
     /// Who could not be admitted, and why.
     #[serde(with = "crate::refusal::together")]
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<Excluded>,
     /// Why the key was not touched at all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<Refusal>,
@@ -85,8 +85,8 @@ impl KeyOutcome {
             key: key.clone(),
             added: Vec::new(),
             removed: Vec::new(),
-            leaving: Vec::new(),
-            left_out: Vec::new(),
+            pending_revocation: Vec::new(),
+            excluded: Vec::new(),
             refused: None,
             bytes: 0,
         }
@@ -95,7 +95,7 @@ impl KeyOutcome {
 
 /// A principal that a key policy does not admit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct Excluded {
     /// The principal.
     pub principal: KeyPrincipal,
     /// The kind of refusal.
@@ -104,8 +104,8 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-impl Sentence for LeftOut {
-    type Word = KeyPrincipal;
+impl Sentence for Excluded {
+    type Subject = KeyPrincipal;
 
     fn of_parts(principal: KeyPrincipal, code: RefusalCode, reason: String) -> Self {
         Self { principal, code, reason }

@@ -102,14 +102,14 @@ pub fn statements_for(principals: &BTreeSet<KeyPrincipal>, partition: &str) -> V
     statements
 }
 
-fn use_and_grant(whom: &str, principal: &Value, condition: Value) -> [Value; 2] {
+fn use_and_grant(principals: &str, principal: &Value, condition: Value) -> [Value; 2] {
     let mut grant_condition = condition.clone();
     if let Value::Object(grant_condition) = &mut grant_condition {
         grant_condition.insert("Bool".to_owned(), json!({ "kms:GrantIsForAWSResource": "true" }));
     }
     [
-        statement(format!("{SID_PREFIX}UseBy{whom}"), principal, &USE, condition),
-        statement(format!("{SID_PREFIX}GrantBy{whom}"), principal, &GRANT, grant_condition),
+        statement(format!("{SID_PREFIX}UseBy{principals}"), principal, &USE, condition),
+        statement(format!("{SID_PREFIX}GrantBy{principals}"), principal, &GRANT, grant_condition),
     ]
 }
 
@@ -125,7 +125,7 @@ fn statement(sid: String, principal: &Value, actions: &[&str], condition: Value)
 
 /// Whom our statements in a live policy admit, and whether they are exactly what we would write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admitted {
+pub struct Granted {
     /// The principals named by statements that have our own form. A statement with our
     /// Sid and another form admits nobody here: it is not what we wrote, and is written anew.
     pub principals: BTreeSet<KeyPrincipal>,
@@ -135,9 +135,9 @@ pub struct Admitted {
 
 /// Reads our statements back; lists in any order, and a list of one as the item alone,
 /// are the same to AWS and to us.
-pub fn read_statements(ours: &[Value], partition: &str) -> Admitted {
+pub fn read_statements(managed: &[Value], partition: &str) -> Granted {
     let mut principals = BTreeSet::new();
-    for statement in ours {
+    for statement in managed {
         let named = named_by(statement);
         let mut alone = statements_for(&named, partition);
         alone.retain(|written| is_same(written, statement));
@@ -146,9 +146,9 @@ pub fn read_statements(ours: &[Value], partition: &str) -> Admitted {
         }
     }
     let written = statements_for(&principals, partition);
-    let is_exact = written.len() == ours.len()
-        && written.iter().all(|written| ours.iter().any(|ours| is_same(written, ours)));
-    Admitted { principals, is_exact }
+    let is_exact = written.len() == managed.len()
+        && written.iter().all(|written| managed.iter().any(|managed| is_same(written, managed)));
+    Granted { principals, is_exact }
 }
 
 fn named_by(statement: &Value) -> BTreeSet<KeyPrincipal> {

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::appointments::Appointments;
 use crate::ids::{AccountId, KeyArn, SnapshotId};
-use crate::image_request::Given;
-use crate::look::Asked;
+use crate::image_request::ShareResult;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::schedules::Schedules;
 use crate::share::{Image, Share, Target};
+use crate::trigger::TriggeredBy;
 
 /// What was last wanted of an image. A later intent has a higher number, and wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,12 @@ pub struct Intent {
     /// Its number, from 1; 0 while the image is still pending, and only who asked is known.
     pub number: u64,
     /// A digest of the wish: two looks that wish the same are one intent.
-    pub wish: String,
+    pub desired_state: String,
     /// When it was asked for.
-    pub asked_at: Timestamp,
+    pub triggered_at: Timestamp,
     /// Who asked, where the event said so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub asked_by: Option<String>,
+    pub triggered_by: Option<String>,
     /// The event that asked.
     #[serde(default)]
     pub event: String,
@@ -47,34 +47,34 @@ impl Intent {
     /// The intent of `share`, which follows `last`: the same one when it wishes the same. Of the events that
     /// ask for one thing, only CloudTrail's say who asked; whichever comes first, that one is kept.
     pub fn following(last: Option<&Intent>, share: &Share, digest: String) -> Self {
-        let asking = Self {
+        let requested = Self {
             image_name: share.image.name.clone(),
-            targets: share.wanted().map(|target| target.name().to_owned()).collect(),
+            targets: share.desired().map(|target| target.name().to_owned()).collect(),
             until: share.until,
             keys: share.keys.clone(),
-            ..Self::asking(&share.asked, digest)
+            ..Self::requested(&share.triggered_by, digest)
         };
         match last {
-            Some(last) if last.wish == asking.wish || last.number == 0 => {
+            Some(last) if last.desired_state == requested.desired_state || last.number == 0 => {
                 let number = last.number.max(1);
-                if last.asked_by.is_none() && asking.asked_by.is_some() {
-                    return Self { number, ..asking };
+                if last.triggered_by.is_none() && requested.triggered_by.is_some() {
+                    return Self { number, ..requested };
                 }
-                let Asked { by, event, at } = last.asked();
-                Self { number, asked_at: at, asked_by: by, event, ..asking }
+                let TriggeredBy { principal, event, at } = last.triggered_by();
+                Self { number, triggered_at: at, triggered_by: principal, event, ..requested }
             }
-            _ => Self { number: last.map_or(0, |last| last.number) + 1, ..asking },
+            _ => Self { number: last.map_or(0, |last| last.number) + 1, ..requested },
         }
     }
 
     /// Who asked, before it is known what for.
-    pub fn asking(asked: &Asked, wish: String) -> Self {
-        let Asked { by, event, at } = asked.clone();
+    pub fn requested(triggered_by: &TriggeredBy, desired_state: String) -> Self {
+        let TriggeredBy { principal, event, at } = triggered_by.clone();
         Self {
             number: 0,
-            wish,
-            asked_at: at,
-            asked_by: by,
+            desired_state,
+            triggered_at: at,
+            triggered_by: principal,
             event,
             image_name: String::new(),
             targets: Vec::new(),
@@ -84,8 +84,8 @@ impl Intent {
     }
 
     /// Who asked for it, and when.
-    pub fn asked(&self) -> Asked {
-        Asked { by: self.asked_by.clone(), event: self.event.clone(), at: self.asked_at }
+    pub fn triggered_by(&self) -> TriggeredBy {
+        TriggeredBy { principal: self.triggered_by.clone(), event: self.event.clone(), at: self.triggered_at }
     }
 }
 
@@ -94,13 +94,13 @@ impl Intent {
 #[serde(rename_all = "snake_case")]
 pub enum ShareOutcome {
     /// Access is being given: written before the first call, so that a share that dies half-way is still ours.
-    Giving,
+    Granting,
     /// The target has access.
     Shared,
     /// The target has none.
     Refused,
     /// The target has none any more.
-    Withdrawn,
+    Revoked,
 }
 
 /// One share: one image open to one target (or one word that was refused).
@@ -118,7 +118,7 @@ pub struct ShareRow {
     pub code: Option<RefusalCode>,
     /// Whether ami-share itself added the launch permission. Only then may it ever remove it.
     #[serde(default)]
-    pub is_ours: bool,
+    pub is_managed: bool,
     /// Whether a refused target had access before, which was withdrawn.
     #[serde(default)]
     pub was_shared: bool,
@@ -135,42 +135,43 @@ pub struct ShareRow {
     pub until: Option<Timestamp>,
     /// Who asked, where the event said so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub asked_by: Option<String>,
+    pub triggered_by: Option<String>,
     /// The event that asked.
     #[serde(default)]
     pub event: String,
-    /// The outcome that the hub's bus and topic were told of; see [`ShareRow::news`].
+    /// The outcome that the hub's bus and topic were told of; see [`ShareRow::hub_notifications`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub told: Option<String>,
+    pub notified: Option<String>,
 }
 
 impl ShareRow {
-    /// What there is to tell of this row; when it equals `told`, nothing.
-    pub fn news(&self) -> Option<String> {
+    /// What there is to tell of this row; when it equals `notified`, nothing.
+    pub fn notifiable_outcome(&self) -> Option<String> {
         let reason = self.reason.as_deref().unwrap_or_default();
         match self.outcome {
-            ShareOutcome::Giving => None,
+            ShareOutcome::Granting => None,
             ShareOutcome::Shared => Some("shared".to_owned()),
             ShareOutcome::Refused if self.was_shared => Some(format!("withdrawn and refused: {reason}")),
             ShareOutcome::Refused => Some(format!("refused: {reason}")),
-            ShareOutcome::Withdrawn => Some(format!("withdrawn: {reason}")),
+            ShareOutcome::Revoked => Some(format!("withdrawn: {reason}")),
         }
     }
 
     /// Whether the target may have access by our hand.
-    pub fn is_open(&self) -> bool {
-        self.is_ours && self.outcome != ShareOutcome::Withdrawn
+    pub fn has_access(&self) -> bool {
+        self.is_managed && self.outcome != ShareOutcome::Revoked
     }
 
     /// Whether there is news that nobody has heard.
-    pub fn is_untold(&self) -> bool {
-        self.news().is_some_and(|news| self.told.as_ref() != Some(&news))
+    pub fn needs_notification(&self) -> bool {
+        self.notifiable_outcome()
+            .is_some_and(|hub_notifications| self.notified.as_ref() != Some(&hub_notifications))
     }
 }
 
 /// What has been told about an image so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct TellRow {
+pub struct NotifiedRow {
     /// The accounts whose bus took the notice.
     #[serde(default)]
     pub delivered: BTreeSet<String>,
@@ -191,7 +192,7 @@ pub struct TellRow {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
     /// The accounts that have been warned of an end of which others have not, each with that end
-    /// ([`warning_of`](crate::notice::warning_of)): should the look die, the next one warns the others only.
+    /// ([`warning_of`](crate::notification::warning_of)): should the look die, the next one warns the others only.
     #[serde(default)]
     pub warning: BTreeSet<String>,
     /// The report that the notices of a withdrawal wait for, as AWS numbers it.
@@ -205,33 +206,33 @@ pub struct TellRow {
     pub unmanaged: BTreeSet<String>,
     /// When the look had begun that reported such access last.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub unmanaged_seen: Option<Timestamp>,
+    pub unmanaged_reported_at: Option<Timestamp>,
 }
 
-impl TellRow {
+impl NotifiedRow {
     /// Whether a look that began later than the one at `image` has reported other people's access already: what an
     /// earlier look saw of that is history.
-    pub fn has_seen_later_than(&self, image: &Image) -> bool {
-        self.unmanaged_seen.is_some_and(|seen| seen > image.seen_at)
+    pub fn has_reported_later_than(&self, image: &Image) -> bool {
+        self.unmanaged_reported_at.is_some_and(|seen| seen > image.seen_at)
     }
 
     /// Whether an execution that failed at `ended` is history: a later outcome has been told, so the status is its.
-    pub fn makes_history_of(&self, ended: Timestamp) -> bool {
+    pub fn is_newer_than(&self, ended: Timestamp) -> bool {
         self.at.max(self.outcome_at).is_some_and(|last| last >= ended)
     }
 
-    /// Whether withdrawals must not be told by `given`: another look waits for the report that goes with them.
+    /// Whether withdrawals must not be told by `result`: another look waits for the report that goes with them.
     /// Should that look die, the next one tells them once the time is over.
-    pub fn waits(&self, given: &Given, now: Timestamp) -> bool {
-        let own = given.usage_report.as_ref().map(|question| &question.report_id);
+    pub fn waits(&self, result: &ShareResult, now: Timestamp) -> bool {
+        let own = result.usage_report.as_ref().map(|question| &question.report_id);
         self.waiting_until.is_some_and(|until| now < until) && self.waiting_for.as_ref() != own
     }
 
     /// Whether `ami-share:status` must be written: it says something else than it should, or somebody
     /// has overwritten it since we wrote it last.
     pub fn needs_status(&self, status: &str, image: &Image) -> bool {
-        let is_overwritten =
-            image.status.as_deref() != Some(status) && self.at.is_none_or(|told| told < image.seen_at);
+        let is_overwritten = image.status.as_deref() != Some(status)
+            && self.at.is_none_or(|notified| notified < image.seen_at);
         self.status.as_deref() != Some(status) || is_overwritten
     }
 }
@@ -244,11 +245,11 @@ pub struct ImageLedger {
     /// Its shares, by target or refused word.
     pub shares: BTreeMap<String, ShareRow>,
     /// What has been told.
-    pub told: TellRow,
+    pub notified: NotifiedRow,
     /// The accounts that we let copy each snapshot.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// The appointments that were made.
-    pub appointments: Appointments,
+    pub schedules: Schedules,
 }
 
 impl ImageLedger {
@@ -270,31 +271,35 @@ impl ImageLedger {
             .filter(|target| added(target))
             .map(|target| {
                 let last = self.shares.get(target.name());
-                ShareRow { outcome: ShareOutcome::Giving, is_ours: true, ..row(share, target, last, now) }
+                ShareRow {
+                    outcome: ShareOutcome::Granting,
+                    is_managed: true,
+                    ..row(share, target, last, now)
+                }
             })
             .collect()
     }
 
-    /// The rows that must change once `given` is true, and the words whose row no longer stands.
-    pub fn rows_after(&self, given: &Given, now: Timestamp) -> (Vec<ShareRow>, Vec<String>) {
-        let share = &given.share;
+    /// The rows that must change once `result` is true, and the words whose row no longer stands.
+    pub fn rows_after(&self, result: &ShareResult, now: Timestamp) -> (Vec<ShareRow>, Vec<String>) {
+        let share = &result.share;
         let shared =
-            given.shared_targets().map(|target| row(share, target, self.shares.get(target.name()), now));
-        let is_withdrawn = |word: &str| given.withdrawn.iter().any(|target| target == word);
-        let refused = given.refused.iter().map(|refusal| {
-            let last = self.shares.get(&refusal.word);
-            refused_row(share, refusal, last, is_withdrawn(&refusal.word), now)
+            result.shared_targets().map(|target| row(share, target, self.shares.get(target.name()), now));
+        let is_revoked = |selector: &str| result.revoked.iter().any(|target| target == selector);
+        let refused = result.refused.iter().map(|refusal| {
+            let last = self.shares.get(&refusal.subject);
+            refused_row(share, refusal, last, is_revoked(&refusal.subject), now)
         });
-        let withdrawn = self.shares.values().filter(|row| is_withdrawn(&row.target));
-        let withdrawn = withdrawn.map(|last| withdrawn_row(given, last, now));
+        let revoked = self.shares.values().filter(|row| is_revoked(&row.target));
+        let revoked = revoked.map(|last| revoked_row(result, last, now));
         // A word may be refused twice, or be the id of a target elsewhere; it has one row all the same.
         let mut named = BTreeSet::new();
         let rows: Vec<ShareRow> =
-            shared.chain(refused).chain(withdrawn).filter(|row| named.insert(row.target.clone())).collect();
+            shared.chain(refused).chain(revoked).filter(|row| named.insert(row.target.clone())).collect();
         // What was never ours, or was withdrawn and told, needs no row once nobody asks for it.
         let is_over = |row: &ShareRow| match row.outcome {
-            ShareOutcome::Withdrawn => !row.is_untold(),
-            _ => !row.is_ours && !share.wants(&row.target),
+            ShareOutcome::Revoked => !row.needs_notification(),
+            _ => !row.is_managed && !share.includes(&row.target),
         };
         let gone = self.shares.values().filter(|row| is_over(row) && !named.contains(&row.target));
         let gone = gone.map(|row| row.target.clone()).collect();
@@ -303,69 +308,73 @@ impl ImageLedger {
     }
 
     /// The targets that have access by our hand and that nobody wants any more.
-    pub fn leaving(&self, share: &Share) -> BTreeSet<String> {
-        let leaving = self.shares.values().filter(|row| row.is_open() && !share.wants(&row.target));
-        leaving.map(|row| row.target.clone()).collect()
+    pub fn pending_revocation(&self, share: &Share) -> BTreeSet<String> {
+        let pending_revocation =
+            self.shares.values().filter(|row| row.has_access() && !share.includes(&row.target));
+        pending_revocation.map(|row| row.target.clone()).collect()
     }
 
     /// The accounts that we let copy each snapshot and that nobody wants there any more.
-    pub fn leaving_snapshots(&self, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
-        let wanted = share.wanted_accounts();
-        let leaving = self.snapshots.iter().map(|(snapshot, accounts)| {
-            let is_wanted = share.snapshots.contains(snapshot);
-            let accounts = accounts.iter().filter(|account| !is_wanted || !wanted.contains(account));
+    pub fn snapshots_pending_revocation(&self, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
+        let desired = share.desired_accounts();
+        let pending_revocation = self.snapshots.iter().map(|(snapshot, accounts)| {
+            let is_desired = share.snapshots.contains(snapshot);
+            let accounts = accounts.iter().filter(|account| !is_desired || !desired.contains(account));
             (snapshot.clone(), accounts.cloned().collect::<BTreeSet<_>>())
         });
-        leaving.filter(|(_, accounts)| !accounts.is_empty()).collect()
+        pending_revocation.filter(|(_, accounts)| !accounts.is_empty()).collect()
     }
 
     /// The accounts that were told of access and have none any more, now that `share` is wanted.
-    pub fn losing_accounts(&self, share: &Share) -> BTreeSet<AccountId> {
-        let wanted = share.wanted_accounts();
-        let named = self.leaving(share);
-        let told = self.told.delivered.iter().chain(&self.told.without_bus).chain(&named);
-        told.filter_map(|account| account.parse().ok()).filter(|account| !wanted.contains(account)).collect()
+    pub fn accounts_losing_access(&self, share: &Share) -> BTreeSet<AccountId> {
+        let desired = share.desired_accounts();
+        let named = self.pending_revocation(share);
+        let notified = self.notified.delivered.iter().chain(&self.notified.without_bus).chain(&named);
+        notified
+            .filter_map(|account| account.parse().ok())
+            .filter(|account| !desired.contains(account))
+            .collect()
     }
 
     /// Whether nothing is open by our hand.
-    pub fn is_closed(&self) -> bool {
-        self.shares.values().all(|row| !row.is_open()) && self.snapshots.values().all(BTreeSet::is_empty)
+    pub fn has_no_access(&self) -> bool {
+        self.shares.values().all(|row| !row.has_access()) && self.snapshots.values().all(BTreeSet::is_empty)
     }
 
     /// Whether nothing is open and nothing is left to be told: then an image that is gone needs no review.
     pub fn is_settled(&self) -> bool {
-        self.is_closed() && self.shares.values().all(|row| !row.is_untold())
+        self.has_no_access() && self.shares.values().all(|row| !row.needs_notification())
     }
 }
 
 /// The row of a target that has access; what stands already keeps its date and its author.
 fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) -> ShareRow {
-    let standing = last.filter(|last| last.outcome == ShareOutcome::Shared);
-    let (asked_by, event) = asked(share, standing);
+    let previous = last.filter(|last| last.outcome == ShareOutcome::Shared);
+    let (triggered_by, event) = triggered_by(share, previous);
     ShareRow {
         target: target.name().to_owned(),
         outcome: ShareOutcome::Shared,
         reason: None,
         code: None,
-        is_ours: last.is_some_and(ShareRow::is_open),
+        is_managed: last.is_some_and(ShareRow::has_access),
         was_shared: false,
         keys: share.keys.clone(),
         through: target.through().to_vec(),
-        since: standing.map_or(now, |standing| standing.since),
+        since: previous.map_or(now, |previous| previous.since),
         until: share.until,
-        asked_by,
+        triggered_by,
         event,
-        told: last.and_then(|last| last.told.clone()),
+        notified: last.and_then(|last| last.notified.clone()),
     }
 }
 
 /// Who asked for what a row says: for what stands already, whoever asked first, or is known by name.
-fn asked(share: &Share, standing: Option<&ShareRow>) -> (Option<String>, String) {
-    match standing {
-        Some(standing) if standing.asked_by.is_some() || share.asked.by.is_none() => {
-            (standing.asked_by.clone(), standing.event.clone())
+fn triggered_by(share: &Share, previous: Option<&ShareRow>) -> (Option<String>, String) {
+    match previous {
+        Some(previous) if previous.triggered_by.is_some() || share.triggered_by.principal.is_none() => {
+            (previous.triggered_by.clone(), previous.event.clone())
         }
-        _ => (share.asked.by.clone(), share.asked.event.clone()),
+        _ => (share.triggered_by.principal.clone(), share.triggered_by.event.clone()),
     }
 }
 
@@ -374,54 +383,55 @@ fn refused_row(
     share: &Share,
     refusal: &Refusal,
     last: Option<&ShareRow>,
-    is_withdrawn: bool,
+    is_revoked: bool,
     now: Timestamp,
 ) -> ShareRow {
     // What AWS has just rejected was about to be given, and never was.
-    let never_was =
-        |last: &ShareRow| last.outcome == ShareOutcome::Giving && refusal.code == RefusalCode::RejectedByAws;
-    let ours = last.filter(|last| last.is_open() && !is_withdrawn && !never_was(last));
-    let standing = last.filter(|last| {
+    let never_was = |last: &ShareRow| {
+        last.outcome == ShareOutcome::Granting && refusal.code == RefusalCode::RejectedByAws
+    };
+    let managed = last.filter(|last| last.has_access() && !is_revoked && !never_was(last));
+    let previous = last.filter(|last| {
         last.outcome == ShareOutcome::Refused && last.reason.as_ref() == Some(&refusal.reason)
     });
-    let (asked_by, event) = asked(share, standing);
+    let (triggered_by, event) = triggered_by(share, previous);
     ShareRow {
-        target: refusal.word.clone(),
+        target: refusal.subject.clone(),
         outcome: ShareOutcome::Refused,
         reason: Some(refusal.reason.clone()),
         code: Some(refusal.code),
-        is_ours: ours.is_some(),
-        was_shared: (is_withdrawn && last.is_some_and(was_heard_of))
-            || standing.is_some_and(|standing| standing.was_shared),
-        keys: ours.map(|ours| ours.keys.clone()).unwrap_or_default(),
-        through: ours.map(|ours| ours.through.clone()).unwrap_or_default(),
-        since: standing.map_or(now, |standing| standing.since),
+        is_managed: managed.is_some(),
+        was_shared: (is_revoked && last.is_some_and(was_notified))
+            || previous.is_some_and(|previous| previous.was_shared),
+        keys: managed.map(|managed| managed.keys.clone()).unwrap_or_default(),
+        through: managed.map(|managed| managed.through.clone()).unwrap_or_default(),
+        since: previous.map_or(now, |previous| previous.since),
         until: share.until,
-        asked_by,
+        triggered_by,
         event,
-        told: last.and_then(|last| last.told.clone()),
+        notified: last.and_then(|last| last.notified.clone()),
     }
 }
 
 /// Whether anybody was told of the access that a row speaks of: who never heard of it need not hear of its end.
-fn was_heard_of(last: &ShareRow) -> bool {
-    last.told.is_some()
+fn was_notified(last: &ShareRow) -> bool {
+    last.notified.is_some()
 }
 
 /// The row of a target that has no access any more.
-fn withdrawn_row(given: &Given, last: &ShareRow, now: Timestamp) -> ShareRow {
-    let asked = &given.share.asked;
+fn revoked_row(result: &ShareResult, last: &ShareRow, now: Timestamp) -> ShareRow {
+    let triggered_by = &result.share.triggered_by;
     let row = ShareRow {
-        outcome: ShareOutcome::Withdrawn,
-        reason: Some(given.why_withdrawn(&last.target)),
+        outcome: ShareOutcome::Revoked,
+        reason: Some(result.why_revoked(&last.target)),
         code: None,
-        is_ours: false,
+        is_managed: false,
         was_shared: true,
         since: now,
-        asked_by: asked.by.clone(),
-        event: asked.event.clone(),
+        triggered_by: triggered_by.principal.clone(),
+        event: triggered_by.event.clone(),
         ..last.clone()
     };
-    let told = if was_heard_of(last) { row.told.clone() } else { row.news() };
-    ShareRow { told, ..row }
+    let notified = if was_notified(last) { row.notified.clone() } else { row.notifiable_outcome() };
+    ShareRow { notified, ..row }
 }

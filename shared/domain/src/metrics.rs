@@ -11,7 +11,7 @@ use crate::access_review::AccessReview;
 use crate::key_policy::SIZE_LIMIT;
 use crate::key_request::KeyOutcome;
 use crate::ledger::{ShareOutcome, ShareRow};
-use crate::notice::{HubNews, NoticeKind};
+use crate::notification::{HubNotification, NotificationKind};
 use crate::refusal::RefusalCode;
 use crate::share::Share;
 
@@ -22,13 +22,13 @@ pub const NAMESPACE: &str = "ami-share";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// Targets that got access.
-    SharesGiven,
+    SharesGranted,
     /// Words and targets that were refused.
     SharesRefused,
     /// Those of them that are outside the organization and not allowed.
-    StrangersRefused,
+    ExternalTargetsRefused,
     /// Targets that lost access.
-    SharesWithdrawn,
+    SharesRevoked,
     /// From the event to the image being open to those who are new.
     SecondsToShare,
     /// Managed images and snapshots that somebody made public.
@@ -67,10 +67,10 @@ impl Metric {
     /// Its name in CloudWatch.
     pub fn name(self) -> &'static str {
         match self {
-            Self::SharesGiven => "SharesGiven",
+            Self::SharesGranted => "SharesGranted",
             Self::SharesRefused => "SharesRefused",
-            Self::StrangersRefused => "StrangersRefused",
-            Self::SharesWithdrawn => "SharesWithdrawn",
+            Self::ExternalTargetsRefused => "ExternalTargetsRefused",
+            Self::SharesRevoked => "SharesRevoked",
             Self::SecondsToShare => "SecondsToShare",
             Self::MadePublic => "MadePublic",
             Self::ExecutionsFailed => "ExecutionsFailed",
@@ -89,10 +89,10 @@ impl Metric {
         match self {
             Self::SecondsToShare => Unit::Seconds,
             Self::KeyPolicyBytesLeft => Unit::Bytes,
-            Self::SharesGiven
+            Self::SharesGranted
             | Self::SharesRefused
-            | Self::StrangersRefused
-            | Self::SharesWithdrawn
+            | Self::ExternalTargetsRefused
+            | Self::SharesRevoked
             | Self::MadePublic
             | Self::ExecutionsFailed
             | Self::ApiCalls
@@ -167,27 +167,43 @@ impl Measurements {
 }
 
 /// What the hub's news count as. They are told once, so they are counted once.
-pub fn of_news(news: &[HubNews]) -> Measurements {
-    let count = |wanted: fn(&HubNews) -> bool| news.iter().filter(|news| wanted(news)).count();
-    let is_stranger = |news: &HubNews| {
-        news.notice.kind == NoticeKind::Refused && news.notice.detail.code == Some(RefusalCode::Stranger)
+pub fn of_notifications(hub_notifications: &[HubNotification]) -> Measurements {
+    let count = |desired: fn(&HubNotification) -> bool| {
+        hub_notifications.iter().filter(|hub_notifications| desired(hub_notifications)).count()
+    };
+    let is_external = |hub_notifications: &HubNotification| {
+        hub_notifications.notification.kind == NotificationKind::Refused
+            && hub_notifications.notification.detail.code == Some(RefusalCode::ExternalNotAllowed)
     };
     Measurements::default()
-        .counting(Metric::SharesGiven, count(|news| news.notice.kind == NoticeKind::Shared))
-        .counting(Metric::SharesRefused, count(|news| news.notice.kind == NoticeKind::Refused))
-        .counting(Metric::StrangersRefused, count(is_stranger))
-        .counting(Metric::SharesWithdrawn, count(|news| news.notice.kind == NoticeKind::Unshared))
-        .counting(Metric::MadePublic, count(|news| news.notice.kind == NoticeKind::Public))
+        .counting(
+            Metric::SharesGranted,
+            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Shared),
+        )
+        .counting(
+            Metric::SharesRefused,
+            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Refused),
+        )
+        .counting(Metric::ExternalTargetsRefused, count(is_external))
+        .counting(
+            Metric::SharesRevoked,
+            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Unshared),
+        )
+        .counting(
+            Metric::MadePublic,
+            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Public),
+        )
 }
 
 /// How long it took to open an image to those who are new at `opened`, as the rows that were written then say.
 /// What was open before, by whoever's hand, took no time.
-pub fn of_opening(share: &Share, rows: &[ShareRow], opened: Timestamp) -> Measurements {
-    let is_new = |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_ours && row.since == opened;
+pub fn of_granting(share: &Share, rows: &[ShareRow], opened: Timestamp) -> Measurements {
+    let is_new =
+        |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_managed && row.since == opened;
     let nothing = Measurements::default();
-    match share.heard_at {
-        Some(heard_at) if rows.iter().any(is_new) => {
-            let seconds = opened.duration_since(heard_at).as_secs_f64();
+    match share.event_time {
+        Some(event_time) if rows.iter().any(is_new) => {
+            let seconds = opened.duration_since(event_time).as_secs_f64();
             nothing.with(Metric::SecondsToShare, seconds.max(0.0))
         }
         _ => nothing,

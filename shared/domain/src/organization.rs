@@ -125,8 +125,8 @@ impl Organization {
         self.active_accounts(|_| true)
     }
 
-    fn active_accounts(&self, is_wanted: impl Fn(&Account) -> bool) -> BTreeSet<AccountId> {
-        let wanted = self.accounts.iter().filter(|(_, account)| account.active && is_wanted(account));
-        wanted.map(|(id, _)| id.clone()).collect()
+    fn active_accounts(&self, is_desired: impl Fn(&Account) -> bool) -> BTreeSet<AccountId> {
+        let desired = self.accounts.iter().filter(|(_, account)| account.active && is_desired(account));
+        desired.map(|(id, _)| id.clone()).collect()
     }
 }

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalCode {
     /// The word is no selector.
-    MalformedWord,
+    MalformedSelector,
     /// The word asks for a public image.
     Public,
     /// A tag of ours that does not exist, or a value that it cannot have.
     UnknownTag,
     /// The account is not in the organization, and not among the allowed ones.
-    Stranger,
+    ExternalNotAllowed,
     /// The organization has no such OU or root, or is not the one of the word.
-    Unknown,
+    NotFound,
     /// The account is closed or suspended.
     ClosedAccount,
     /// A `tag:` selector that no account and no OU matches.
@@ -53,7 +53,7 @@ pub enum RefusalCode {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Refusal {
     /// The word of the tag (or the target) that was refused.
-    pub word: String,
+    pub subject: String,
     /// The kind of refusal.
     pub code: RefusalCode,
     /// The whole sentence, naming what is wrong and the remedy; without a final stop.
@@ -61,38 +61,38 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal of `word` for `reason`.
-    pub fn new(word: impl Into<String>, code: RefusalCode, reason: impl Into<String>) -> Self {
-        Self { word: word.into(), code, reason: reason.into() }
+    /// A refusal of `subject` for `reason`.
+    pub fn new(subject: impl Into<String>, code: RefusalCode, reason: impl Into<String>) -> Self {
+        Self { subject: subject.into(), code, reason: reason.into() }
     }
 }
 
 /// What one sentence says of one word.
 pub(crate) trait Sentence: Clone {
     /// How the word is written.
-    type Word: Clone + Display + PartialEq + Serialize + DeserializeOwned;
+    type Subject: Clone + Display + PartialEq + Serialize + DeserializeOwned;
 
-    /// Says `reason` of `word`.
-    fn of_parts(word: Self::Word, code: RefusalCode, reason: String) -> Self;
+    /// Says `reason` of `subject`.
+    fn of_parts(subject: Self::Subject, code: RefusalCode, reason: String) -> Self;
     /// The word, the code and the reason.
-    fn parts(&self) -> (&Self::Word, RefusalCode, &str);
+    fn parts(&self) -> (&Self::Subject, RefusalCode, &str);
 
     /// The same sentence, said of another word: its reason names that one where it names its own.
-    fn said_of(&self, word: &Self::Word) -> Self {
+    fn said_of(&self, subject: &Self::Subject) -> Self {
         let (own, code, reason) = self.parts();
-        Self::of_parts(word.clone(), code, reason.replace(&own.to_string(), &word.to_string()))
+        Self::of_parts(subject.clone(), code, reason.replace(&own.to_string(), &subject.to_string()))
     }
 }
 
 impl Sentence for Refusal {
-    type Word = String;
+    type Subject = String;
 
-    fn of_parts(word: String, code: RefusalCode, reason: String) -> Self {
-        Self { word, code, reason }
+    fn of_parts(subject: String, code: RefusalCode, reason: String) -> Self {
+        Self { subject, code, reason }
     }
 
     fn parts(&self) -> (&String, RefusalCode, &str) {
-        (&self.word, self.code, &self.reason)
+        (&self.subject, self.code, &self.reason)
     }
 }
 
@@ -114,7 +114,7 @@ pub(crate) mod together {
         #[serde(flatten)]
         first: S,
         #[serde(skip_serializing_if = "Vec::is_empty", default = "Vec::new")]
-        also: Vec<S::Word>,
+        also: Vec<S::Subject>,
     }
 
     /// Only neighbours stand together, so that the refusals are read in the order in which they were written.
@@ -125,11 +125,11 @@ pub(crate) mod together {
     {
         let mut groups: Vec<Together<S>> = Vec::new();
         for refusal in refusals {
-            let (word, ..) = refusal.parts();
+            let (subject, ..) = refusal.parts();
             let reads_the_same =
-                |group: &&mut Together<S>| group.first.said_of(word).parts() == refusal.parts();
+                |group: &&mut Together<S>| group.first.said_of(subject).parts() == refusal.parts();
             match groups.last_mut().filter(reads_the_same) {
-                Some(group) => group.also.push(word.clone()),
+                Some(group) => group.also.push(subject.clone()),
                 None => groups.push(Together { first: refusal.clone(), also: Vec::new() }),
             }
         }
@@ -143,7 +143,7 @@ pub(crate) mod together {
     {
         let groups = Vec::<Together<S>>::deserialize(deserializer)?;
         let refusals = groups.into_iter().flat_map(|Together { first, also }| {
-            let others: Vec<S> = also.iter().map(|word| first.said_of(word)).collect();
+            let others: Vec<S> = also.iter().map(|subject| first.said_of(subject)).collect();
             std::iter::once(first).chain(others)
         });
         Ok(refusals.collect())

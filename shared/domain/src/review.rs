@@ -10,16 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::access_review::{ReviewedImage, ReviewedShare, UnmanagedGrant};
-use crate::appointments;
-use crate::ending::Ending;
 use crate::ids::{AccountId, KeyArn};
-use crate::image_plan::{self, ImagePlan, ImageStep, ObservedImage, Wanted};
-use crate::image_request::Given;
+use crate::image_plan::{self, Desired, ImagePlan, ImageStep, ObservedImage};
+use crate::image_request::ShareResult;
 use crate::key_statements::KeyPrincipal;
 use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
-use crate::notice::{self, NoticeKind, TellPlan};
+use crate::notification::{self, NotificationKind, NotificationPlan};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::seen_key::SeenKey;
+use crate::review_key::ReviewedKeyState;
+use crate::revocation_reason::RevocationReason;
+use crate::schedules;
 use crate::share::{Image, Share, Target};
 use crate::status;
 
@@ -32,7 +32,7 @@ pub struct Seen<'a> {
     /// What is wanted.
     pub share: &'a Share,
     /// The digest of that, as an intent has it.
-    pub wish: &'a str,
+    pub desired_state: &'a str,
     /// The image's state in EC2; `gone` when it does not exist any more.
     pub state: &'a str,
     /// What the ledger says of it.
@@ -40,7 +40,7 @@ pub struct Seen<'a> {
     /// Who has access to the image, and to the snapshots of share and ledger.
     pub observed: &'a ObservedImage,
     /// Every key of the share.
-    pub keys: &'a BTreeMap<KeyArn, SeenKey>,
+    pub keys: &'a BTreeMap<KeyArn, ReviewedKeyState>,
     /// The keys whose own matters are said here: of many images on one key, one look mends all of it.
     pub speaks_for: &'a BTreeSet<KeyArn>,
     /// How many launch permissions an image may have.
@@ -53,9 +53,9 @@ pub struct Seen<'a> {
 
 /// What is said of an image of which nothing is wanted, and of which nothing ever was.
 pub fn idle(image: &Image, state: &str, observed: &ObservedImage) -> ReviewedImage {
-    let by_hand = observed.launch.iter().map(ToString::to_string);
+    let out_of_band = observed.launch.iter().map(ToString::to_string);
     let everybody = observed.is_public.then(|| "all".to_owned());
-    let unmanaged = by_hand.chain(everybody);
+    let unmanaged = out_of_band.chain(everybody);
     ReviewedImage {
         unmanaged: unmanaged
             .map(|grantee| UnmanagedGrant { resource: image.id.to_string(), grantee })
@@ -75,12 +75,12 @@ pub fn unreadable(image: &Image, state: &str, reason: &str) -> ReviewedImage {
 
 /// Who has access to the image, and how that differs from what is wanted.
 pub fn compare(seen: &Seen<'_>) -> ReviewedImage {
-    let outlook = Outlook::of(seen);
+    let preview = Preview::of(seen);
     ReviewedImage {
         shares: seen.shares(),
         unmanaged: seen.all_unmanaged(),
-        refused: outlook.given.refused.clone(),
-        differences: outlook.differences(),
+        refused: preview.result.refused.clone(),
+        differences: preview.differences(),
         keys: seen.share.keys.clone(),
         ..reviewed(&seen.share.image, seen.state)
     }
@@ -104,15 +104,15 @@ fn reviewed(image: &Image, state: &str) -> ReviewedImage {
 impl Seen<'_> {
     /// The shares that stand: on record, and really open.
     fn shares(&self) -> Vec<ReviewedShare> {
-        let standing = self.ledger.shares.values().filter(|row| {
-            let is_recorded = row.is_open() || row.outcome == ShareOutcome::Shared;
+        let previous = self.ledger.shares.values().filter(|row| {
+            let is_recorded = row.has_access() || row.outcome == ShareOutcome::Shared;
             is_recorded && self.is_launched_by(&row.target)
         });
-        standing.map(|row| self.share_of(row)).collect()
+        previous.map(|row| self.share_of(row)).collect()
     }
 
     fn share_of(&self, row: &ShareRow) -> ReviewedShare {
-        let target = self.share.wanted().find(|target| target.name() == row.target);
+        let target = self.share.desired().find(|target| target.name() == row.target);
         let alone = row.target.parse().ok().into_iter().collect();
         let selectors = if row.through.is_empty() { vec![row.target.clone()] } else { row.through.clone() };
         ReviewedShare {
@@ -120,10 +120,10 @@ impl Seen<'_> {
             target: row.target.clone(),
             selectors,
             permits: self.share.permits(&row.target).into_iter().map(str::to_owned).collect(),
-            is_ours: row.is_ours,
+            is_managed: row.is_managed,
             since: row.since,
             until: row.until,
-            asked_by: row.asked_by.clone(),
+            triggered_by: row.triggered_by.clone(),
             event: row.event.clone(),
         }
     }
@@ -132,7 +132,7 @@ impl Seen<'_> {
     fn all_unmanaged(&self) -> Vec<UnmanagedGrant> {
         let mut grants = self.unmanaged();
         let unrecorded = self.observed.launch.iter().filter(|permission| {
-            self.share.wants(permission.name()) && !self.ledger.shares.contains_key(permission.name())
+            self.share.includes(permission.name()) && !self.ledger.shares.contains_key(permission.name())
         });
         grants.extend(unrecorded.map(|permission| UnmanagedGrant {
             resource: self.share.image.id.to_string(),
@@ -153,13 +153,13 @@ impl Seen<'_> {
         self.ledger.shares.get(target.name())
     }
 
-    fn keys(&self) -> impl Iterator<Item = &SeenKey> {
+    fn keys(&self) -> impl Iterator<Item = &ReviewedKeyState> {
         self.share.keys.iter().filter_map(|key| self.keys.get(key))
     }
 
     /// Whom the image may need on a key: everybody who is wanted.
     fn own(&self) -> BTreeSet<KeyPrincipal> {
-        self.share.wanted().map(Target::key_principal).collect()
+        self.share.desired().map(Target::key_principal).collect()
     }
 
     /// The refusal of a target that a look would not overcome now, since it did not before.
@@ -167,82 +167,82 @@ impl Seen<'_> {
         let row = self.row(target).filter(|row| row.outcome == ShareOutcome::Refused)?;
         let (code, reason) = (row.code?, row.reason.clone()?);
         let principal = target.key_principal();
-        let is_admitted = || self.keys().all(|key| key.live().contains(&principal));
+        let is_granted_on_keys = || self.keys().all(|key| key.actual().contains(&principal));
         let lasts = match code {
             // The plan for the image says whether there is room by now.
             RefusalCode::TooManyTargets => false,
-            RefusalCode::PolicyTooLarge => !self.keys().all(|key| self.would_admit(key, &principal)),
+            RefusalCode::PolicyTooLarge => !self.keys().all(|key| self.would_grant(key, &principal)),
             RefusalCode::RejectedByAws => {
-                !(is_admitted() && self.observed.launch.contains(&target.launch_permission()))
+                !(is_granted_on_keys() && self.observed.launch.contains(&target.launch_permission()))
             }
             // A policy whose fault nobody but KMS knows may have been mended: that is one look each review.
             RefusalCode::PolicyUnsafe => self.keys().any(|key| key.problem.is_some()),
-            _ => !is_admitted() || self.keys().any(|key| self.must_be_put(key)),
+            _ => !is_granted_on_keys() || self.keys().any(|key| self.must_be_put(key)),
         };
         lasts.then(|| Refusal::new(target.name(), code, reason))
     }
 
     /// Whether the policy of a key would admit a principal after a look at this image.
-    fn would_admit(&self, key: &SeenKey, principal: &KeyPrincipal) -> bool {
-        let wanted = key.ledger.wanted_by(&self.share.image.id, &self.own());
-        let plan = key.plan(&wanted);
-        key.live().contains(principal) || plan.is_some_and(|plan| plan.added.contains(principal))
+    fn would_grant(&self, key: &ReviewedKeyState, principal: &KeyPrincipal) -> bool {
+        let desired = key.ledger.required_by(&self.share.image.id, &self.own());
+        let plan = key.plan(&desired);
+        key.actual().contains(principal) || plan.is_some_and(|plan| plan.added.contains(principal))
     }
 
     /// Whether a look at this image would put the policy of a key; then it may be refused once more.
-    fn must_be_put(&self, key: &SeenKey) -> bool {
-        let wanted = key.ledger.wanted_by(&self.share.image.id, &self.own());
-        key.plan(&wanted).is_none_or(|plan| plan.document.is_some() || !plan.no_room.is_empty())
+    fn must_be_put(&self, key: &ReviewedKeyState) -> bool {
+        let desired = key.ledger.required_by(&self.share.image.id, &self.own());
+        key.plan(&desired).is_none_or(|plan| plan.document.is_some() || !plan.no_room.is_empty())
     }
 }
 
 /// What a look would do and say now.
-struct Outlook<'a> {
+struct Preview<'a> {
     seen: &'a Seen<'a>,
     /// The targets that it would try to give access to.
-    hopeful: Vec<&'a Target>,
+    grantable: Vec<&'a Target>,
     plan: ImagePlan,
-    given: Given,
-    leaving: BTreeSet<String>,
+    result: ShareResult,
+    pending_revocation: BTreeSet<String>,
 }
 
-impl<'a> Outlook<'a> {
+impl<'a> Preview<'a> {
     fn of(seen: &'a Seen<'a>) -> Self {
         let share = seen.share;
         let mut refused = Vec::new();
-        let mut hopeful: Vec<&Target> = Vec::new();
+        let mut grantable: Vec<&Target> = Vec::new();
         for target in &share.targets {
             match seen.lasting_refusal(target) {
                 Some(refusal) => refused.push(refusal),
-                None => hopeful.push(target),
+                None => grantable.push(target),
             }
         }
-        let leaving = seen.ledger.leaving(share);
-        let wanted = Wanted {
-            targets: &hopeful,
+        let pending_revocation = seen.ledger.pending_revocation(share);
+        let desired = Desired {
+            targets: &grantable,
             snapshots: &share.snapshots,
-            leaving: &leaving,
-            leaving_snapshots: &seen.ledger.leaving_snapshots(share),
+            pending_revocation: &pending_revocation,
+            snapshots_pending_revocation: &seen.ledger.snapshots_pending_revocation(share),
             limit: seen.limit,
             makes_private: seen.makes_private,
         };
-        let plan = image_plan::plan(seen.observed, &wanted);
-        refused.extend(plan.refuse_all(&mut hopeful));
-        let given = Given {
-            withdrawn: leaving.iter().cloned().collect(),
+        let plan = image_plan::plan(seen.observed, &desired);
+        refused.extend(plan.refuse_all(&mut grantable));
+        let result = ShareResult {
+            revoked: pending_revocation.iter().cloned().collect(),
             unmanaged: seen.unmanaged(),
-            ..Given::of(share.clone(), &hopeful, refused)
+            ..ShareResult::of(share.clone(), &grantable, refused)
         };
-        Self { seen, hopeful, plan, given, leaving }
+        Self { seen, grantable, plan, result, pending_revocation }
     }
 
     fn differences(&self) -> Vec<String> {
         let mut differences = self.intent();
-        differences.extend(self.appointments());
+        differences.extend(self.schedules());
         differences.extend(self.seen.keys().flat_map(|key| self.key(key)));
         differences.extend(self.plan.steps().filter_map(|step| self.step(step)));
         differences.extend(self.rows());
-        differences.extend(self.news());
+        differences.extend(self.notifiable_outcome());
         differences.extend(self.status());
         differences.extend(self.is_over(differences.is_empty()));
         differences
@@ -252,35 +252,38 @@ impl<'a> Outlook<'a> {
         let recorded = self.seen.ledger.intent.as_ref().filter(|intent| intent.number > 0);
         let sentence = match recorded {
             None => "no look at it is on record",
-            Some(intent) if intent.wish != self.seen.wish => "something else is wanted than at the last look",
+            Some(intent) if intent.desired_state != self.seen.desired_state => {
+                "something else is wanted than at the last look"
+            }
             Some(_) => return Vec::new(),
         };
         vec![sentence.to_owned()]
     }
 
-    fn appointments(&self) -> Option<String> {
+    fn schedules(&self) -> Option<String> {
         let Seen { share, ledger, now, .. } = self.seen;
-        let wanted = appointments::wanted(share, *now);
-        let is_kept = appointments::plan(&ledger.appointments, &wanted, *now).is_empty();
+        let desired = schedules::desired(share, *now);
+        let is_kept = schedules::plan(&ledger.schedules, &desired, *now).is_empty();
         (!is_kept).then(|| "the appointments of its end are not as they should be".to_owned())
     }
 
     /// How a key differs, as far as a look could change it.
-    fn key(&self, key: &SeenKey) -> Vec<String> {
+    fn key(&self, key: &ReviewedKeyState) -> Vec<String> {
         let (share, name) = (self.seen.share, key.arn.short());
         let speaks = self.seen.speaks_for.contains(&key.arn);
-        let mut gone = key.ledger.given_up_by(&share.image.id, &self.seen.own());
+        let mut gone = key.ledger.released_by(&share.image.id, &self.seen.own());
         if speaks {
-            gone.extend(key.ledger.leaving());
+            gone.extend(key.ledger.pending_revocation());
         }
         let mut differences = Vec::new();
         if !gone.is_empty() && (key.is_gone || key.problem.is_none()) {
             differences.push(format!("{name} is not yet closed to {}", some_of(&gone)));
         }
         if let Some(problem) = &key.problem {
-            let live = key.live();
-            let lacking = self.hopeful.iter().map(|target| target.key_principal());
-            let lacking: Vec<KeyPrincipal> = lacking.filter(|principal| !live.contains(principal)).collect();
+            let actual = key.actual();
+            let lacking = self.grantable.iter().map(|target| target.key_principal());
+            let lacking: Vec<KeyPrincipal> =
+                lacking.filter(|principal| !actual.contains(principal)).collect();
             if !lacking.is_empty() {
                 differences.push(format!("{name} does not admit {}: {problem}", some_of(&lacking)));
             }
@@ -299,36 +302,36 @@ impl<'a> Outlook<'a> {
     }
 
     /// Whom a key must admit for this image, without those whom a look has tried in vain.
-    fn needed_on(&self, key: &SeenKey) -> BTreeSet<KeyPrincipal> {
+    fn needed_on(&self, key: &ReviewedKeyState) -> BTreeSet<KeyPrincipal> {
         let need = key.need(&self.seen.share.image.id);
-        let is_hopeful =
-            |target: &&Target| self.hopeful.iter().any(|hopeful| hopeful.name() == target.name());
-        let refused = self.seen.share.targets.iter().filter(|target| !is_hopeful(target));
+        let is_grantable =
+            |target: &&Target| self.grantable.iter().any(|grantable| grantable.name() == target.name());
+        let refused = self.seen.share.targets.iter().filter(|target| !is_grantable(target));
         let in_vain: BTreeSet<KeyPrincipal> =
-            refused.map(Target::key_principal).chain(need.left_out).collect();
+            refused.map(Target::key_principal).chain(need.excluded).collect();
         let own = self.seen.own();
-        let hopeful = self.hopeful.iter().map(|target| target.key_principal());
-        let needed = hopeful.chain(need.principals.into_iter().filter(|principal| own.contains(principal)));
+        let grantable = self.grantable.iter().map(|target| target.key_principal());
+        let needed = grantable.chain(need.principals.into_iter().filter(|principal| own.contains(principal)));
         needed.filter(|principal| !in_vain.contains(principal)).collect()
     }
 
     fn step(&self, step: &ImageStep) -> Option<String> {
-        let whom = match step {
-            ImageStep::OpenSnapshot { accounts, .. } => {
-                let hopeful = accounts.iter().filter(|account| !self.is_rejected(account));
-                hopeful.map(ToString::to_string).collect()
+        let principals = match step {
+            ImageStep::GrantSnapshot { accounts, .. } => {
+                let grantable = accounts.iter().filter(|account| !self.is_rejected(account));
+                grantable.map(ToString::to_string).collect()
             }
-            other => other.whom(),
+            other => other.principals(),
         };
-        if whom.is_empty() {
+        if principals.is_empty() {
             return None;
         }
-        let whom = some_of(&whom);
+        let principals = some_of(&principals);
         Some(match step {
-            ImageStep::OpenImage { .. } => format!("the image is not open to {whom}"),
-            ImageStep::OpenSnapshot { snapshot, .. } => format!("{snapshot} is not open to {whom}"),
-            ImageStep::CloseImage { .. } => format!("the image is still open to {whom}"),
-            ImageStep::CloseSnapshot { snapshot, .. } => format!("{snapshot} is still open to {whom}"),
+            ImageStep::GrantImage { .. } => format!("the image is not open to {principals}"),
+            ImageStep::GrantSnapshot { snapshot, .. } => format!("{snapshot} is not open to {principals}"),
+            ImageStep::RevokeImage { .. } => format!("the image is still open to {principals}"),
+            ImageStep::RevokeSnapshot { snapshot, .. } => format!("{snapshot} is still open to {principals}"),
             ImageStep::MakeImagePrivate => "the image is public".to_owned(),
             ImageStep::MakeSnapshotPrivate { snapshot } => format!("{snapshot} is public"),
         })
@@ -345,14 +348,14 @@ impl<'a> Outlook<'a> {
     /// What the ledger should say and does not.
     fn rows(&self) -> Vec<String> {
         let ledger = self.seen.ledger;
-        let (changed, _) = ledger.rows_after(&self.given, self.seen.now);
+        let (changed, _) = ledger.rows_after(&self.result, self.seen.now);
         let said = changed.iter().map(|row| {
             let target = &row.target;
             let last = ledger.shares.get(target);
             match (row.outcome, last.map(|last| last.outcome)) {
-                (ShareOutcome::Withdrawn, _) => format!("the share with {target} has not ended on record"),
+                (ShareOutcome::Revoked, _) => format!("the share with {target} has not ended on record"),
                 (ShareOutcome::Refused, _) => format!("the refusal of {target} is not on record"),
-                (_, Some(ShareOutcome::Giving)) => {
+                (_, Some(ShareOutcome::Granting)) => {
                     format!("giving access to {target} was begun and not finished")
                 }
                 (_, Some(ShareOutcome::Refused)) => {
@@ -361,7 +364,7 @@ impl<'a> Outlook<'a> {
                 (_, Some(ShareOutcome::Shared)) => {
                     format!("the share with {target} is on record with other terms")
                 }
-                (_, Some(ShareOutcome::Withdrawn) | None) => {
+                (_, Some(ShareOutcome::Revoked) | None) => {
                     format!("the share with {target} is not on record")
                 }
             }
@@ -370,45 +373,58 @@ impl<'a> Outlook<'a> {
     }
 
     /// Who has not been told what.
-    fn news(&self) -> Vec<String> {
-        let TellPlan { hub, members, leavers, forgotten, warned: _, is_warning } =
-            notice::plan(&self.given, self.seen.ledger, self.seen.now);
-        let mut untold: Vec<String> = Vec::new();
-        for news in hub.iter().filter(|news| news.notice.kind != NoticeKind::Ending) {
-            let detail = &news.notice.detail;
+    fn notifiable_outcome(&self) -> Vec<String> {
+        let NotificationPlan { hub, target_accounts, former_accounts, forgotten, warned: _, is_warning } =
+            notification::plan(&self.result, self.seen.ledger, self.seen.now);
+        let mut unnotified: Vec<String> = Vec::new();
+        for hub_notifications in hub
+            .iter()
+            .filter(|hub_notifications| hub_notifications.notification.kind != NotificationKind::EndingSoon)
+        {
+            let detail = &hub_notifications.notification.detail;
             let of = detail.target.as_deref().unwrap_or("the image");
-            let reason =
-                detail.reason.as_deref().filter(|_| news.row.is_none()).map(|reason| format!(": {reason}"));
+            let reason = detail
+                .reason
+                .as_deref()
+                .filter(|_| hub_notifications.row.is_none())
+                .map(|reason| format!(": {reason}"));
             let reason = reason.unwrap_or_default();
-            untold.push(format!("`{}` of {of} has not been told{reason}", news.notice.kind.detail_type()));
+            unnotified.push(format!(
+                "`{}` of {of} has not been told{reason}",
+                hub_notifications.notification.kind.detail_type()
+            ));
         }
-        let names = |accounts: &[(AccountId, notice::Notice)]| -> Vec<String> {
+        let names = |accounts: &[(AccountId, notification::Notification)]| -> Vec<String> {
             accounts.iter().map(|(account, _)| account.to_string()).collect()
         };
-        if !members.is_empty() {
-            untold.push(format!("not told of their access: {}", some_of(names(&members))));
+        if !target_accounts.is_empty() {
+            unnotified.push(format!("not told of their access: {}", some_of(names(&target_accounts))));
         }
         let gone: Vec<String> =
-            names(&leavers).into_iter().chain(forgotten.iter().map(ToString::to_string)).collect();
+            names(&former_accounts).into_iter().chain(forgotten.iter().map(ToString::to_string)).collect();
         if !gone.is_empty() {
-            untold.push(format!("not told that their access has ended: {}", some_of(&gone)));
+            unnotified.push(format!("not told that their access has ended: {}", some_of(&gone)));
         }
         if is_warning {
-            untold.push("nobody has been warned of its end".to_owned());
+            unnotified.push("nobody has been warned of its end".to_owned());
         }
-        untold
+        unnotified
     }
 
     /// Whether the status tag says what it should.
     fn status(&self) -> Option<String> {
         let Seen { share, ledger, .. } = self.seen;
-        if !share.ending.as_ref().is_none_or(Ending::leaves_an_image) || ledger.intent.is_none() {
+        if !share.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image)
+            || ledger.intent.is_none()
+        {
             return None;
         }
-        let sentence = match &ledger.told.status {
+        let sentence = match &ledger.notified.status {
             None => "its status has not been written",
-            Some(told) if status::is_of_failure(told) => "the last look failed",
-            Some(told) if ledger.told.needs_status(told, &share.image) => "its status was overwritten",
+            Some(notified) if status::is_of_failure(notified) => "the last look failed",
+            Some(notified) if ledger.notified.needs_status(notified, &share.image) => {
+                "its status was overwritten"
+            }
             Some(_) => return None,
         };
         Some(sentence.to_owned())
@@ -417,9 +433,11 @@ impl<'a> Outlook<'a> {
     /// An image that nothing is left of needs no review; a look takes it off the list.
     fn is_over(&self, is_same: bool) -> Option<String> {
         let Seen { share, ledger, .. } = self.seen;
-        let has_ended = matches!(share.ending, Some(Ending::ImageGone | Ending::Untagged));
+        let has_ended =
+            matches!(share.revocation_reason, Some(RevocationReason::ImageGone | RevocationReason::Untagged));
         let is_stuck = self.seen.keys().any(|key| key.problem.is_some() && !key.is_gone);
-        let is_over = has_ended && is_same && self.leaving.is_empty() && ledger.is_closed() && !is_stuck;
+        let is_over =
+            has_ended && is_same && self.pending_revocation.is_empty() && ledger.has_no_access() && !is_stuck;
         is_over.then(|| {
             "nothing is left of its shares, and it is still on the list of managed images".to_owned()
         })

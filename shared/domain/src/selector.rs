@@ -29,55 +29,55 @@ pub enum Selector {
 }
 
 /// Words that people try when they mean "everybody".
-const PUBLIC_WORDS: [&str; 4] = ["all", "*", "public", "everyone"];
+const PUBLIC_SELECTORS: [&str; 4] = ["all", "*", "public", "everyone"];
 
 impl FromStr for Selector {
     type Err = Refusal;
 
-    fn from_str(word: &str) -> Result<Self, Refusal> {
-        if PUBLIC_WORDS.contains(&word.to_ascii_lowercase().as_str()) {
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        if PUBLIC_SELECTORS.contains(&text.to_ascii_lowercase().as_str()) {
             return Err(Refusal::new(
-                word,
+                text,
                 RefusalCode::Public,
                 format!(
-                    "`{word}` would make the image public, which is never done; name accounts, OUs or `org`"
+                    "`{text}` would make the image public, which is never done; name accounts, OUs or `org`"
                 ),
             ));
         }
-        if word == "org" {
+        if text == "org" {
             return Ok(Self::OwnOrganization);
         }
-        if let Some(tag) = word.strip_prefix("tag:") {
-            return tagged(word, tag);
+        if let Some(tag) = text.strip_prefix("tag:") {
+            return tagged(text, tag);
         }
-        let parsed = if word.starts_with("ou-") {
-            word.parse().map(Self::Ou)
-        } else if word.starts_with("r-") {
-            word.parse().map(Self::Root)
-        } else if word.starts_with("o-") {
-            word.parse().map(Self::Organization)
+        let parsed = if text.starts_with("ou-") {
+            text.parse().map(Self::Ou)
+        } else if text.starts_with("r-") {
+            text.parse().map(Self::Root)
+        } else if text.starts_with("o-") {
+            text.parse().map(Self::Organization)
         } else {
-            word.parse().map(Self::Account)
+            text.parse().map(Self::Account)
         };
-        parsed.map_err(|_| malformed(word))
+        parsed.map_err(|_| malformed(text))
     }
 }
 
-fn tagged(word: &str, tag: &str) -> Result<Selector, Refusal> {
+fn tagged(text: &str, tag: &str) -> Result<Selector, Refusal> {
     match tag.split_once('=') {
         Some((key, value)) if !key.is_empty() => {
             Ok(Selector::Tagged { key: key.to_owned(), value: value.to_owned() })
         }
-        _ => Err(malformed(word)),
+        _ => Err(malformed(text)),
     }
 }
 
-fn malformed(word: &str) -> Refusal {
+fn malformed(text: &str) -> Refusal {
     Refusal::new(
-        word,
-        RefusalCode::MalformedWord,
+        text,
+        RefusalCode::MalformedSelector,
         format!(
-            "`{word}` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value"
+            "`{text}` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value"
         ),
     )
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ending::Ending;
 use crate::ids::{
     AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, SnapshotId,
 };
 use crate::key_statements::KeyPrincipal;
-use crate::look::Asked;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::revocation_reason::RevocationReason;
+use crate::trigger::TriggeredBy;
 
 /// An image as notices and launch permissions need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,8 +148,8 @@ pub struct Share {
     pub targets: Vec<Target>,
     /// Who is wanted but gets nothing now; what they have they keep.
     #[serde(default)]
-    pub kept: Vec<Target>,
-    /// The words that get nothing. In [`Given`](crate::image_request::Given) they stand beside the share, with those
+    pub retained: Vec<Target>,
+    /// The words that get nothing. In [`ShareResult`](crate::image_request::Given) they stand beside the share, with those
     /// that were refused since, and not in it.
     #[serde(with = "crate::refusal::together")]
     pub refused: Vec<Refusal>,
@@ -168,12 +168,12 @@ pub struct Share {
     pub must_schedule: bool,
     /// Why all shares of the image end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ending: Option<Ending>,
+    pub revocation_reason: Option<RevocationReason>,
     /// Who asked, and when: of several looks that wish the same, the first.
-    pub asked: Asked,
+    pub triggered_by: TriggeredBy,
     /// When the event of this very look happened.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub heard_at: Option<Timestamp>,
+    pub event_time: Option<Timestamp>,
     /// Who changed permissions by hand, where that is why we look.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_by: Option<String>,
@@ -195,21 +195,21 @@ impl Share {
 
     /// The part that makes one intent differ from another; who asked, and what the
     /// status tag said, do not.
-    pub fn wish(&self) -> String {
+    pub fn desired_state(&self) -> String {
         let Self {
             image: Image { id, name, region, owner, seen_at: _, status: _ },
             intent: _,
             targets,
-            kept,
+            retained,
             refused,
             keys,
             snapshots,
             until,
             warn_at,
             must_schedule: _,
-            ending,
-            asked: _,
-            heard_at: _,
+            revocation_reason,
+            triggered_by: _,
+            event_time: _,
             changed_by: _,
             adopt: _,
             dry_run: _,
@@ -217,41 +217,52 @@ impl Share {
         // The order of the words is no part of the wish; targets, keys and snapshots are in order already.
         let mut refused = refused.clone();
         refused.sort();
-        let wish = serde_json::json!([
-            id, name, region, owner, targets, kept, refused, keys, snapshots, until, warn_at, ending
+        let desired_state = serde_json::json!([
+            id,
+            name,
+            region,
+            owner,
+            targets,
+            retained,
+            refused,
+            keys,
+            snapshots,
+            until,
+            warn_at,
+            revocation_reason
         ]);
-        wish.to_string()
+        desired_state.to_string()
     }
 
     /// Everybody who may have access: those who get it, and those who keep what they have.
-    pub fn wanted(&self) -> impl Iterator<Item = &Target> {
-        self.targets.iter().chain(&self.kept)
+    pub fn desired(&self) -> impl Iterator<Item = &Target> {
+        self.targets.iter().chain(&self.retained)
     }
 
     /// The accounts behind everybody who may have access.
-    pub fn wanted_accounts(&self) -> BTreeSet<&AccountId> {
-        self.wanted().flat_map(Target::accounts).collect()
+    pub fn desired_accounts(&self) -> BTreeSet<&AccountId> {
+        self.desired().flat_map(Target::accounts).collect()
     }
 
     /// Whether `target` may have access.
-    pub fn wants(&self, target: &str) -> bool {
-        self.wanted().any(|wanted| wanted.name() == target)
+    pub fn includes(&self, target: &str) -> bool {
+        self.desired().any(|desired| desired.name() == target)
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.
-    pub fn why_withdrawn(&self, target: &str) -> String {
-        self.why_withdrawn_by(&self.refused, target)
+    pub fn why_revoked(&self, target: &str) -> String {
+        self.why_revoked_by(&self.refused, target)
     }
 
     /// The same, by refusals that do not stand in the share.
-    pub(crate) fn why_withdrawn_by(&self, refused: &[Refusal], target: &str) -> String {
+    pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> String {
         // That AWS rejects somebody is no reason to take anything; it may be that nothing can be taken.
-        let ours = || refused.iter().filter(|refusal| refusal.code != RefusalCode::RejectedByAws);
-        let named = ours().find(|refusal| refusal.word == target);
+        let managed = || refused.iter().filter(|refusal| refusal.code != RefusalCode::RejectedByAws);
+        let named = managed().find(|refusal| refusal.subject == target);
         // A date that is past refuses everybody at once.
-        let refusal = named.or_else(|| ours().find(|refusal| refusal.code == RefusalCode::Expired));
-        match (&self.ending, refusal) {
-            (Some(ending), _) => ending.to_string(),
+        let refusal = named.or_else(|| managed().find(|refusal| refusal.code == RefusalCode::Expired));
+        match (&self.revocation_reason, refusal) {
+            (Some(revocation_reason), _) => revocation_reason.to_string(),
             (None, Some(refusal)) => refusal.reason.clone(),
             (None, None) => format!("{target} is no longer among those whom ami-share:with names"),
         }

@@ -63,11 +63,11 @@ pub fn is_tagged(tags: &BTreeMap<String, String>) -> bool {
 /// More words than nine tags of 256 characters hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{word}` does not fit: ami-share:with to ami-share:with:9 are full; name an OU or a tag: selector instead"
+    "`{text}` does not fit: ami-share:with to ami-share:with:9 are full; name an OU or a tag: selector instead"
 )]
 pub struct NoRoom {
     /// The first word that found no place.
-    pub word: String,
+    pub text: String,
 }
 
 impl ShareTags {
@@ -85,16 +85,16 @@ impl ShareTags {
                     RefusalCode::UnknownTag,
                     "`ami-share:regions` is not supported yet; copy the image and tag the copy",
                 )),
-                tag if is_with(tag) => read.read_words(value),
+                tag if is_with(tag) => read.read_selectors(value),
                 tag => read.refused.push(unknown_tag(tag)),
             }
         }
         read
     }
 
-    fn read_words(&mut self, value: &str) {
-        for word in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
-            match word.parse() {
+    fn read_selectors(&mut self, value: &str) {
+        for text in value.split(|c: char| c == ',' || c.is_whitespace()).filter(|text| !text.is_empty()) {
+            match text.parse() {
                 Ok(selector) => {
                     self.selectors.insert(selector);
                 }
@@ -136,8 +136,8 @@ impl ShareTags {
     pub fn write(&self) -> Result<BTreeMap<String, String>, NoRoom> {
         let mut tags = BTreeMap::new();
         let mut values: Vec<String> = Vec::new();
-        for word in self.selectors.iter().map(Selector::to_string) {
-            place(&mut values, word)?;
+        for text in self.selectors.iter().map(Selector::to_string) {
+            place(&mut values, text)?;
         }
         for (position, value) in values.into_iter().enumerate() {
             let tag = if position == 0 { WITH.to_owned() } else { format!("{WITH}:{}", position + 1) };
@@ -153,19 +153,19 @@ impl ShareTags {
     }
 }
 
-fn place(values: &mut Vec<String>, word: String) -> Result<(), NoRoom> {
-    let length = word.chars().count();
+fn place(values: &mut Vec<String>, text: String) -> Result<(), NoRoom> {
+    let length = text.chars().count();
     if let Some(last) = values.last_mut()
         && last.chars().count() + 1 + length <= VALUE_LIMIT
     {
         last.push(' ');
-        last.push_str(&word);
+        last.push_str(&text);
         return Ok(());
     }
     if values.len() == WITH_TAGS || length > VALUE_LIMIT {
-        return Err(NoRoom { word });
+        return Err(NoRoom { text });
     }
-    values.push(word);
+    values.push(text);
     Ok(())
 }
 
@@ -205,34 +205,34 @@ mod tests {
     }
 
     #[test]
-    fn words_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() {
+    fn selectors_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() {
         let tags = read(&[
             ("ami-share:with", "222222222222, ou-ab12-cdef3456,org"),
             ("ami-share:with:2", "r-ab12  tag:Env=prod"),
             ("ami-share:with:9", "o-a1b2c3d4e5 222222222222"),
             ("Name", "golden"),
         ]);
-        let words: Vec<String> = tags.selectors.iter().map(ToString::to_string).collect();
+        let texts: Vec<String> = tags.selectors.iter().map(ToString::to_string).collect();
         assert_eq!(
-            words,
+            texts,
             ["222222222222", "ou-ab12-cdef3456", "r-ab12", "org", "o-a1b2c3d4e5", "tag:Env=prod"]
         );
         assert_eq!(tags.refused, []);
     }
 
     #[test]
-    fn a_word_that_is_not_understood_is_refused_and_the_others_go_ahead() {
+    fn a_malformed_selector_is_refused_and_the_others_go_ahead() {
         let tags = read(&[("ami-share:with", "12345 222222222222 all ou-x tag:=x")]);
         assert_eq!(tags.selectors.len(), 1);
         let codes: Vec<_> =
-            tags.refused.iter().map(|refusal| (refusal.word.as_str(), refusal.code)).collect();
+            tags.refused.iter().map(|refusal| (refusal.subject.as_str(), refusal.code)).collect();
         assert_eq!(
             codes,
             [
-                ("12345", RefusalCode::MalformedWord),
+                ("12345", RefusalCode::MalformedSelector),
                 ("all", RefusalCode::Public),
-                ("ou-x", RefusalCode::MalformedWord),
-                ("tag:=x", RefusalCode::MalformedWord),
+                ("ou-x", RefusalCode::MalformedSelector),
+                ("tag:=x", RefusalCode::MalformedSelector),
             ]
         );
     }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_tag_of_ours_is_reported() {
+    fn a_misspelt_ami_share_tag_is_reported() {
         let tags = read(&[
             ("ami-share:untill", "2026-12-31"),
             ("ami-share:with:10", "org"),

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::ending::Ending;
 use crate::refusal::Refusal;
+use crate::revocation_reason::RevocationReason;
 use crate::share::Target;
 use crate::share_tags::VALUE_LIMIT;
 
@@ -18,11 +18,11 @@ pub struct Summary<'a> {
     /// The targets that have access and should.
     pub shared: Vec<&'a Target>,
     /// Targets that keep what they have, but get nothing new.
-    pub kept: Vec<&'a Target>,
+    pub retained: Vec<&'a Target>,
     /// Whether the image or a snapshot of it is public, by somebody else's hand.
     pub is_public: bool,
     /// Why nothing is shared any more.
-    pub ending: Option<&'a Ending>,
+    pub revocation_reason: Option<&'a RevocationReason>,
     /// What was refused.
     pub refused: &'a [Refusal],
     /// When access ends.
@@ -41,11 +41,11 @@ impl Summary<'_> {
         if !self.shared.is_empty() {
             parts.push(format!("shared with {}{until}", counts(&self.shared)));
         }
-        if !self.kept.is_empty() {
-            parts.push(format!("kept as it is{until}: {}", some_of(&self.kept)));
+        if !self.retained.is_empty() {
+            parts.push(format!("kept as it is{until}: {}", some_of(&self.retained)));
         }
-        if let Some(ending) = self.ending {
-            parts.push(format!("not shared: {ending}"));
+        if let Some(revocation_reason) = self.revocation_reason {
+            parts.push(format!("not shared: {revocation_reason}"));
         }
         let reasons = distinct_reasons(self.refused);
         if !reasons.is_empty() {
@@ -106,8 +106,8 @@ fn shortened(text: &str) -> String {
     if one_line.chars().count() <= VALUE_LIMIT {
         return one_line;
     }
-    let kept: String = one_line.chars().take(VALUE_LIMIT - 1).collect();
-    format!("{}…", kept.trim_end())
+    let retained: String = one_line.chars().take(VALUE_LIMIT - 1).collect();
+    format!("{}…", retained.trim_end())
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         let (b, c) = (account("222222222222"), account("333333333333"));
         let refused = [Refusal::new(
             "999999999999",
-            RefusalCode::Stranger,
+            RefusalCode::ExternalNotAllowed,
             "999999999999 is not in this organization and not allowed",
         )];
         let summary = Summary { shared: vec![&b, &c], refused: &refused, ..Summary::default() };
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn one_reason_for_many_words_is_said_once() {
+    fn one_reason_for_many_selectors_is_given_once() {
         let refused = ["222222222222", "333333333333"]
-            .map(|word| Refusal::new(word, RefusalCode::UntaggedKey, "the key lacks its tag"));
+            .map(|selector| Refusal::new(selector, RefusalCode::UntaggedKey, "the key lacks its tag"));
         let summary = Summary { refused: &refused, ..Summary::default() };
         assert_eq!(summary.status(), "refused: the key lacks its tag");
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::ending::Ending;
-use crate::guards::{Guards, Sharing};
 use crate::ids::{AccountId, OrganizationArn, OrganizationId, OuId};
+use crate::limits::{Limits, Sharing};
 use crate::organization::Organization;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::revocation_reason::RevocationReason;
 use crate::selector::Selector;
 use crate::share::Target;
 use crate::share_tags::{ShareTags, UNTIL, Until, WITH};
@@ -19,18 +19,18 @@ pub struct Targets {
     /// Who gets the image, in a fixed order; none covers another.
     pub targets: Vec<Target>,
     /// Who is wanted but gets nothing now: what they have they keep.
-    pub kept: Vec<Target>,
+    pub retained: Vec<Target>,
     /// The words that get nothing.
     pub refused: Vec<Refusal>,
     /// When access ends.
     pub until: Option<Timestamp>,
     /// Why nobody may have access any more: it has ended as it was agreed, or the stack withdraws everything.
-    pub ending: Option<Ending>,
+    pub revocation_reason: Option<RevocationReason>,
 }
 
 /// What was wanted when the tags were read last.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing<'a> {
+pub struct Previous<'a> {
     /// The names of the targets.
     pub targets: &'a [String],
     /// When access was to end.
@@ -43,11 +43,11 @@ pub struct Context<'a> {
     /// The hub's organization; `None` when it is in none.
     pub organization: Option<&'a Organization>,
     /// What the stack allows beyond it.
-    pub guards: &'a Guards,
+    pub limits: &'a Limits,
     /// The account that owns the images; it needs no share of its own.
     pub hub: &'a AccountId,
     /// What was wanted before.
-    pub standing: Standing<'a>,
+    pub previous: Previous<'a>,
     /// The moment of the decision.
     pub now: Timestamp,
 }
@@ -58,46 +58,54 @@ pub fn needs_organization(tags: &ShareTags, context: &Context<'_>) -> bool {
     let end = match tags.until {
         Until::Open => None,
         Until::At(end) => Some(end),
-        Until::Unreadable => context.standing.until,
+        Until::Unreadable => context.previous.until,
     };
     let is_past = end.is_some_and(|end| end <= context.now);
-    !tags.selectors.is_empty() && !is_past && context.guards.sharing == Sharing::Enabled
+    !tags.selectors.is_empty() && !is_past && context.limits.sharing == Sharing::Enabled
 }
 
 /// Decides who gets the image. The order of the words does not matter.
 pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
     let nobody = Targets {
         targets: Vec::new(),
-        kept: Vec::new(),
+        retained: Vec::new(),
         refused: tags.refused.clone(),
         until: None,
-        ending: None,
+        revocation_reason: None,
     };
-    let standing = context.standing;
-    if let Some(end) = standing.end(tags.until).filter(|end| *end <= context.now) {
-        return Targets { until: Some(end), ending: Some(Ending::Expired { at: end }), ..nobody };
+    let previous = context.previous;
+    if let Some(end) = previous.end(tags.until).filter(|end| *end <= context.now) {
+        return Targets {
+            until: Some(end),
+            revocation_reason: Some(RevocationReason::Expired { at: end }),
+            ..nobody
+        };
     }
-    if context.guards.sharing == Sharing::Withdrawn {
-        return Targets { refused: Vec::new(), ending: Some(Ending::Withdrawn), ..nobody };
+    if context.limits.sharing == Sharing::Disabled {
+        return Targets {
+            refused: Vec::new(),
+            revocation_reason: Some(RevocationReason::SharingDisabled),
+            ..nobody
+        };
     }
     match tags.until {
         Until::Open => select(tags, context, nobody),
         Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..nobody }),
         Until::At(end) => with_refusal(nobody, expired(end)),
         Until::Unreadable => {
-            let (found, nobody) = find(tags, context, Targets { until: standing.until, ..nobody });
-            Targets { kept: found.standing(context).fold(context), ..nobody }
+            let (found, nobody) = find(tags, context, Targets { until: previous.until, ..nobody });
+            Targets { retained: found.previous(context).fold(context), ..nobody }
         }
     }
 }
 
-impl Standing<'_> {
+impl Previous<'_> {
     /// The end that was agreed before and still is. Of a date that cannot be read, the end that could be read last
     /// holds, so that a typing error makes nothing open-ended.
     fn end(self, until: Until) -> Option<Timestamp> {
         match until {
             Until::Open => None,
-            Until::At(end) => self.until.filter(|standing| *standing == end),
+            Until::At(end) => self.until.filter(|previous| *previous == end),
             Until::Unreadable => self.until,
         }
     }
@@ -107,10 +115,10 @@ impl Standing<'_> {
 fn select(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> Targets {
     let (found, nobody) = find(tags, context, nobody);
     let targets = found.clone().fold(context);
-    let limit = context.guards.target_limit;
+    let limit = context.limits.target_limit;
     if targets.len() > limit {
-        let kept = found.standing(context).fold(context);
-        return Targets { kept, ..with_refusal(nobody, too_many(targets.len(), limit)) };
+        let retained = found.previous(context).fold(context);
+        return Targets { retained, ..with_refusal(nobody, too_many(targets.len(), limit)) };
     }
     Targets { targets, ..nobody }
 }
@@ -118,11 +126,11 @@ fn select(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> Targets {
 /// What the words pick, and `nobody` with the words that pick nothing.
 fn find(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> (Found, Targets) {
     let has_end = tags.until != Until::Open;
-    let mut wanted = Wanted { context, has_end, found: Found::default(), refused: nobody.refused };
+    let mut desired = Desired { context, has_end, found: Found::default(), refused: nobody.refused };
     for selector in &tags.selectors {
-        wanted.select(selector);
+        desired.select(selector);
     }
-    let Wanted { found, refused, .. } = wanted;
+    let Desired { found, refused, .. } = desired;
     (found, Targets { refused, ..nobody })
 }
 
@@ -157,14 +165,14 @@ struct Found {
     organizations: BTreeMap<OrganizationId, OrganizationArn>,
 }
 
-struct Wanted<'a> {
+struct Desired<'a> {
     context: &'a Context<'a>,
     has_end: bool,
     found: Found,
     refused: Vec<Refusal>,
 }
 
-impl Wanted<'_> {
+impl Desired<'_> {
     fn select(&mut self, selector: &Selector) {
         match selector {
             Selector::Account(id) => self.account(id),
@@ -177,7 +185,7 @@ impl Wanted<'_> {
                 Some(own) => self.own_organization(own),
                 None => self.refuse(
                     selector,
-                    RefusalCode::Unknown,
+                    RefusalCode::NotFound,
                     "`org` names nothing: this account is in no organization".to_owned(),
                 ),
             },
@@ -187,19 +195,19 @@ impl Wanted<'_> {
     }
 
     fn account(&mut self, id: &AccountId) {
-        let member = self.context.organization.and_then(|own| own.accounts.get(id));
-        match member {
-            Some(account) if account.active => self.take_account(id, None),
+        let target_account = self.context.organization.and_then(|own| own.accounts.get(id));
+        match target_account {
+            Some(account) if account.active => self.add_account(id, None),
             Some(_) => self.refuse(id, RefusalCode::ClosedAccount, format!("account {id} is closed or suspended; remove it from the tag")),
-            None if id == self.context.hub => self.take_account(id, None),
-            None if !self.context.guards.external_accounts.contains(id) => self.refuse(
+            None if id == self.context.hub => self.add_account(id, None),
+            None if !self.context.limits.external_accounts.contains(id) => self.refuse(
                 id,
-                RefusalCode::Stranger,
+                RefusalCode::ExternalNotAllowed,
                 format!("{id} is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it"),
             ),
             None => {
                 if self.external_may_have_it(id) {
-                    self.take_account(id, None);
+                    self.add_account(id, None);
                 }
             }
         }
@@ -209,10 +217,10 @@ impl Wanted<'_> {
         if let Some(own) = self.context.organization.filter(|own| own.id == *id) {
             return self.own_organization(own);
         }
-        match self.context.guards.external_organizations.get(id) {
+        match self.context.limits.external_organizations.get(id) {
             None => self.refuse(
                 id,
-                RefusalCode::Stranger,
+                RefusalCode::ExternalNotAllowed,
                 format!("{id} is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it"),
             ),
             Some(arn) => {
@@ -239,62 +247,62 @@ impl Wanted<'_> {
     fn tagged(&mut self, selector: &Selector, key: &str, value: &str) {
         let carries = |tags: &BTreeMap<String, String>| tags.get(key).is_some_and(|has| has == value);
         let mut matched = false;
-        let word = selector.to_string();
+        let name = selector.to_string();
         if let Some(own) = self.context.organization {
             for (id, _) in own.accounts.iter().filter(|(_, account)| account.active && carries(&account.tags))
             {
                 matched = true;
-                self.take_account(id, Some(&word));
+                self.add_account(id, Some(&name));
             }
             for (id, _) in own.units.iter().filter(|(id, unit)| carries(&unit.tags) && own.path(id).is_some())
             {
                 matched = true;
-                self.found.units.entry(id.clone()).or_default().insert(word.clone());
+                self.found.units.entry(id.clone()).or_default().insert(name.clone());
             }
         }
         if !matched {
-            self.refuse(selector, RefusalCode::NoMatch, format!("`{word}` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"));
+            self.refuse(selector, RefusalCode::NoMatch, format!("`{name}` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"));
         }
     }
 
-    fn take_account(&mut self, id: &AccountId, through: Option<&str>) {
-        let words = self.found.accounts.entry(id.clone()).or_default();
-        words.extend(through.map(str::to_owned));
+    fn add_account(&mut self, id: &AccountId, through: Option<&str>) {
+        let names = self.found.accounts.entry(id.clone()).or_default();
+        names.extend(through.map(str::to_owned));
     }
 
-    fn external_may_have_it(&mut self, word: &(impl ToString + ?Sized)) -> bool {
-        let may = self.has_end || !self.context.guards.external_needs_until;
+    fn external_may_have_it(&mut self, name: &(impl ToString + ?Sized)) -> bool {
+        let may = self.has_end || !self.context.limits.external_needs_until;
         if !may {
-            let word = word.to_string();
+            let name = name.to_string();
             self.refuse(
-                &word,
+                &name,
                 RefusalCode::NeedsUntil,
                 format!(
-                    "{word} is outside this organization, so the share must end; add the tag ami-share:until"
+                    "{name} is outside this organization, so the share must end; add the tag ami-share:until"
                 ),
             );
         }
         may
     }
 
-    fn refuse_unknown(&mut self, word: &str, what: &str) {
+    fn refuse_unknown(&mut self, name: &str, what: &str) {
         self.refuse(
-            word,
-            RefusalCode::Unknown,
-            format!("{word} is no {what} of this organization; name one of its own"),
+            name,
+            RefusalCode::NotFound,
+            format!("{name} is no {what} of this organization; name one of its own"),
         );
     }
 
-    fn refuse(&mut self, word: &(impl ToString + ?Sized), code: RefusalCode, reason: String) {
-        self.refused.push(Refusal::new(word.to_string(), code, reason));
+    fn refuse(&mut self, name: &(impl ToString + ?Sized), code: RefusalCode, reason: String) {
+        self.refused.push(Refusal::new(name.to_string(), code, reason));
     }
 }
 
 impl Found {
     /// Those of them who are wanted already. An account that stands for itself does so still when its OU, which
     /// gets nothing now, is named beside it.
-    fn standing(mut self, context: &Context<'_>) -> Self {
-        let stands = |name: &str| context.standing.targets.iter().any(|standing| standing == name);
+    fn previous(mut self, context: &Context<'_>) -> Self {
+        let stands = |name: &str| context.previous.targets.iter().any(|previous| previous == name);
         self.accounts.retain(|id, _| stands(id.as_str()));
         self.units.retain(|id, _| stands(id.as_str()));
         self.organizations.retain(|id, _| stands(id.as_str()));

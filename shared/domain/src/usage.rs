@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_we_do_not_know_keeps_the_name_that_aws_gives_it() {
+    fn an_unknown_resource_type_keeps_the_name_that_aws_gives_it() {
         let recipe = [usage("222222222222", "imagebuilder:ImageRecipe", 1)];
         assert_eq!(in_words(&recipe), "still used by 222222222222 (1 imagebuilder:ImageRecipe)");
     }

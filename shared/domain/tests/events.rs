@@ -11,10 +11,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ami_share_domain::image_request::{Given, ImageRequest};
+use ami_share_domain::image_request::{ImageRequest, ShareResult};
 use ami_share_domain::key_request::KeyRequest;
-use ami_share_domain::look::Look;
 use ami_share_domain::share::{Resolved, Share};
+use ami_share_domain::trigger::Trigger;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -33,9 +33,9 @@ fn event(name: &str) -> Value {
 }
 
 /// Which image, who asked, and when; an event without a time happened in 1970.
-fn look(event: &Value) -> (String, Option<String>, String) {
-    let Look { image, asked, .. } = Look::from_event(event, Timestamp::UNIX_EPOCH).unwrap();
-    (image.to_string(), asked.by, asked.at.to_string())
+fn trigger(event: &Value) -> (String, Option<String>, String) {
+    let Trigger { image, triggered_by, .. } = Trigger::from_event(event, Timestamp::UNIX_EPOCH).unwrap();
+    (image.to_string(), triggered_by.principal, triggered_by.at.to_string())
 }
 
 /// Reads a document as `T`, and writes it again.
@@ -44,35 +44,35 @@ fn again<T: DeserializeOwned + Serialize>(document: &Value) -> Value {
 }
 
 #[test]
-fn an_image_that_became_available_is_looked_at() {
-    let seen = look(&event("ami-state-change-available.json"));
+fn an_image_that_becomes_available_triggers_a_reconciliation() {
+    let seen = trigger(&event("ami-state-change-available.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-07-01T09:14:52Z".to_owned()));
 }
 
 #[test]
-fn an_image_that_was_tagged_is_looked_at() {
-    let seen = look(&event("tag-change-image.json"));
+fn a_tag_change_of_an_image_triggers_a_reconciliation() {
+    let seen = trigger(&event("tag-change-image.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-07-01T09:20:03Z".to_owned()));
     // No rule lets this one through; should it come all the same, it is a look like any other.
-    let seen = look(&event("tag-change-status-only.json"));
+    let seen = trigger(&event("tag-change-status-only.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-07-01T09:20:11Z".to_owned()));
 }
 
 #[test]
-fn an_image_that_was_made_is_looked_at_and_who_made_it_with_its_tags_is_known() {
+fn a_created_image_triggers_a_reconciliation_and_the_principal_that_tagged_it_is_known() {
     let role = Some("arn:aws:sts::111122223333:assumed-role/golden-image-builder/image-pipeline".to_owned());
     for (file, image, by, at) in [
         ("cloudtrail-create-image.json", IMAGE, role, "2026-07-01T09:10:31Z"),
         ("cloudtrail-copy-image.json", "ami-0fedcba9876543210", None, "2026-07-01T10:02:44Z"),
         ("cloudtrail-register-image.json", "ami-00aa11bb22cc33dd4", None, "2026-07-01T11:30:07Z"),
     ] {
-        assert_eq!(look(&event(file)), (image.to_owned(), by, at.to_owned()), "{file}");
+        assert_eq!(trigger(&event(file)), (image.to_owned(), by, at.to_owned()), "{file}");
     }
 }
 
 #[test]
-fn a_look_by_hand_needs_no_more_than_the_image() {
-    let seen = look(&event("look-at-image.json"));
+fn a_manually_started_reconciliation_needs_only_the_image_id() {
+    let seen = trigger(&event("reconcile-image.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "1970-01-01T00:00:00Z".to_owned()));
 }
 
@@ -81,15 +81,15 @@ fn a_failed_execution_carries_the_event_that_started_it() {
     let failed = event("step-functions-execution-failed.json");
     let input: Value = serde_json::from_str(failed["detail"]["input"].as_str().unwrap()).unwrap();
     assert_eq!(input, event("tag-change-image.json"));
-    assert_eq!(look(&input).0, IMAGE);
+    assert_eq!(trigger(&input).0, IMAGE);
 }
 
 #[test]
 fn the_documents_between_the_steps_read_back_as_they_were_written() {
     let request = event("extend-key-policy.json");
     assert_eq!(again::<KeyRequest>(&request), request);
-    let given = event("notify-targets.json");
-    assert_eq!(again::<Given>(&given), given);
+    let result = event("notify-targets.json");
+    assert_eq!(again::<ShareResult>(&result), result);
     // The output of resolve-share, to which the Map state adds the keys' outcomes.
     let request = event("share-image.json");
     let mut written = again::<Resolved>(&request);
@@ -98,7 +98,7 @@ fn the_documents_between_the_steps_read_back_as_they_were_written() {
 }
 
 #[test]
-fn the_documents_tell_of_one_share() {
+fn the_example_documents_describe_one_share() {
     let request = event("share-image.json");
     let share = &request["share"];
     let item = event("extend-key-policy.json");
@@ -107,18 +107,18 @@ fn the_documents_tell_of_one_share() {
     assert_eq!(item["targets"], share["targets"]);
     assert_eq!(item["dry_run"], share["dry_run"]);
 
-    let given = Given::deserialize(&event("notify-targets.json")).unwrap();
+    let result = ShareResult::deserialize(&event("notify-targets.json")).unwrap();
     let request = ImageRequest::deserialize(&request).unwrap();
-    let (admitted, left_out) = request.admitted();
+    let (granted, excluded) = request.granted();
     // What was refused stands beside the share then.
-    assert_eq!(given.share, Share { refused: Vec::new(), ..request.share.clone() });
-    assert_eq!(given.shared, admitted.iter().map(|target| target.name()).collect::<Vec<_>>());
-    assert_eq!(given.refused, [request.share.refused.as_slice(), left_out.as_slice()].concat());
+    assert_eq!(result.share, Share { refused: Vec::new(), ..request.share.clone() });
+    assert_eq!(result.shared, granted.iter().map(|target| target.name()).collect::<Vec<_>>());
+    assert_eq!(result.refused, [request.share.refused.as_slice(), excluded.as_slice()].concat());
 }
 
 /// What the Map state hands to `extend-key-policy` is made by the workflow, not by code of ours.
 #[test]
-fn the_workflow_hands_extend_key_policy_what_its_example_says() {
+fn the_workflow_passes_extend_key_policy_the_fields_of_its_example() {
     let workflow = read("workflows/share.asl.json");
     let selector = workflow["States"]["ExtendKeyPolicies"]["ItemSelector"].as_object().unwrap();
     let made: BTreeSet<&str> = selector.keys().map(|name| name.trim_end_matches(".$")).collect();
@@ -131,7 +131,7 @@ fn the_workflow_hands_extend_key_policy_what_its_example_says() {
 /// What the review workflow hands to `review-shares`, and from its answer to the share workflow, is made by the
 /// workflow, not by code of ours.
 #[test]
-fn the_review_workflow_hands_on_what_its_examples_say() {
+fn the_review_workflow_passes_on_the_fields_of_its_examples() {
     let states = &read("workflows/review.asl.json")["States"];
     let names = |value: &Value| -> BTreeSet<String> {
         value.as_object().unwrap().keys().map(|name| name.trim_end_matches(".$").to_owned()).collect()
@@ -143,21 +143,24 @@ fn the_review_workflow_hands_on_what_its_examples_say() {
         assert_eq!(names(payload), names(example), "{state}");
         assert_eq!(names(&payload["review"]), names(&example["review"]), "{state}");
     }
-    let input =
-        &states["LookAtEachThatDiffers"]["ItemProcessor"]["States"]["LookAtImage"]["Parameters"]["Input"];
+    let input = &states["ReconcileEachDifference"]["ItemProcessor"]["States"]["ReconcileImage"]["Parameters"]
+        ["Input"];
     let mut handed_on = names(input);
     assert!(handed_on.remove("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"));
     let differing = &page["state"]["differing"][0];
     assert_eq!(handed_on, names(differing));
-    let Look { image, asked, adopt, organization_changed_at, .. } =
-        Look::from_event(differing, Timestamp::UNIX_EPOCH).unwrap();
-    assert_eq!((image.as_str(), asked.event.as_str()), (IMAGE, page["state"]["review_id"].as_str().unwrap()));
+    let Trigger { image, triggered_by, adopt, organization_changed_at, .. } =
+        Trigger::from_event(differing, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(
+        (image.as_str(), triggered_by.event.as_str()),
+        (IMAGE, page["state"]["review_id"].as_str().unwrap())
+    );
     assert!(!adopt && organization_changed_at.is_none());
 }
 
 /// By that its log lines are found; `shared/lambda` takes it off the document that is the step's own.
 #[test]
-fn each_step_of_a_workflow_that_invokes_a_function_says_which_execution_asks() {
+fn each_workflow_step_that_invokes_a_function_passes_its_execution_id() {
     fn payloads(value: &Value) -> Vec<&Value> {
         let own = value.get("Parameters").filter(|parameters| parameters.get("FunctionName").is_some());
         let inner: Vec<&Value> = match value {
@@ -184,61 +187,65 @@ fn each_step_of_a_workflow_that_invokes_a_function_says_which_execution_asks() {
 }
 
 #[test]
-fn an_image_that_can_be_launched_no_more_is_looked_at() {
-    let seen = look(&event("ami-state-change-disabled.json"));
+fn a_disabled_or_deregistered_image_triggers_a_reconciliation() {
+    let seen = trigger(&event("ami-state-change-disabled.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-11-22T14:20:17Z".to_owned()));
-    let seen = look(&event("ami-state-change-deregistered.json"));
+    let seen = trigger(&event("ami-state-change-deregistered.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-11-22T15:02:36Z".to_owned()));
 }
 
 #[test]
-fn who_changed_permissions_by_hand_is_known_and_asks_for_nothing() {
+fn an_out_of_band_change_event_names_its_principal_and_no_triggering_principal() {
     let change = event("cloudtrail-modify-image-attribute.json");
-    let Look { image, asked, changed_by, .. } = Look::from_event(&change, Timestamp::UNIX_EPOCH).unwrap();
-    assert_eq!((image.as_str(), asked.by), (IMAGE, None));
+    let Trigger { image, triggered_by, changed_by, .. } =
+        Trigger::from_event(&change, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!((image.as_str(), triggered_by.principal), (IMAGE, None));
     let by = "arn:aws:sts::111122223333:assumed-role/account-administrator/jane@example.com";
     assert_eq!(changed_by.as_deref(), Some(by));
 }
 
 #[test]
-fn an_appointment_is_a_look_at_the_end_of_the_share() {
-    let appointment = event("look-at-image-not-before.json");
-    let look = Look::from_event(&appointment, Timestamp::UNIX_EPOCH).unwrap();
+fn an_expiry_schedule_starts_a_reconciliation_at_the_end_of_the_share() {
+    let schedule = event("reconcile-image-not-before.json");
+    let trigger = Trigger::from_event(&schedule, Timestamp::UNIX_EPOCH).unwrap();
     let share = &event("schedule-expiry.json")["share"];
-    assert_eq!(share["image"]["id"], look.image.as_str());
-    assert_eq!(share["until"], look.now(Timestamp::UNIX_EPOCH).to_string());
+    assert_eq!(share["image"]["id"], trigger.image.as_str());
+    assert_eq!(share["until"], trigger.now(Timestamp::UNIX_EPOCH).to_string());
     assert_eq!(share, &event("share-image.json")["share"]);
 }
 
 #[test]
-fn the_documents_of_a_withdrawal_tell_of_a_later_intent_that_lacks_an_account() {
-    let (item, given) = (event("extend-key-policy-retract.json"), event("report-usage.json"));
+fn the_example_documents_of_a_revocation_have_a_later_intent_that_lacks_an_account() {
+    let (item, result) = (event("extend-key-policy-revoke.json"), event("report-usage.json"));
     assert_eq!(again::<KeyRequest>(&item), item);
-    assert_eq!(again::<Given>(&given), given);
-    let share = &given["share"];
-    assert_eq!((&item["key"], &item["image_id"]), (&given["retract"][0], &share["image"]["id"]));
-    for name in ["intent", "targets", "kept", "asked", "dry_run"] {
+    assert_eq!(again::<ShareResult>(&result), result);
+    let share = &result["share"];
+    assert_eq!((&item["key"], &item["image_id"]), (&result["keys_to_revoke"][0], &share["image"]["id"]));
+    for name in ["intent", "targets", "retained", "triggered_by", "dry_run"] {
         assert_eq!(item[name], share[name], "{name}");
     }
-    let before = Given::deserialize(&event("notify-targets.json")).unwrap();
-    let given = Given::deserialize(&given).unwrap();
-    assert!(given.share.intent > before.share.intent);
+    let before = ShareResult::deserialize(&event("notify-targets.json")).unwrap();
+    let result = ShareResult::deserialize(&result).unwrap();
+    assert!(result.share.intent > before.share.intent);
     assert!(
-        given.withdrawn.iter().all(|target| before.shared.contains(target) && !given.share.wants(target))
+        result.revoked.iter().all(|target| before.shared.contains(target) && !result.share.includes(target))
     );
-    assert_eq!(given.retracted.iter().map(|key| key.key.clone()).collect::<Vec<_>>(), given.retract);
-    assert_eq!(given.usage_report.unwrap().accounts[0].as_str(), given.withdrawn[0]);
+    assert_eq!(
+        result.revoked_keys.iter().map(|key| key.key.clone()).collect::<Vec<_>>(),
+        result.keys_to_revoke
+    );
+    assert_eq!(result.usage_report.unwrap().accounts[0].as_str(), result.revoked[0]);
 }
 
 #[test]
-fn the_workflow_hands_extend_key_policy_the_same_to_retract_as_to_extend() {
+fn the_workflow_passes_extend_key_policy_the_same_fields_to_revoke_as_to_grant() {
     let states = &read("workflows/share.asl.json")["States"];
     let selector = |state: &str| {
         let mut selector = states[state]["ItemSelector"].clone();
         (selector["action"].take(), selector)
     };
-    let (extend, retract) = (selector("ExtendKeyPolicies"), selector("RetractKeyPolicies"));
-    assert_eq!(extend.1, retract.1);
+    let (extend, revoke) = (selector("ExtendKeyPolicies"), selector("RevokeKeyPolicies"));
+    assert_eq!(extend.1, revoke.1);
     assert_eq!(extend.0, event("extend-key-policy.json")["action"]);
-    assert_eq!(retract.0, event("extend-key-policy-retract.json")["action"]);
+    assert_eq!(revoke.0, event("extend-key-policy-revoke.json")["action"]);
 }

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ami_share_domain::access_review::UnmanagedGrant;
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image_plan::{
-    self, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Verdict, Wanted, unmanaged,
+    self, Desired, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Verdict, unmanaged,
 };
 use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::share::{LaunchPermission, Share, Target};
+use ami_share_testkit::desired_states::{desired_states, out_of_band, share_of};
 use ami_share_testkit::ids::{account, image_id, snapshot};
 use ami_share_testkit::shares::{account_target, ou_target, target_lists};
-use ami_share_testkit::wishes::{by_hand, share_of, wishes};
 use ami_share_testkit::world::{World, apply};
 use proptest::prelude::*;
 
@@ -25,8 +25,8 @@ struct Case {
     observed: ObservedImage,
     targets: Vec<Target>,
     snapshots: Vec<SnapshotId>,
-    leaving: BTreeSet<String>,
-    leaving_snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
+    pending_revocation: BTreeSet<String>,
+    snapshots_pending_revocation: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     makes_private: bool,
     limit: usize,
 }
@@ -34,15 +34,15 @@ struct Case {
 impl Case {
     fn plan(&self) -> ImagePlan {
         let targets: Vec<&Target> = self.targets.iter().collect();
-        let wanted = Wanted {
+        let desired = Desired {
             targets: &targets,
             snapshots: &self.snapshots,
-            leaving: &self.leaving,
-            leaving_snapshots: &self.leaving_snapshots,
+            pending_revocation: &self.pending_revocation,
+            snapshots_pending_revocation: &self.snapshots_pending_revocation,
             limit: self.limit,
             makes_private: self.makes_private,
         };
-        image_plan::plan(&self.observed, &wanted)
+        image_plan::plan(&self.observed, &desired)
     }
 
     fn steps(&self) -> Vec<ImageStep> {
@@ -54,9 +54,10 @@ impl Case {
         for step in steps {
             apply(&mut after.observed, step);
             // The ledger forgets a snapshot's accounts once they are shut out.
-            if let ImageStep::CloseSnapshot { snapshot, accounts } = step {
-                let leaving = after.leaving_snapshots.entry(snapshot.clone()).or_default();
-                leaving.retain(|account| !accounts.contains(account));
+            if let ImageStep::RevokeSnapshot { snapshot, accounts } = step {
+                let pending_revocation =
+                    after.snapshots_pending_revocation.entry(snapshot.clone()).or_default();
+                pending_revocation.retain(|account| !accounts.contains(account));
             }
         }
         after
@@ -93,20 +94,32 @@ fn cases() -> impl Strategy<Value = Case> {
         target_lists().prop_map(|targets| targets.iter().map(|target| target.name().to_owned()).collect());
     let what = (observed(), target_lists(), snapshots(), any::<bool>());
     (what, names, copiers()).prop_map(
-        |((observed, targets, snapshots, makes_private), leaving, mut leaving_snapshots): (
-            _,
-            BTreeSet<String>,
-            _,
-        )| {
-            let is_wanted = |name: &String| targets.iter().any(|target| target.name() == name);
-            let leaving = leaving.into_iter().filter(|name| !is_wanted(name)).collect();
-            let wanted: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
+        |(
+            (observed, targets, snapshots, makes_private),
+            pending_revocation,
+            mut snapshots_pending_revocation,
+        ): (_, BTreeSet<String>, _)| {
+            let is_desired = |name: &String| targets.iter().any(|target| target.name() == name);
+            let pending_revocation =
+                pending_revocation.into_iter().filter(|name| !is_desired(name)).collect();
+            let desired: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
             for snapshot in &snapshots {
-                let leaving: Option<&mut BTreeSet<AccountId>> = leaving_snapshots.get_mut(snapshot);
-                leaving.into_iter().for_each(|accounts| accounts.retain(|account| !wanted.contains(account)));
+                let pending_revocation: Option<&mut BTreeSet<AccountId>> =
+                    snapshots_pending_revocation.get_mut(snapshot);
+                pending_revocation
+                    .into_iter()
+                    .for_each(|accounts| accounts.retain(|account| !desired.contains(account)));
             }
-            leaving_snapshots.retain(|_, accounts| !accounts.is_empty());
-            Case { observed, targets, snapshots, leaving, leaving_snapshots, makes_private, limit: NO_LIMIT }
+            snapshots_pending_revocation.retain(|_, accounts| !accounts.is_empty());
+            Case {
+                observed,
+                targets,
+                snapshots,
+                pending_revocation,
+                snapshots_pending_revocation,
+                makes_private,
+                limit: NO_LIMIT,
+            }
         },
     )
 }
@@ -115,7 +128,7 @@ proptest! {
     #[test]
     fn a_plan_that_was_applied_makes_the_next_one_empty(case in cases()) {
         let mut after = case.after(&case.steps());
-        after.leaving_snapshots.retain(|_, accounts| !accounts.is_empty());
+        after.snapshots_pending_revocation.retain(|_, accounts| !accounts.is_empty());
         prop_assert_eq!(after.plan(), ImagePlan::default());
     }
 
@@ -138,17 +151,17 @@ proptest! {
     }
 
     #[test]
-    fn all_that_is_wanted_is_added_all_that_leaves_is_taken_and_nothing_else_changes(case in cases()) {
-        let Case { observed, targets, snapshots, leaving, leaving_snapshots, .. } = case.clone();
+    fn a_plan_adds_all_desired_access_removes_all_pending_revocations_and_changes_nothing_else(case in cases()) {
+        let Case { observed, targets, snapshots, pending_revocation, snapshots_pending_revocation, .. } = case.clone();
         let after = case.after(&case.steps()).observed;
         let mut launch = observed.launch.clone();
-        launch.retain(|permission| !leaving.contains(permission.name()));
+        launch.retain(|permission| !pending_revocation.contains(permission.name()));
         launch.extend(targets.iter().map(Target::launch_permission));
         prop_assert_eq!(after.launch, launch);
         let accounts: BTreeSet<AccountId> =
             targets.iter().flat_map(|target| target.accounts()).cloned().collect();
         let mut expected = observed.snapshots.clone();
-        for (snapshot, accounts) in leaving_snapshots {
+        for (snapshot, accounts) in snapshots_pending_revocation {
             let open = expected.entry(snapshot).or_default();
             open.retain(|account| !accounts.contains(account));
         }
@@ -166,12 +179,12 @@ proptest! {
     }
 
     #[test]
-    fn snapshots_are_opened_before_the_image_and_closed_after_it_and_no_step_is_empty(case in cases()) {
+    fn snapshots_are_granted_before_the_image_and_revoked_after_it_and_no_step_is_empty(case in cases()) {
         let ImagePlan { opening, closing, .. } = case.plan();
         prop_assert!(opening.is_sorted_by_key(ImageStep::is_of_image));
         prop_assert!(closing.is_sorted_by_key(|step| !step.is_of_image()));
         for step in opening.iter().chain(&closing) {
-            prop_assert!(!step.whom().is_empty());
+            prop_assert!(!step.principals().is_empty());
         }
     }
 
@@ -187,18 +200,18 @@ proptest! {
             let open = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
             open.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
         };
-        let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.leaving.contains(name);
+        let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.pending_revocation.contains(name);
         let steps: Vec<ImageStep> = plan.steps().cloned().collect();
         let all = |_: &str| true;
         let before = behind(&all, &case);
-        let kept: BTreeSet<AccountId> = &before & &behind(&stays, &case.after(&steps));
+        let retained: BTreeSet<AccountId> = &before & &behind(&stays, &case.after(&steps));
         for count in 0..=steps.len() {
             let now = behind(&all, &case.after(&steps[..count]));
-            prop_assert!(kept.is_subset(&now) || plan.closes_first, "{:?} is without access", &kept - &now);
+            prop_assert!(retained.is_subset(&now) || plan.revokes_first, "{:?} is without access", &retained - &now);
         }
         let adds = plan.launch_permissions().len();
         let is_crowded = case.observed.launch.len() + adds > limit;
-        prop_assert!(!plan.closes_first || is_crowded);
+        prop_assert!(!plan.revokes_first || is_crowded);
         // At no time has the image more launch permissions than it may have, unless it had them before.
         for count in 0..=steps.len() {
             let open = case.after(&steps[..count]).observed.launch.len();
@@ -207,15 +220,15 @@ proptest! {
     }
 
     #[test]
-    fn more_than_the_limit_is_refused_before_anything_is_given_and_what_leaves_goes_all_the_same(
+    fn more_targets_than_the_limit_are_refused_before_any_grant_and_revocations_go_ahead(
         case in cases(), limit in 0..12_usize,
     ) {
         let case = Case { limit, ..case };
         let plan = case.plan();
-        let wanted: BTreeSet<_> = case.targets.iter().map(Target::launch_permission).collect();
-        let has_all = wanted.is_subset(&case.observed.launch);
-        let leaves = |permission: &LaunchPermission| case.leaving.contains(permission.name());
-        let total = case.observed.launch.union(&wanted).filter(|permission| !leaves(permission)).count();
+        let desired: BTreeSet<_> = case.targets.iter().map(Target::launch_permission).collect();
+        let has_all = desired.is_subset(&case.observed.launch);
+        let leaves = |permission: &LaunchPermission| case.pending_revocation.contains(permission.name());
+        let total = case.observed.launch.union(&desired).filter(|permission| !leaves(permission)).count();
         match &plan.refused {
             Some(refusal) => {
                 prop_assert_eq!(refusal.code, RefusalCode::TooManyTargets);
@@ -226,25 +239,25 @@ proptest! {
             None => prop_assert!(total <= limit || has_all),
         }
         let after = case.after(&case.steps()).observed;
-        prop_assert!(after.launch.iter().all(|permission| !case.leaving.contains(permission.name())));
+        prop_assert!(after.launch.iter().all(|permission| !case.pending_revocation.contains(permission.name())));
     }
 
     #[test]
-    fn what_is_open_by_nobodys_wish_and_not_by_our_hand_is_called_unmanaged_and_nothing_else(
-        by_hand in by_hand(), first in wishes(1), last in wishes(1),
+    fn exactly_the_access_that_is_neither_desired_nor_managed_is_called_unmanaged(
+        out_of_band in out_of_band(), first in desired_states(1), last in desired_states(1),
     ) {
-        let mut world = World::opened_by_hand(by_hand.clone());
-        world.look(&first);
+        let mut world = World::granted_out_of_band(out_of_band.clone());
+        world.trigger(&first);
         let observed = world.first().observed;
         let grants = unmanaged(&observed, &image_id(1), &last, &world.first().ledger);
-        let wanted: BTreeSet<&AccountId> = last.wanted().flat_map(Target::accounts).collect();
-        let foreign = by_hand.launch.iter().filter(|permission| !last.wants(permission.name()));
+        let desired: BTreeSet<&AccountId> = last.desired().flat_map(Target::accounts).collect();
+        let foreign = out_of_band.launch.iter().filter(|permission| !last.includes(permission.name()));
         let mut expected: Vec<UnmanagedGrant> = foreign
             .map(|permission| UnmanagedGrant { resource: image_id(1).to_string(), grantee: permission.to_string() })
             .collect();
-        for (snapshot, accounts) in &by_hand.snapshots {
-            let is_wanted = |account: &AccountId| !last.snapshots.is_empty() && wanted.contains(account);
-            let foreign = accounts.iter().filter(|account| !is_wanted(account));
+        for (snapshot, accounts) in &out_of_band.snapshots {
+            let is_desired = |account: &AccountId| !last.snapshots.is_empty() && desired.contains(account);
+            let foreign = accounts.iter().filter(|account| !is_desired(account));
             expected.extend(foreign.map(|account| UnmanagedGrant {
                 resource: snapshot.to_string(),
                 grantee: account.to_string(),
@@ -259,36 +272,41 @@ fn case(targets: Vec<Target>) -> Case {
         observed: ObservedImage::default(),
         targets,
         snapshots: Vec::new(),
-        leaving: BTreeSet::new(),
-        leaving_snapshots: BTreeMap::new(),
+        pending_revocation: BTreeSet::new(),
+        snapshots_pending_revocation: BTreeMap::new(),
         makes_private: false,
         limit: NO_LIMIT,
     }
 }
 
 #[test]
-fn no_call_opens_or_closes_a_snapshot_for_more_than_five_hundred_accounts() {
+fn no_call_grants_or_revokes_a_snapshot_for_more_than_five_hundred_accounts() {
     let targets = vec![ou_target(1, (1..=1_201).map(account).collect()), account_target(account(2_000))];
     let case = Case { snapshots: vec![snapshot(1), snapshot(2)], ..case(targets) };
     let steps = case.steps();
-    let sizes = |steps: &[ImageStep]| steps.iter().map(|step| step.whom().len()).collect::<Vec<_>>();
+    let sizes = |steps: &[ImageStep]| steps.iter().map(|step| step.principals().len()).collect::<Vec<_>>();
     assert_eq!(sizes(&steps), [SNAPSHOT_MODIFICATIONS, 500, 202, 500, 500, 202, 2]);
     let after = case.after(&steps).observed;
     assert_eq!(after.snapshots[&snapshot(2)].len(), 1_202);
-    let leaving_snapshots = after.snapshots.clone();
-    let closing =
-        Case { observed: after, leaving_snapshots, targets: Vec::new(), snapshots: Vec::new(), ..case };
+    let snapshots_pending_revocation = after.snapshots.clone();
+    let closing = Case {
+        observed: after,
+        snapshots_pending_revocation,
+        targets: Vec::new(),
+        snapshots: Vec::new(),
+        ..case
+    };
     assert_eq!(sizes(&closing.steps()), [500, 500, 202, 500, 500, 202]);
 }
 
 #[test]
-fn an_account_gives_way_to_its_ou_after_the_ou_has_come_unless_there_is_no_room() {
+fn an_account_is_revoked_after_its_ou_is_granted_unless_there_is_no_room() {
     let (alone, unit) = (account_target(account(1)), ou_target(1, vec![account(1)]));
     let observed = ObservedImage { launch: [alone.launch_permission()].into(), ..ObservedImage::default() };
-    let leaving = BTreeSet::from([alone.name().to_owned()]);
-    let change = Case { observed, leaving, ..case(vec![unit.clone()]) };
-    let open = ImageStep::OpenImage { permissions: vec![unit.launch_permission()] };
-    let close = ImageStep::CloseImage { permissions: vec![alone.launch_permission()] };
+    let pending_revocation = BTreeSet::from([alone.name().to_owned()]);
+    let change = Case { observed, pending_revocation, ..case(vec![unit.clone()]) };
+    let open = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
+    let close = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
     assert_eq!(change.steps(), [open.clone(), close.clone()]);
     assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [close.clone(), open]);
     let full = Case { limit: 0, ..change };
@@ -296,7 +314,7 @@ fn an_account_gives_way_to_its_ou_after_the_ou_has_come_unless_there_is_no_room(
 }
 
 #[test]
-fn what_a_plan_does_is_said_in_words() {
+fn a_plan_renders_its_steps_as_text() {
     let image = |targets: Vec<Target>| targets.iter().map(Target::launch_permission).collect();
     let observed = ObservedImage {
         launch: image(vec![account_target(account(2))]),
@@ -307,14 +325,14 @@ fn what_a_plan_does_is_said_in_words() {
     let case = Case {
         observed,
         snapshots: vec![snapshot(10)],
-        leaving: [account(2).to_string()].into(),
-        leaving_snapshots: [(snapshot(11), [account(2)].into())].into(),
+        pending_revocation: [account(2).to_string()].into(),
+        snapshots_pending_revocation: [(snapshot(11), [account(2)].into())].into(),
         makes_private: true,
         ..case(vec![account_target(account(1))])
     };
-    let words: Vec<String> = case.steps().iter().map(ToString::to_string).collect();
+    let selectors: Vec<String> = case.steps().iter().map(ToString::to_string).collect();
     assert_eq!(
-        words,
+        selectors,
         [
             "open snap-0000000000000000a to 000000000001",
             "open the image to 000000000001",
@@ -327,7 +345,7 @@ fn what_a_plan_does_is_said_in_words() {
 }
 
 #[test]
-fn everybody_is_unmanaged_whatever_the_tags_say() {
+fn public_access_is_unmanaged_whatever_the_tags_say() {
     let observed = ObservedImage {
         is_public: true,
         public_snapshots: [snapshot(10)].into(),
@@ -335,8 +353,8 @@ fn everybody_is_unmanaged_whatever_the_tags_say() {
     };
     let share: Share = share_of(1, vec![account_target(account(1))], true);
     let grants = unmanaged(&observed, &image_id(1), &share, &ImageLedger::default());
-    let words: Vec<String> = grants.iter().map(ToString::to_string).collect();
-    assert_eq!(words, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
+    let selectors: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    assert_eq!(selectors, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
     assert!(grants.iter().all(UnmanagedGrant::is_public));
 }
 
@@ -350,31 +368,31 @@ fn answered() -> impl Strategy<Value = (BTreeMap<AccountId, Verdict>, BTreeSet<A
 
 proptest! {
     #[test]
-    fn of_a_snapshot_exactly_those_are_ours_afterwards_who_are_in_by_our_hand_or_may_be(
+    fn after_a_snapshot_step_exactly_the_accounts_with_certain_or_possible_access_stay_managed(
         (verdicts, open, closes) in answered(),
     ) {
         let accounts: Vec<AccountId> = verdicts.keys().cloned().collect();
         let step = match closes {
-            true => ImageStep::CloseSnapshot { snapshot: snapshot(10), accounts },
+            true => ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts },
             // Who is in already is not let in.
             false => {
                 let accounts = accounts.into_iter().filter(|account| !open.contains(account)).collect();
-                ImageStep::OpenSnapshot { snapshot: snapshot(10), accounts }
+                ImageStep::GrantSnapshot { snapshot: snapshot(10), accounts }
             }
         };
         let observed = ObservedImage { snapshots: [(snapshot(10), open.clone())].into(), ..ObservedImage::default() };
         // Before it, the ledger has all that the step is about: they were let in, or are about to be.
-        let mut ours: BTreeSet<String> = step.whom().into_iter().collect();
+        let mut managed: BTreeSet<String> = step.principals().into_iter().collect();
         for account in step.forgets(&observed, |account| verdicts[account]) {
-            prop_assert!(ours.remove(account.as_str()), "{} was not ours", account);
+            prop_assert!(managed.remove(account.as_str()), "{} was not ours", account);
         }
-        let is_ours = |account: &&AccountId| match verdicts[*account] {
+        let is_managed = |account: &&AccountId| match verdicts[*account] {
             Verdict::Accepted => !closes,
             Verdict::Rejected => open.contains(*account),
             Verdict::Unknown => true,
         };
-        let about = verdicts.keys().filter(|account| step.whom().contains(&account.to_string()));
-        let expected: BTreeSet<String> = about.filter(is_ours).map(ToString::to_string).collect();
-        prop_assert_eq!(ours, expected);
+        let about = verdicts.keys().filter(|account| step.principals().contains(&account.to_string()));
+        let expected: BTreeSet<String> = about.filter(is_managed).map(ToString::to_string).collect();
+        prop_assert_eq!(managed, expected);
     }
 }

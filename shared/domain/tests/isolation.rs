@@ -46,6 +46,6 @@ fn one_attempt_is_enough_when_all_are_good() {
 }
 
 #[test]
-fn nothing_is_tried_for_nobody() {
+fn isolating_an_empty_list_makes_no_attempt() {
     assert_eq!(isolate(&[], &BTreeSet::new()), (Vec::new(), Vec::new(), 0));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::key_plan::{admitted, admitting};
+use ami_share_domain::key_plan::{granted, granting};
 use ami_share_domain::key_policy::SIZE_LIMIT;
 use ami_share_domain::key_statements::{KeyPrincipal, statements_for};
 use ami_share_testkit::fewer_cases;
@@ -15,12 +15,12 @@ fn principals() -> impl Strategy<Value = BTreeSet<KeyPrincipal>> {
     prop::collection::btree_set(key_principals(), 0..5)
 }
 
-fn key(foreign: &Foreign, live: &BTreeSet<KeyPrincipal>) -> Key {
-    Key { policy: foreign.live(&statements_for(live, "aws")) }
+fn key(foreign: &Foreign, actual: &BTreeSet<KeyPrincipal>) -> Key {
+    Key { policy: foreign.actual(&statements_for(actual, "aws")) }
 }
 
 fn who(key: &Key) -> BTreeSet<KeyPrincipal> {
-    admitted(&key.read(), "aws")
+    granted(&key.read(), "aws")
 }
 
 fn union(one: &BTreeSet<KeyPrincipal>, other: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
@@ -38,42 +38,42 @@ proptest! {
     #[test]
     fn a_plan_that_was_applied_makes_the_next_one_empty(
         foreign in foreign(),
-        live in principals(),
-        wanted in principals(),
+        actual in principals(),
+        desired in principals(),
     ) {
-        let mut key = key(&foreign, &live);
-        let first = key.extend(&wanted);
+        let mut key = key(&foreign, &actual);
+        let first = key.grant(&desired);
         let added: BTreeSet<KeyPrincipal> = first.added.into_iter().collect();
-        prop_assert_eq!(added, wanted.difference(&live).cloned().collect());
-        let second = key.plan(&wanted);
+        prop_assert_eq!(added, desired.difference(&actual).cloned().collect());
+        let second = key.plan(&desired);
         prop_assert_eq!(second.document, None);
         prop_assert_eq!(second.added, []);
         prop_assert_eq!(second.no_room, []);
     }
 
     #[test]
-    fn exactly_those_who_were_admitted_and_those_who_are_wanted_are_admitted(
+    fn a_key_grant_keeps_the_existing_principals_and_adds_exactly_the_desired_ones(
         foreign in foreign(),
-        live in principals(),
-        wanted in principals(),
+        actual in principals(),
+        desired in principals(),
     ) {
-        let mut key = key(&foreign, &live);
-        key.extend(&wanted);
-        prop_assert_eq!(who(&key), union(&live, &wanted));
+        let mut key = key(&foreign, &actual);
+        key.grant(&desired);
+        prop_assert_eq!(who(&key), union(&actual, &desired));
     }
 
     #[test]
-    fn two_extensions_give_the_same_in_either_order_as_at_once(
+    fn two_key_grants_give_the_same_in_either_order_and_at_once(
         foreign in foreign(),
-        live in principals(),
+        actual in principals(),
         one in principals(),
         other in principals(),
     ) {
-        let start = key(&foreign, &live);
-        let run = |turns: &[&BTreeSet<KeyPrincipal>]| {
+        let start = key(&foreign, &actual);
+        let run = |leases: &[&BTreeSet<KeyPrincipal>]| {
             let mut key = start.clone();
-            for wanted in turns {
-                key.extend(wanted);
+            for desired in leases {
+                key.grant(desired);
             }
             who(&key)
         };
@@ -83,80 +83,80 @@ proptest! {
     }
 
     #[test]
-    fn dying_before_or_after_the_put_and_planning_again_gives_the_same(
+    fn an_interruption_before_or_after_the_put_and_a_new_plan_give_the_same_policy(
         foreign in foreign(),
-        live in principals(),
-        wanted in principals(),
+        actual in principals(),
+        desired in principals(),
         was_put in prop::collection::vec(any::<bool>(), 0..4),
     ) {
-        let mut straight = key(&foreign, &live);
-        straight.extend(&wanted);
-        let mut stopped = key(&foreign, &live);
+        let mut straight = key(&foreign, &actual);
+        straight.grant(&desired);
+        let mut stopped = key(&foreign, &actual);
         for was_put in was_put {
-            let plan = stopped.plan(&wanted);
+            let plan = stopped.plan(&desired);
             if was_put {
                 stopped.apply(&plan);
             }
         }
-        stopped.extend(&wanted);
+        stopped.grant(&desired);
         prop_assert_eq!(stopped, straight);
     }
 
     #[test]
-    fn extending_takes_nobody_out_and_retracting_nobody_whom_leaving_does_not_name(
+    fn a_key_grant_removes_no_principal_and_a_revocation_only_the_pending_ones(
         foreign in foreign(),
-        live in principals(),
+        actual in principals(),
         others in principals(),
         places in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
     ) {
-        let mut key = key(&foreign, &live);
+        let mut key = key(&foreign, &actual);
         let foreign_before = key.read().foreign().to_vec();
-        let admitted: Vec<&KeyPrincipal> = live.iter().collect();
-        let some = places.iter().filter(|_| !admitted.is_empty()).map(|place| (*place.get(&admitted)).clone());
-        let leaving: BTreeSet<KeyPrincipal> = some.chain(others.clone()).collect();
-        let plan = key.retract(&leaving);
-        prop_assert_eq!(who(&key), &live - &leaving);
-        prop_assert_eq!(plan.removed.into_iter().collect::<BTreeSet<_>>(), &live & &leaving);
+        let granted: Vec<&KeyPrincipal> = actual.iter().collect();
+        let some = places.iter().filter(|_| !granted.is_empty()).map(|place| (*place.get(&granted)).clone());
+        let pending_revocation: BTreeSet<KeyPrincipal> = some.chain(others.clone()).collect();
+        let plan = key.revoke(&pending_revocation);
+        prop_assert_eq!(who(&key), &actual - &pending_revocation);
+        prop_assert_eq!(plan.removed.into_iter().collect::<BTreeSet<_>>(), &actual & &pending_revocation);
         prop_assert_eq!((plan.added, plan.no_room), (vec![], vec![]));
-        prop_assert_eq!(key.retract(&leaving).document, None);
-        let plan = key.extend(&others);
+        prop_assert_eq!(key.revoke(&pending_revocation).document, None);
+        let plan = key.grant(&others);
         prop_assert_eq!(plan.removed, []);
-        prop_assert_eq!(who(&key), union(&(&live - &leaving), &others));
+        prop_assert_eq!(who(&key), union(&(&actual - &pending_revocation), &others));
         let foreign_after = key.read().foreign().to_vec();
         prop_assert_eq!(foreign_after, foreign_before);
     }
 
     #[test]
-    fn taking_out_all_that_was_let_in_gives_back_the_policy_to_the_letter(
-        foreign in foreign(), wanted in principals(), is_at_once in any::<bool>(),
+    fn revoking_everything_granted_restores_the_policy_to_the_letter(
+        foreign in foreign(), desired in principals(), is_at_once in any::<bool>(),
     ) {
         let mut key = Key { policy: foreign.written(&[]) };
-        key.extend(&wanted);
+        key.grant(&desired);
         if is_at_once {
-            key.retract(&wanted);
+            key.revoke(&desired);
         } else {
-            wanted.iter().for_each(|principal| _ = key.retract(&BTreeSet::from([principal.clone()])));
+            desired.iter().for_each(|principal| _ = key.revoke(&BTreeSet::from([principal.clone()])));
         }
         prop_assert_eq!(key.policy, foreign.written(&[]));
     }
 
     #[test]
-    fn a_full_policy_can_always_let_go(room in 400..2_000_usize, leaving in 1..4_usize) {
+    fn access_can_always_be_revoked_from_a_full_policy(room in 400..2_000_usize, pending_revocation in 1..4_usize) {
         let mut key = Key { policy: crowded_policy(room).written(&[]) };
-        let admitted: BTreeSet<KeyPrincipal> = key.extend(&accounts(1, 60)).added.into_iter().collect();
-        let leaving: BTreeSet<KeyPrincipal> = admitted.iter().take(leaving).cloned().collect();
-        key.retract(&leaving);
-        prop_assert_eq!(who(&key), &admitted - &leaving);
+        let granted: BTreeSet<KeyPrincipal> = key.grant(&accounts(1, 60)).added.into_iter().collect();
+        let pending_revocation: BTreeSet<KeyPrincipal> = granted.iter().take(pending_revocation).cloned().collect();
+        key.revoke(&pending_revocation);
+        prop_assert_eq!(who(&key), &granted - &pending_revocation);
     }
 
     #[test]
-    fn a_policy_for_chosen_principals_admits_them_and_nobody_else(
+    fn a_policy_for_chosen_principals_grants_access_to_exactly_them(
         foreign in foreign(),
-        live in principals(),
+        actual in principals(),
         chosen in principals(),
     ) {
         let list: Vec<KeyPrincipal> = chosen.iter().cloned().collect();
-        let policy = admitting(&key(&foreign, &live).read(), &list, "aws");
+        let policy = granting(&key(&foreign, &actual).read(), &list, "aws");
         prop_assert_eq!(&policy, &foreign.written(&statements_for(&chosen, "aws")));
         prop_assert_eq!(who(&Key { policy }), chosen);
     }
@@ -166,54 +166,54 @@ proptest! {
     #![proptest_config(fewer_cases())]
 
     #[test]
-    fn no_policy_ever_outgrows_the_limit_and_nobody_loses_access(
+    fn no_policy_exceeds_the_size_limit_and_no_principal_loses_access(
         room in 0..4_000_usize,
-        live in prop::collection::btree_set(key_principals(), 0..4),
-        wanted in prop::collection::btree_set(key_principals(), 0..40),
+        actual in prop::collection::btree_set(key_principals(), 0..4),
+        desired in prop::collection::btree_set(key_principals(), 0..40),
         lost in prop::option::of(any::<prop::sample::Index>()),
     ) {
         // Somebody may have removed one of our statements; writing it again needs room, too.
-        let mut statements = statements_for(&live, "aws");
+        let mut statements = statements_for(&actual, "aws");
         if let (Some(lost), false) = (lost, statements.is_empty()) {
             statements.remove(lost.index(statements.len()));
         }
-        let ours: usize = statements.iter().map(|statement| statement.to_string().len() + 1).sum();
-        prop_assume!(ours <= room);
-        let mut key = Key { policy: crowded_policy(room).live(&statements) };
+        let managed: usize = statements.iter().map(|statement| statement.to_string().len() + 1).sum();
+        prop_assume!(managed <= room);
+        let mut key = Key { policy: crowded_policy(room).actual(&statements) };
         prop_assert!(key.policy.len() <= SIZE_LIMIT);
         let before = who(&key);
-        let plan = key.extend(&wanted);
+        let plan = key.grant(&desired);
         prop_assert!(key.policy.len() <= SIZE_LIMIT, "{} bytes", key.policy.len());
         prop_assert!(before.is_subset(&who(&key)));
-        let told: BTreeSet<KeyPrincipal> = plan.added.iter().chain(&plan.no_room).cloned().collect();
-        prop_assert_eq!(told, wanted.difference(&before).cloned().collect());
+        let notified: BTreeSet<KeyPrincipal> = plan.added.iter().chain(&plan.no_room).cloned().collect();
+        prop_assert_eq!(notified, desired.difference(&before).cloned().collect());
         prop_assert_eq!(who(&key), before.into_iter().chain(plan.added).collect());
         if plan.document.is_some() {
             prop_assert_eq!(plan.bytes, key.policy.len());
         }
-        prop_assert_eq!(key.plan(&wanted).added, []);
+        prop_assert_eq!(key.plan(&desired).added, []);
     }
 }
 
 #[test]
-fn of_six_hundred_accounts_a_new_key_admits_as_many_as_fit_and_names_the_rest() {
-    let wanted = accounts(1, 600);
+fn a_new_key_grants_as_many_of_six_hundred_accounts_as_fit_and_names_the_rest() {
+    let desired = accounts(1, 600);
     let mut key = key(&default_policy(), &BTreeSet::new());
-    let plan = key.extend(&wanted);
+    let plan = key.grant(&desired);
     assert_eq!(plan.added.len() + plan.no_room.len(), 600);
     assert!(plan.added.len() > 300, "{} fit", plan.added.len());
     assert!(key.policy.len() <= SIZE_LIMIT);
     let one_more: BTreeSet<KeyPrincipal> = plan.added.iter().chain(plan.no_room.first()).cloned().collect();
-    let too_large = admitting(&key.read(), &one_more.into_iter().collect::<Vec<_>>(), "aws");
+    let too_large = granting(&key.read(), &one_more.into_iter().collect::<Vec<_>>(), "aws");
     assert!(too_large.len() > SIZE_LIMIT);
 }
 
 #[test]
-fn a_full_policy_still_answers_those_it_admits() {
+fn a_full_policy_still_accepts_the_principals_that_it_already_grants() {
     let mut key = key(&default_policy(), &BTreeSet::new());
-    let admitted: BTreeSet<KeyPrincipal> = key.extend(&accounts(1_000, 600)).added.into_iter().collect();
+    let granted: BTreeSet<KeyPrincipal> = key.grant(&accounts(1_000, 600)).added.into_iter().collect();
     let late = key.plan(&accounts(1, 1));
     assert_eq!((late.document, late.added, late.no_room.len()), (None, vec![], 1));
-    let known = key.plan(&admitted);
+    let known = key.plan(&granted);
     assert_eq!((known.document, known.no_room), (None, vec![]));
 }

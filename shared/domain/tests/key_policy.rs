@@ -15,12 +15,12 @@ fn principals() -> impl Strategy<Value = BTreeSet<KeyPrincipal>> {
     prop::collection::btree_set(key_principals(), 0..5)
 }
 
-fn ours(principals: &BTreeSet<KeyPrincipal>) -> Vec<Value> {
+fn managed(principals: &BTreeSet<KeyPrincipal>) -> Vec<Value> {
     statements_for(principals, "aws")
 }
 
-fn key(foreign: &Foreign, ours: &[Value]) -> Key {
-    Key { policy: foreign.live(ours) }
+fn key(foreign: &Foreign, managed: &[Value]) -> Key {
+    Key { policy: foreign.actual(managed) }
 }
 
 fn union(one: &BTreeSet<KeyPrincipal>, other: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
@@ -33,73 +33,73 @@ proptest! {
     #[test]
     fn foreign_text_keeps_its_value_and_order(
         foreign in foreign(),
-        live in principals(),
-        wanted in principals(),
+        actual in principals(),
+        desired in principals(),
     ) {
-        let mut key = key(&foreign, &ours(&live));
-        let plan = key.extend(&wanted);
+        let mut key = key(&foreign, &managed(&actual));
+        let plan = key.grant(&desired);
         match plan.document {
-            Some(document) => prop_assert_eq!(document, foreign.written(&ours(&union(&live, &wanted)))),
-            None => prop_assert!(wanted.is_subset(&live)),
+            Some(document) => prop_assert_eq!(document, foreign.written(&managed(&union(&actual, &desired)))),
+            None => prop_assert!(desired.is_subset(&actual)),
         }
     }
 
     #[test]
-    fn foreign_statements_are_read_as_they_stand(foreign in foreign(), live in principals()) {
-        let policy = key(&foreign, &ours(&live)).read();
+    fn foreign_statements_are_read_unchanged(foreign in foreign(), actual in principals()) {
+        let policy = key(&foreign, &managed(&actual)).read();
         let statements: Vec<String> = foreign.statements.iter().map(|statement| statement.compact()).collect();
         prop_assert_eq!(policy.foreign(), statements);
-        prop_assert_eq!(read_statements(policy.ours(), "aws"), read_statements(&ours(&live), "aws"));
+        prop_assert_eq!(read_statements(policy.managed(), "aws"), read_statements(&managed(&actual), "aws"));
     }
 
     #[test]
-    fn whom_our_statements_admit_reads_back_as_it_was_written(live in principals()) {
-        let admitted = read_statements(&ours(&live), "aws");
-        prop_assert_eq!(admitted.principals, live);
-        prop_assert!(admitted.is_exact);
+    fn managed_statements_parse_back_to_the_principals_they_were_written_for(actual in principals()) {
+        let granted = read_statements(&managed(&actual), "aws");
+        prop_assert_eq!(granted.principals, actual);
+        prop_assert!(granted.is_exact);
     }
 
     #[test]
-    fn what_aws_makes_of_our_statements_still_counts_as_ours(
+    fn managed_statements_that_aws_rewrote_are_still_recognised(
         foreign in foreign(),
-        live in principals(),
-        turn in 0..20_usize,
+        actual in principals(),
+        lease in 0..20_usize,
     ) {
-        let stored = as_stored(&ours(&live), turn);
-        let admitted = read_statements(&stored, "aws");
-        prop_assert!(admitted.is_exact);
-        prop_assert_eq!(&admitted.principals, &live);
-        prop_assert_eq!(key(&foreign, &stored).plan(&live).document, None);
+        let stored = as_stored(&managed(&actual), lease);
+        let granted = read_statements(&stored, "aws");
+        prop_assert!(granted.is_exact);
+        prop_assert_eq!(&granted.principals, &actual);
+        prop_assert_eq!(key(&foreign, &stored).plan(&actual).document, None);
     }
 
     #[test]
-    fn no_statement_of_ours_admits_everybody_without_a_condition(live in principals()) {
-        for statement in ours(&live) {
+    fn no_managed_statement_grants_public_access_without_a_condition(actual in principals()) {
+        for statement in managed(&actual) {
             prop_assert!(is_least_access(&statement), "{statement}");
         }
     }
 
     #[test]
-    fn a_statement_of_ours_that_was_changed_by_hand_is_written_anew(
+    fn a_managed_statement_that_was_changed_out_of_band_is_rewritten(
         foreign in foreign(),
-        live in prop::collection::btree_set(key_principals(), 1..5),
-        wanted in principals(),
+        actual in prop::collection::btree_set(key_principals(), 1..5),
+        desired in principals(),
         place in any::<prop::sample::Index>(),
         tampering in tamperings(),
     ) {
-        let mut statements = ours(&live);
+        let mut statements = managed(&actual);
         let victim = place.index(statements.len());
         let changed = tampering.to(&statements[victim]);
         prop_assume!(changed != statements[victim]);
         statements[victim] = changed;
         let mut key = key(&foreign, &statements);
-        key.extend(&wanted);
+        key.grant(&desired);
         let policy = key.read();
-        let admitted = read_statements(policy.ours(), "aws");
-        prop_assert!(admitted.is_exact, "{:?}", policy.ours());
-        prop_assert!(policy.ours().iter().all(is_least_access));
-        prop_assert!(wanted.is_subset(&admitted.principals));
-        prop_assert!(admitted.principals.is_subset(&union(&live, &wanted)), "nobody new came in");
+        let granted = read_statements(policy.managed(), "aws");
+        prop_assert!(granted.is_exact, "{:?}", policy.managed());
+        prop_assert!(policy.managed().iter().all(is_least_access));
+        prop_assert!(desired.is_subset(&granted.principals));
+        prop_assert!(granted.principals.is_subset(&union(&actual, &desired)), "nobody new came in");
     }
 
     #[test]
@@ -117,7 +117,7 @@ fn is_least_access(statement: &Value) -> bool {
         strings(at(pointer))
             .is_some_and(|values| !values.is_empty() && values.iter().all(|value| value.starts_with("o-")))
     };
-    let is_for_somebody = match at("/Principal/AWS") {
+    let names_a_principal = match at("/Principal/AWS") {
         Value::String(everybody) => {
             everybody == "*"
                 && (is_narrowed("/Condition/StringEquals/aws:PrincipalOrgID")
@@ -131,7 +131,7 @@ fn is_least_access(statement: &Value) -> bool {
         == json!(["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"]);
     let is_for_grants = *at("/Action") == json!(["kms:CreateGrant"])
         && *at("/Condition/Bool") == json!({ "kms:GrantIsForAWSResource": "true" });
-    is_for_somebody && (is_for_use || is_for_grants) && *at("/Effect") == "Allow" && *at("/Resource") == "*"
+    names_a_principal && (is_for_use || is_for_grants) && *at("/Effect") == "Allow" && *at("/Resource") == "*"
 }
 
 /// A list of nothing but strings.
@@ -140,7 +140,7 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 }
 
 #[test]
-fn a_document_without_exactly_one_statement_member_is_no_policy() {
+fn a_document_without_exactly_one_statement_element_is_not_a_policy() {
     for text in ["", "[]", "{}", "null", r#"{"Statement":[],"Statement":[]}"#, r#"{"Statement":[}"#] {
         assert!(KeyPolicy::parse(text).is_err(), "{text}");
     }
@@ -157,8 +157,8 @@ fn a_policy_that_cannot_be_read_in_full_is_refused_rather_than_shortened() {
 }
 
 #[test]
-fn our_sid_is_ours_however_it_is_escaped_and_another_case_is_not() {
+fn a_managed_sid_is_recognised_however_it_is_escaped_and_another_case_is_foreign() {
     let policy = KeyPolicy::parse(r#"{"Statement":[{"Sid":"\u0041miShareX"},{"Sid":"amiShareX"}]}"#).unwrap();
-    assert_eq!(policy.ours(), [json!({ "Sid": "AmiShareX" })]);
+    assert_eq!(policy.managed(), [json!({ "Sid": "AmiShareX" })]);
     assert_eq!(policy.foreign(), [r#"{"Sid":"amiShareX"}"#]);
 }

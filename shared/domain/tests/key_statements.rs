@@ -9,14 +9,14 @@ use serde_json::Value;
 /// Statements with one line for each member.
 fn readable(statements: &[Value]) -> String {
     let statements = statements.iter().map(|statement| {
-        let members = statement.as_object().into_iter().flatten();
-        members.map(|(name, value)| format!("{name:9} {value}")).collect::<Vec<_>>().join("\n")
+        let target_accounts = statement.as_object().into_iter().flatten();
+        target_accounts.map(|(name, value)| format!("{name:9} {value}")).collect::<Vec<_>>().join("\n")
     });
     statements.collect::<Vec<_>>().join("\n\n")
 }
 
 #[test]
-fn one_account_one_ou_and_one_organization_are_admitted_by_six_statements() {
+fn six_statements_grant_access_to_one_account_one_ou_and_one_organization() {
     let principals = BTreeSet::from([
         KeyPrincipal::Account(id("222222222222")),
         KeyPrincipal::Path(top_path(&ou(7))),
@@ -67,7 +67,7 @@ fn one_account_one_ou_and_one_organization_are_admitted_by_six_statements() {
 }
 
 #[test]
-fn nobody_needs_no_statement() {
+fn an_empty_set_of_principals_needs_no_statement() {
     assert!(statements_for(&BTreeSet::new(), "aws").is_empty());
 }
 

@@ -9,10 +9,10 @@ use ami_share_domain::key_policy::SIZE_LIMIT;
 use ami_share_domain::key_request::KeyOutcome;
 use ami_share_domain::ledger::ImageLedger;
 use ami_share_domain::metrics::{self, Measurements, Metric, Unit};
-use ami_share_domain::notice;
+use ami_share_domain::notification;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_testkit::ids::{account, key, now};
-use ami_share_testkit::shares::{account_target, given, share};
+use ami_share_testkit::shares::{account_target, result, share};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -25,63 +25,63 @@ fn of<const N: usize>(values: [(&'static str, f64); N]) -> BTreeMap<&'static str
 }
 
 /// What a look counts that opens the image to two accounts and refuses these words, and the ledger after it.
-fn first_look(refused: &[Refusal]) -> (Measurements, ImageLedger) {
-    let wanted = share(vec![account_target(account(2)), account_target(account(3))]);
-    let given = given(wanted, refused.to_vec());
-    let (rows, _) = ImageLedger::default().rows_after(&given, now());
+fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
+    let desired = share(vec![account_target(account(2)), account_target(account(3))]);
+    let result = result(desired, refused.to_vec());
+    let (rows, _) = ImageLedger::default().rows_after(&result, now());
     let shares = rows.into_iter().map(|row| (row.target.clone(), row)).collect();
     let ledger = ImageLedger { shares, ..ImageLedger::default() };
-    (metrics::of_news(&notice::plan(&given, &ledger, now()).hub), ledger)
+    (metrics::of_notifications(&notification::plan(&result, &ledger, now()).hub), ledger)
 }
 
 #[test]
-fn targets_that_get_access_and_words_that_are_refused_are_counted() {
-    let stranger = Refusal::new("999999999999", RefusalCode::Stranger, "who is that");
-    let malformed = Refusal::new("22222", RefusalCode::MalformedWord, "what is that");
-    let (measured, _) = first_look(&[stranger, malformed]);
+fn granted_targets_and_refused_selectors_are_counted() {
+    let external = Refusal::new("999999999999", RefusalCode::ExternalNotAllowed, "who is that");
+    let malformed = Refusal::new("22222", RefusalCode::MalformedSelector, "what is that");
+    let (measured, _) = first_reconciliation(&[external, malformed]);
     assert_eq!(
         values(&measured),
-        of([("SharesGiven", 2.0), ("SharesRefused", 2.0), ("StrangersRefused", 1.0)])
+        of([("SharesGranted", 2.0), ("SharesRefused", 2.0), ("ExternalTargetsRefused", 1.0)])
     );
-    assert_eq!(values(&first_look(&[]).0), of([("SharesGiven", 2.0)]));
+    assert_eq!(values(&first_reconciliation(&[]).0), of([("SharesGranted", 2.0)]));
 }
 
 #[test]
-fn what_was_told_is_not_counted_again() {
-    let (_, mut ledger) = first_look(&[]);
+fn a_share_that_was_notified_is_not_counted_again() {
+    let (_, mut ledger) = first_reconciliation(&[]);
     for row in ledger.shares.values_mut() {
-        row.told = row.news();
+        row.notified = row.notifiable_outcome();
     }
-    let again = given(share(vec![account_target(account(2)), account_target(account(3))]), Vec::new());
-    assert!(metrics::of_news(&notice::plan(&again, &ledger, now()).hub).is_empty());
+    let again = result(share(vec![account_target(account(2)), account_target(account(3))]), Vec::new());
+    assert!(metrics::of_notifications(&notification::plan(&again, &ledger, now()).hub).is_empty());
 }
 
 #[test]
-fn the_time_to_share_is_that_of_who_is_new_by_our_hand_and_of_nobody_else() {
-    let wanted = share(vec![account_target(account(2))]);
-    let opened = wanted.heard_at.unwrap() + SignedDuration::from_millis(4_250);
-    let given = given(wanted.clone(), Vec::new());
-    let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&given, at).0;
+fn the_time_to_share_is_measured_only_for_newly_granted_managed_targets() {
+    let desired = share(vec![account_target(account(2))]);
+    let opened = desired.event_time.unwrap() + SignedDuration::from_millis(4_250);
+    let result = result(desired.clone(), Vec::new());
+    let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&result, at).0;
     // Open already, and not by our hand.
     let foreign = rows(&ImageLedger::default(), opened);
-    assert!(metrics::of_opening(&wanted, &foreign, opened).is_empty());
-    let targets: Vec<_> = wanted.targets.iter().collect();
-    let before = ImageLedger::default().rows_before(&wanted, &targets, |_| true, opened);
+    assert!(metrics::of_granting(&desired, &foreign, opened).is_empty());
+    let targets: Vec<_> = desired.targets.iter().collect();
+    let before = ImageLedger::default().rows_before(&desired, &targets, |_| true, opened);
     let of_rows = |rows: Vec<_>| {
         let shares =
             rows.into_iter().map(|row: ami_share_domain::ledger::ShareRow| (row.target.clone(), row));
         ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
     };
     let new = rows(&of_rows(before), opened);
-    assert_eq!(values(&metrics::of_opening(&wanted, &new, opened)), of([("SecondsToShare", 4.25)]));
+    assert_eq!(values(&metrics::of_granting(&desired, &new, opened)), of([("SecondsToShare", 4.25)]));
     // The next look finds it open since then.
     let later = opened + SignedDuration::from_hours(1);
-    let standing = of_rows(new);
-    assert!(metrics::of_opening(&wanted, &rows(&standing, later), later).is_empty());
+    let previous = of_rows(new);
+    assert!(metrics::of_granting(&desired, &rows(&previous, later), later).is_empty());
 }
 
 #[test]
-fn a_key_has_the_room_that_its_policy_leaves_and_says_nothing_where_that_was_not_read() {
+fn a_key_reports_the_bytes_left_in_its_policy_only_if_the_policy_was_read() {
     let unread = KeyOutcome::unchanged(&key(1));
     assert!(metrics::of_key(&unread).is_empty());
     let half = KeyOutcome { bytes: SIZE_LIMIT / 2, ..unread };
@@ -129,7 +129,7 @@ fn reviewed_key(number: usize, bytes: usize) -> ReviewedKey {
         arn: key(number),
         bytes,
         limit: SIZE_LIMIT,
-        admitted: Vec::new(),
+        granted: Vec::new(),
         unneeded: Vec::new(),
         images: 1,
         problem: None,
@@ -137,7 +137,7 @@ fn reviewed_key(number: usize, bytes: usize) -> ReviewedKey {
 }
 
 #[test]
-fn a_review_counts_its_images_and_says_how_much_room_the_fullest_key_has_left() {
+fn review_metrics_count_the_images_and_give_the_bytes_left_in_the_fullest_key_policy() {
     let keys =
         vec![reviewed_key(1, SIZE_LIMIT / 4), reviewed_key(2, SIZE_LIMIT / 10 * 9), reviewed_key(3, 0)];
     let review = AccessReview {

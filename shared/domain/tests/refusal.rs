@@ -1,7 +1,7 @@
 //! Refusals in the documents between the steps: however many words one sentence refuses, it stands there once.
 
-use ami_share_domain::image_request::{Given, ImageRequest};
-use ami_share_domain::key_request::{KeyOutcome, LeftOut};
+use ami_share_domain::image_request::{ImageRequest, ShareResult};
+use ami_share_domain::key_request::{Excluded, KeyOutcome};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::{Resolved, Share, Target};
 use ami_share_testkit::ids::{account, key};
@@ -19,12 +19,12 @@ const AROUND: usize = 1024;
 fn alike() -> impl Strategy<Value = Vec<Refusal>> {
     let reasons = prop::collection::vec(prop_oneof![refusals(), named()], 1..4);
     (reasons, prop::collection::vec((any::<prop::sample::Index>(), "[a-z]{0,3}"), 0..12)).prop_map(
-        |(reasons, words)| {
-            let refusal = |(reason, word): (prop::sample::Index, String)| Refusal {
-                word,
+        |(reasons, subjects)| {
+            let refusal = |(reason, subject): (prop::sample::Index, String)| Refusal {
+                subject,
                 ..reason.get(&reasons).clone()
             };
-            words.into_iter().map(refusal).collect()
+            subjects.into_iter().map(refusal).collect()
         },
     )
 }
@@ -35,11 +35,14 @@ fn named() -> impl Strategy<Value = Refusal> {
 
 /// Sentences that are said of some words each, once with the word and once without; what they say besides is none.
 fn sentences() -> impl Strategy<Value = Vec<Vec<Refusal>>> {
-    let words = prop::collection::vec("[a-z]{1,5}", 1..6);
-    prop::collection::vec(("[A-Z]{1,9}", words, any::<bool>()), 0..5).prop_map(|sentences| {
-        let sentence = |(number, (text, words, names_it)): (usize, (String, Vec<String>, bool))| {
-            let reason = |word: &str| format!("{number}{text}{}", if names_it { word } else { "" });
-            words.iter().map(|word| Refusal::new(word, RefusalCode::Stranger, reason(word))).collect()
+    let subjects = prop::collection::vec("[a-z]{1,5}", 1..6);
+    prop::collection::vec(("[A-Z]{1,9}", subjects, any::<bool>()), 0..5).prop_map(|sentences| {
+        let sentence = |(number, (text, subjects, names_it)): (usize, (String, Vec<String>, bool))| {
+            let reason = |subject: &str| format!("{number}{text}{}", if names_it { subject } else { "" });
+            subjects
+                .iter()
+                .map(|subject| Refusal::new(subject, RefusalCode::ExternalNotAllowed, reason(subject)))
+                .collect()
         };
         sentences.into_iter().enumerate().map(sentence).collect()
     })
@@ -57,17 +60,17 @@ proptest! {
         // A sentence that does not name its own word never stands twice in a row, and each word stands once.
         let written = document["refused"].as_array().unwrap();
         let sentence = |refusal: &Value| (refusal["code"].clone(), refusal["reason"].clone());
-        let names_its_word = |refusal: &Value| {
-            refusal["reason"].as_str().unwrap().contains(refusal["word"].as_str().unwrap())
+        let names_its_subject = |refusal: &Value| {
+            refusal["reason"].as_str().unwrap().contains(refusal["subject"].as_str().unwrap())
         };
-        let stand_apart = |two: &[Value]| sentence(&two[0]) != sentence(&two[1]) || names_its_word(&two[0]);
-        prop_assert!(written.windows(2).all(stand_apart));
+        let are_separate = |two: &[Value]| sentence(&two[0]) != sentence(&two[1]) || names_its_subject(&two[0]);
+        prop_assert!(written.windows(2).all(are_separate));
         let count = |refusal: &Value| 1 + refusal.get("also").map_or(0, |also| also.as_array().unwrap().len());
         prop_assert_eq!(written.iter().map(count).sum::<usize>(), refused.len());
     }
 
     #[test]
-    fn a_sentence_stands_there_once_also_where_it_names_each_word(sentences in sentences()) {
+    fn the_document_holds_each_refusal_reason_once_even_if_it_names_the_subject(sentences in sentences()) {
         let share = Share { refused: sentences.concat(), ..share(Vec::new()) };
         let document = serde_json::to_value(&share).unwrap();
         prop_assert_eq!(document["refused"].as_array().unwrap().len(), sentences.len());
@@ -81,10 +84,10 @@ fn crowd() -> Vec<Target> {
     (1..=2000).map(|number| Target::Account { id: account(number), through: through.clone() }).collect()
 }
 
-fn untagged(word: &str) -> Refusal {
+fn untagged(subject: &str) -> Refusal {
     let reason = "key/0987dcba-09fe-87dc-65ba-ab0987654321 lacks the tag ami-share:managed = true, so its policy is \
                   left alone; whoever looks after the key adds the tag, or the image is made with another key";
-    Refusal::new(word, RefusalCode::UntaggedKey, reason)
+    Refusal::new(subject, RefusalCode::UntaggedKey, reason)
 }
 
 fn fits(document: &Value) {
@@ -97,24 +100,24 @@ fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     let targets = crowd();
     // Where it is known before anything is tried: everybody is kept, and refused.
     let refused = targets.iter().map(|target| untagged(target.name())).collect();
-    let share_of_all = Share { kept: targets.clone(), refused, ..share(Vec::new()) };
+    let share_of_all = Share { retained: targets.clone(), refused, ..share(Vec::new()) };
     fits(&json!(Resolved::Share { share: Box::new(share_of_all.clone()) }));
-    let given = Given::of(share_of_all, &[], []);
-    assert_eq!((given.refused.len(), given.share.refused.len()), (2000, 0));
-    fits(&json!(given));
+    let result = ShareResult::of(share_of_all, &[], []);
+    assert_eq!((result.refused.len(), result.share.refused.len()), (2000, 0));
+    fits(&json!(result));
     // Where it is found when the key is to be written.
     let outcome = KeyOutcome { refused: Some(untagged("the key")), ..KeyOutcome::unchanged(&key(1)) };
     let request = ImageRequest { share: share(targets), keys: vec![outcome] };
     fits(&json!(request));
-    let (admitted, refused) = request.admitted();
-    fits(&json!(Given::of(request.share.clone(), &admitted, refused)));
+    let (granted, refused) = request.granted();
+    fits(&json!(ShareResult::of(request.share.clone(), &granted, refused)));
 }
 
 #[test]
 fn a_thousand_targets_that_two_full_keys_have_no_room_for_fit_between_two_steps() {
     let targets = crowd().split_off(1000);
-    let left_out = |number: usize| {
-        let sentence = |target: &Target| LeftOut {
+    let excluded = |number: usize| {
+        let sentence = |target: &Target| Excluded {
             principal: target.key_principal(),
             code: RefusalCode::PolicyTooLarge,
             reason: format!(
@@ -124,15 +127,15 @@ fn a_thousand_targets_that_two_full_keys_have_no_room_for_fit_between_two_steps(
                 target.name()
             ),
         };
-        let left_out = targets.iter().map(sentence).collect();
-        KeyOutcome { left_out, ..KeyOutcome::unchanged(&key(number)) }
+        let excluded = targets.iter().map(sentence).collect();
+        KeyOutcome { excluded, ..KeyOutcome::unchanged(&key(number)) }
     };
-    let keys = vec![left_out(1), left_out(2)];
+    let keys = vec![excluded(1), excluded(2)];
     let share = Share { keys: vec![key(1), key(2)], ..share(targets.clone()) };
     let request = ImageRequest { share, keys };
     fits(&json!(request));
     assert_eq!(serde_json::from_value::<ImageRequest>(json!(request)).unwrap(), request);
-    let (admitted, refused) = request.admitted();
-    assert_eq!((admitted.len(), refused.len()), (0, 1000));
-    fits(&json!(Given::of(request.share.clone(), &admitted, refused)));
+    let (granted, refused) = request.granted();
+    assert_eq!((granted.len(), refused.len()), (0, 1000));
+    fits(&json!(ShareResult::of(request.share.clone(), &granted, refused)));
 }

@@ -9,24 +9,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::ending::Ending;
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image_plan::{ImageStep, ObservedImage};
-use ami_share_domain::key_guard::{Caller, ObservedKey};
 use ami_share_domain::key_ledger::{KeyLedger, Need};
+use ami_share_domain::key_lockout::{Caller, ObservedKey};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::ShareOutcome;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review;
-use ami_share_domain::seen_key::{SeenKey, problem};
+use ami_share_domain::review_key::{ReviewedKeyState, problem};
+use ami_share_domain::revocation_reason::RevocationReason;
 use ami_share_domain::share::{Share, Target};
+use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation_reason, share_of};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
 use ami_share_testkit::policies::{crowded_policy, default_policy};
-use ami_share_testkit::reviews::{review, review_with, scheduled, seen_key};
+use ami_share_testkit::reviews::{review, review_key, review_with, scheduled};
 use ami_share_testkit::shares::{account_target, image, ou_target};
-use ami_share_testkit::wishes::{by_hand, ending, share_of, wishes};
 use ami_share_testkit::world::World;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -41,7 +41,7 @@ fn differences(world: &World, share: &Share) -> Vec<String> {
 fn settled() -> (World, Share) {
     let share = share_of(1, vec![account_target(account(1)), account_target(account(2))], true);
     let mut world = World::default();
-    world.look(&share);
+    world.trigger(&share);
     (world, share)
 }
 
@@ -53,57 +53,57 @@ proptest! {
     #![proptest_config(fewer_cases())]
 
     #[test]
-    fn after_a_look_that_came_through_there_is_no_difference(
-        by_hand in by_hand(),
-        before in prop::collection::vec((wishes(1), 0..40_usize), 0..3),
-        share in wishes(1),
+    fn a_completed_reconciliation_leaves_no_difference(
+        out_of_band in out_of_band(),
+        before in prop::collection::vec((desired_states(1), 0..40_usize), 0..3),
+        share in desired_states(1),
         rejected in prop::collection::btree_set((1..=3_usize).prop_map(|number| KeyPrincipal::Account(account(number))), 0..2),
         limit in prop_oneof![3 => Just(usize::MAX), 1 => 0..4_usize],
     ) {
-        let mut world = World::opened_by_hand(by_hand);
+        let mut world = World::granted_out_of_band(out_of_band);
         (world.rejected, world.limit) = (rejected, limit);
         for (share, steps) in &before {
-            world.look_killed_after(share, *steps);
+            world.reconciliation_interrupted_after(share, *steps);
         }
-        world.look(&share);
+        world.trigger(&share);
         let differences = differences(&world, &share);
-        let is_over = share.ending == Some(Ending::Untagged);
+        let is_over = share.revocation_reason == Some(RevocationReason::Untagged);
         prop_assert!(differences.is_empty() || (is_over && differences == [IS_OVER]), "{differences:?}");
     }
 
     #[test]
-    fn a_key_that_cannot_be_read_is_looked_at_once_and_then_when_it_can(
-        before in wishes(1), share in wishes(1), is_readable_again in any::<bool>(),
+    fn an_unreadable_key_is_reconciled_once_and_again_when_it_is_readable(
+        before in desired_states(1), share in desired_states(1), is_readable_again in any::<bool>(),
     ) {
         let mut world = World::default();
-        world.look(&before);
+        world.trigger(&before);
         world.key_is_unreadable = true;
-        world.look(&share);
+        world.trigger(&share);
         let found = differences(&world, &share);
         prop_assert!(found.is_empty(), "{found:?}");
         if is_readable_again {
             world.key_is_unreadable = false;
             let lacks = !share.targets.is_empty();
-            let left = !world.needs.leaving().is_empty();
-            let is_over = share.ending == Some(Ending::Untagged);
+            let left = !world.needs.pending_revocation().is_empty();
+            let is_over = share.revocation_reason == Some(RevocationReason::Untagged);
             prop_assert_eq!(!differences(&world, &share).is_empty(), lacks || left || is_over);
         }
     }
 
     #[test]
-    fn without_a_difference_a_look_would_change_nothing_and_tell_nobody(
-        by_hand in by_hand(),
-        before in prop::collection::vec((wishes(1), 0..60_usize), 1..3),
-        share in prop::option::of(wishes(1)),
+    fn without_a_difference_a_reconciliation_changes_no_access_and_sends_no_notification(
+        out_of_band in out_of_band(),
+        before in prop::collection::vec((desired_states(1), 0..60_usize), 1..3),
+        share in prop::option::of(desired_states(1)),
     ) {
-        let mut world = World::opened_by_hand(by_hand);
+        let mut world = World::granted_out_of_band(out_of_band);
         for (share, steps) in &before {
-            world.look_killed_after(share, *steps);
+            world.reconciliation_interrupted_after(share, *steps);
         }
         let share = share.unwrap_or_else(|| before.last().unwrap().0.clone());
         if differences(&world, &share).is_empty() {
             let (access, sent) = (world.access(), world.first().sent);
-            world.look(&share);
+            world.trigger(&share);
             prop_assert_eq!(world.access(), access);
             prop_assert_eq!(world.first().sent, sent);
         }
@@ -111,7 +111,7 @@ proptest! {
 }
 
 #[test]
-fn an_image_that_was_never_looked_at_differs() {
+fn an_image_that_was_never_reconciled_is_a_difference() {
     let (_, share) = settled();
     assert_eq!(differences(&World::default(), &share)[0], "no look at it is on record");
 }
@@ -129,12 +129,12 @@ fn what_the_tags_say_now_is_compared_with_what_they_said() {
     );
     let copies = format!("{} is still open to 000000000002", snapshot(10));
     assert!(differences.contains(&copies), "{differences:?}");
-    let untold = "not told that their access has ended: 000000000002".to_owned();
-    assert!(differences.contains(&untold), "{differences:?}");
+    let unnotified = "not told that their access has ended: 000000000002".to_owned();
+    assert!(differences.contains(&unnotified), "{differences:?}");
 }
 
 #[test]
-fn access_that_somebody_took_is_missed() {
+fn the_review_finds_access_that_was_removed_out_of_band() {
     let (mut world, share) = settled();
     first(&mut world).observed.launch.pop_first();
     first(&mut world).observed.snapshots.get_mut(&snapshot(10)).unwrap().remove(&account(2));
@@ -150,7 +150,7 @@ fn access_that_somebody_took_is_missed() {
 }
 
 #[test]
-fn access_that_somebody_gave_differs_until_it_is_reported_and_is_never_taken() {
+fn unmanaged_access_is_a_difference_until_it_is_reported_and_is_never_revoked() {
     let (mut world, share) = settled();
     first(&mut world).observed.launch.insert(account_target(account(99)).launch_permission());
     first(&mut world).observed.is_public = true;
@@ -163,7 +163,7 @@ fn access_that_somebody_gave_differs_until_it_is_reported_and_is_never_taken() {
         "{:?}",
         found.differences
     );
-    world.look(&share);
+    world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
     assert_eq!(review(&world, &share).unmanaged.len(), 2, "it is in every review all the same");
 }
@@ -172,19 +172,19 @@ fn access_that_somebody_gave_differs_until_it_is_reported_and_is_never_taken() {
 fn a_public_image_differs_where_it_must_be_made_private() {
     let (mut world, share) = settled();
     first(&mut world).observed.is_public = true;
-    world.look(&share);
+    world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
     world.makes_private = true;
     assert_eq!(differences(&world, &share), ["the image is public"]);
-    world.look(&share);
+    world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
 }
 
 #[test]
-fn who_joins_or_leaves_an_ou_is_to_be_told() {
+fn an_account_that_joins_or_leaves_an_ou_is_due_a_notification() {
     let in_ou = |accounts: &[usize]| ou_target(1, accounts.iter().copied().map(account).collect());
     let mut world = World::default();
-    world.look(&share_of(1, vec![in_ou(&[11, 12])], false));
+    world.trigger(&share_of(1, vec![in_ou(&[11, 12])], false));
     let found = differences(&world, &share_of(1, vec![in_ou(&[12, 13])], false));
     assert_eq!(
         found,
@@ -197,28 +197,28 @@ fn who_joins_or_leaves_an_ou_is_to_be_told() {
 }
 
 #[test]
-fn a_look_that_died_half_way_is_found_wherever_it_died() {
+fn the_review_finds_an_interrupted_reconciliation_wherever_it_stopped() {
     let (_, share) = settled();
     for steps in 0.. {
         let mut world = World::default();
-        if !world.look_killed_after(&share, steps) {
+        if !world.reconciliation_interrupted_after(&share, steps) {
             assert!(steps > 5);
             break;
         }
-        let told = world.first().ledger.told;
-        let is_all_done =
-            told.delivered.len() == 2 && world.first().ledger.shares.values().all(|row| !row.is_untold());
+        let notified = world.first().ledger.notified;
+        let is_all_done = notified.delivered.len() == 2
+            && world.first().ledger.shares.values().all(|row| !row.needs_notification());
         let is_done = is_all_done && world.first().ledger.shares.len() == 2;
         assert_eq!(differences(&world, &share).is_empty(), is_done, "after {steps} steps");
     }
 }
 
 #[test]
-fn whom_kms_does_not_take_is_no_difference_once_that_is_told() {
+fn a_principal_that_kms_rejects_is_not_a_difference_once_it_is_notified() {
     let (_, share) = settled();
     let mut world = World::default();
     world.rejected.insert(KeyPrincipal::Account(account(2)));
-    world.look(&share);
+    world.trigger(&share);
     let found = review(&world, &share);
     assert_eq!(found.differences, Vec::<String>::new());
     assert_eq!(found.refused.len(), 1);
@@ -226,13 +226,13 @@ fn whom_kms_does_not_take_is_no_difference_once_that_is_told() {
 }
 
 #[test]
-fn whom_an_image_had_no_room_for_is_tried_again_when_there_is_room() {
+fn an_account_that_an_image_had_no_room_for_is_retried_when_there_is_room() {
     let (_, share) = settled();
-    let by_hand = [90, 91].map(|number| account_target(account(number)).launch_permission());
-    let observed = ObservedImage { launch: by_hand.into(), ..ObservedImage::default() };
-    let mut world = World::opened_by_hand(observed);
+    let out_of_band = [90, 91].map(|number| account_target(account(number)).launch_permission());
+    let observed = ObservedImage { launch: out_of_band.into(), ..ObservedImage::default() };
+    let mut world = World::granted_out_of_band(observed);
     world.limit = 3;
-    world.look(&share);
+    world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
     first(&mut world).observed.launch.pop_last();
     let found = differences(&world, &share);
@@ -240,7 +240,7 @@ fn whom_an_image_had_no_room_for_is_tried_again_when_there_is_room() {
 }
 
 #[test]
-fn whom_a_policy_had_no_room_for_is_tried_again_when_there_is_room() {
+fn an_account_that_a_policy_had_no_room_for_is_retried_when_there_is_room() {
     let (mut world, share) = settled();
     // As extend-key-policy leaves it: no room, and so left out, refused and told.
     let principal = KeyPrincipal::Account(account(2));
@@ -248,15 +248,15 @@ fn whom_a_policy_had_no_room_for_is_tried_again_when_there_is_room() {
     world.key.policy = default_policy().written(&[]);
     let room = world.key.plan(&alone).bytes - world.key.policy.len();
     world.key.policy = crowded_policy(room).written(&[]);
-    world.key.extend(&alone);
-    assert_eq!(world.key.admitted(), alone);
-    world.needs.needed_by.get_mut(&image_id(1)).unwrap().left_out.insert(principal);
+    world.key.grant(&alone);
+    assert_eq!(world.key.granted(), alone);
+    world.needs.needed_by.get_mut(&image_id(1)).unwrap().excluded.insert(principal);
     let managed = first(&mut world);
     managed.observed.launch.pop_last();
     let row = managed.ledger.shares.get_mut(account(2).as_str()).unwrap();
-    (row.outcome, row.is_ours) = (ShareOutcome::Refused, false);
+    (row.outcome, row.is_managed) = (ShareOutcome::Refused, false);
     (row.code, row.reason) = (Some(RefusalCode::PolicyTooLarge), Some("no room".to_owned()));
-    row.told = row.news();
+    row.notified = row.notifiable_outcome();
     for open in managed.observed.snapshots.values_mut() {
         open.remove(&account(2));
     }
@@ -266,36 +266,36 @@ fn whom_a_policy_had_no_room_for_is_tried_again_when_there_is_room() {
     };
     assert!(!is_tried(&world), "{:?}", differences(&world, &share));
     world.key.policy = default_policy().written(&[]);
-    world.key.extend(&alone);
+    world.key.grant(&alone);
     assert!(is_tried(&world));
 }
 
 #[test]
-fn a_status_that_was_overwritten_or_tells_of_a_failure_differs() {
+fn a_status_that_was_overwritten_or_reports_a_failure_is_a_difference() {
     let (mut world, mut share) = settled();
     share.image.status = Some("mine".to_owned());
     assert_eq!(differences(&world, &share), ["its status was overwritten"]);
-    let told = &mut first(&mut world).ledger.told;
-    told.status = Some("failed: kms:PutKeyPolicy".to_owned());
+    let notified = &mut first(&mut world).ledger.notified;
+    notified.status = Some("failed: kms:PutKeyPolicy".to_owned());
     assert_eq!(differences(&world, &share), ["the last look failed"]);
 }
 
 #[test]
-fn appointments_that_are_not_kept_differ() {
+fn schedules_that_do_not_match_the_desired_state_are_a_difference() {
     let (_, mut share) = settled();
     let mut world = World::default();
     share.until = Some(world.clock + SignedDuration::from_hours(24 * 30));
     share.must_schedule = true;
-    world.look(&share);
+    world.trigger(&share);
     assert_eq!(differences(&world, &share), ["the appointments of its end are not as they should be"]);
     assert_eq!(differences(&scheduled(world, &share), &share), Vec::<String>::new());
 }
 
 #[test]
-fn a_change_of_terms_that_a_look_died_over_is_found() {
+fn the_review_finds_a_change_of_terms_that_an_interrupted_reconciliation_left() {
     let (mut world, mut share) = settled();
     share.until = Some(world.clock + SignedDuration::from_hours(1));
-    world.look_killed_after(&share, 1);
+    world.reconciliation_interrupted_after(&share, 1);
     let found = differences(&world, &share);
     assert!(
         found.contains(&"the share with 000000000001 is on record with other terms".to_owned()),
@@ -304,29 +304,29 @@ fn a_change_of_terms_that_a_look_died_over_is_found() {
 }
 
 #[test]
-fn statements_of_ours_that_were_changed_are_said_once_for_each_key() {
+fn changed_managed_statements_are_reported_once_for_each_key() {
     let (mut world, share) = settled();
     let changed = world.key.policy.replace("\"kms:DescribeKey\",", "");
     assert_ne!(changed, world.key.policy);
     let other = share_of(2, vec![account_target(account(1))], false);
-    world.look(&other);
-    let live = world.key.admitted();
+    world.trigger(&other);
+    let actual = world.key.granted();
     let extra =
         r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
     world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
-    assert_eq!(world.key.admitted(), live, "it admits nobody whom we know");
+    assert_eq!(world.key.granted(), actual, "it admits nobody whom we know");
     let sentence = format!("the statements of ami-share on {} were changed", key(1).short());
     assert_eq!(differences(&world, &share), [sentence]);
 }
 
 #[test]
-fn a_key_that_cannot_be_changed_starts_no_look_for_those_who_leave_it() {
+fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation() {
     let (mut world, share) = settled();
-    let nobody = ending(1, Ending::Expired { at: world.clock });
+    let nobody = revocation_reason(1, RevocationReason::Expired { at: world.clock });
     let need = world.needs.needed_by.get_mut(&image_id(1)).unwrap();
-    need.leaving = std::mem::take(&mut need.principals);
-    let mut seen = seen_key(&world, &key(1));
-    let found = |seen: &SeenKey| {
+    need.pending_revocation = std::mem::take(&mut need.principals);
+    let mut seen = review_key(&world, &key(1));
+    let found = |seen: &ReviewedKeyState| {
         let keys = BTreeMap::from([(key(1), seen.clone())]);
         let found =
             review_with(&world, &Share { keys: share.keys.clone(), ..nobody.clone() }, &keys).differences;
@@ -336,20 +336,20 @@ fn a_key_that_cannot_be_changed_starts_no_look_for_those_who_leave_it() {
     seen.problem = Some("it lacks its tag".to_owned());
     assert_eq!(found(&seen), 0);
     assert_eq!(
-        found(&SeenKey::gone(key(1), world.needs.clone())),
+        found(&ReviewedKeyState::gone(key(1), world.needs.clone())),
         1,
         "of a key that is gone it is only forgotten"
     );
 }
 
 #[test]
-fn an_image_that_nothing_is_left_of_is_taken_off_the_list() {
+fn an_image_without_remaining_access_is_removed_from_the_managed_images() {
     let (mut world, _) = settled();
     world.deregister(&image_id(1));
-    let gone = ending(1, Ending::ImageGone);
+    let gone = revocation_reason(1, RevocationReason::ImageGone);
     let found = differences(&world, &gone);
     assert!(found.len() > 1 && !found.contains(&IS_OVER.to_owned()), "{found:?}");
-    world.look(&gone);
+    world.trigger(&gone);
     assert_eq!(differences(&world, &gone), [IS_OVER]);
 }
 
@@ -362,8 +362,8 @@ fn the_review_says_who_has_what_since_when_and_why() {
     let share = share_of(1, targets, true);
     let mut world = World::default();
     let before = world.clock;
-    world.look(&share);
-    let look = before..world.clock;
+    world.trigger(&share);
+    let trigger = before..world.clock;
     first(&mut world).observed.launch.retain(|permission| permission.name() != account(1).as_str());
     let found = review(&world, &share);
     let [shared] = found.shares.as_slice() else { panic!("only what is really open is a share: {found:?}") };
@@ -372,12 +372,12 @@ fn the_review_says_who_has_what_since_when_and_why() {
         ("000000000002", ["tag:Env=prod".to_owned()].as_slice())
     );
     assert_eq!(shared.permits, ["launch", "copy"]);
-    assert!(shared.is_ours && look.contains(&shared.since) && shared.accounts == [account(2)]);
+    assert!(shared.is_managed && trigger.contains(&shared.since) && shared.accounts == [account(2)]);
     assert_eq!(found.keys, share.keys);
 }
 
 #[test]
-fn access_that_is_wanted_and_not_on_record_is_called_unmanaged_until_it_is() {
+fn desired_access_that_the_ledger_lacks_is_unmanaged_until_it_is_recorded() {
     let (mut world, share) = settled();
     first(&mut world).ledger = Default::default();
     let found = review(&world, &share);
@@ -386,7 +386,7 @@ fn access_that_is_wanted_and_not_on_record_is_called_unmanaged_until_it_is() {
 }
 
 #[test]
-fn of_an_image_of_which_nothing_was_ever_wanted_only_its_access_is_said() {
+fn the_review_reports_only_the_access_of_an_image_that_was_never_shared() {
     let observed = ObservedImage { is_public: true, ..ObservedImage::default() };
     let found = review::idle(&image(), "disabled", &observed);
     assert_eq!((found.state.as_str(), found.unmanaged.len()), ("disabled", 1));
@@ -401,31 +401,31 @@ fn an_image_that_cannot_be_compared_differs_and_says_why() {
 }
 
 #[test]
-fn the_image_that_lost_most_on_a_key_is_looked_at() {
+fn the_image_that_lost_the_most_principals_on_a_key_is_reconciled() {
     let need = |numbers: &[usize]| Need {
         principals: numbers.iter().map(|number| KeyPrincipal::Account(account(*number))).collect(),
         ..Need::default()
     };
     let mut world = World::default();
-    world.key.extend(&need(&[1, 2]).principals);
+    world.key.grant(&need(&[1, 2]).principals);
     let needed_by = [(1, need(&[1, 2])), (2, need(&[3, 4])), (3, need(&[3])), (4, need(&[]))];
     world.needs.needed_by = needed_by.map(|(number, need)| (image_id(number), need)).into();
-    assert_eq!(seen_key(&world, &key(1)).worst_hit(), Some(&image_id(2)));
-    world.needs.needed_by.get_mut(&image_id(2)).unwrap().left_out = need(&[3, 4]).principals;
-    assert_eq!(seen_key(&world, &key(1)).worst_hit(), Some(&image_id(3)));
-    assert_eq!(SeenKey::gone(key(1), KeyLedger::default()).worst_hit(), None::<&ImageId>);
+    assert_eq!(review_key(&world, &key(1)).worst_hit(), Some(&image_id(2)));
+    world.needs.needed_by.get_mut(&image_id(2)).unwrap().excluded = need(&[3, 4]).principals;
+    assert_eq!(review_key(&world, &key(1)).worst_hit(), Some(&image_id(3)));
+    assert_eq!(ReviewedKeyState::gone(key(1), KeyLedger::default()).worst_hit(), None::<&ImageId>);
 }
 
 #[test]
-fn the_review_of_a_key_says_whom_it_admits_without_need() {
+fn the_review_of_a_key_names_the_principals_that_it_grants_without_need() {
     let mut world = World::default();
-    let admitted: BTreeSet<KeyPrincipal> = [1, 2].map(|number| KeyPrincipal::Account(account(number))).into();
-    world.key.extend(&admitted);
+    let granted: BTreeSet<KeyPrincipal> = [1, 2].map(|number| KeyPrincipal::Account(account(number))).into();
+    world.key.grant(&granted);
     let need = Need { principals: [KeyPrincipal::Account(account(1))].into(), ..Need::default() };
     world.needs.needed_by.insert(image_id(1), need);
-    let found = seen_key(&world, &key(1)).reviewed();
+    let found = review_key(&world, &key(1)).reviewed();
     assert_eq!((found.unneeded.as_slice(), found.images), (["000000000002".to_owned()].as_slice(), 1));
-    assert_eq!((found.admitted.len(), found.bytes), (2, world.key.policy.len()));
+    assert_eq!((found.granted.len(), found.bytes), (2, world.key.policy.len()));
 }
 
 #[test]
@@ -436,18 +436,18 @@ fn why_a_policy_cannot_be_changed_is_known_before_it_is_tried() {
     let policy = World::default().key.read();
     assert_eq!(problem(&observed(true), &policy, &caller), None);
     assert!(problem(&observed(false), &policy, &caller).unwrap().contains("ami-share:managed"));
-    let stranger = Caller { account: account(5), role: None };
-    assert!(problem(&observed(true), &policy, &stranger).is_some());
+    let external = Caller { account: account(5), role: None };
+    assert!(problem(&observed(true), &policy, &external).is_some());
     let locked = KeyPolicy::parse(r#"{"Statement":[]}"#).unwrap();
     assert!(problem(&observed(true), &locked, &caller).unwrap().contains("lock everybody out"));
 }
 
 #[test]
-fn an_account_behind_an_ou_that_ec2_does_not_take_is_no_difference() {
+fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     let (_, mut share) = settled();
     share.targets = vec![ou_target(1, vec![account(11), account(12)])];
     let mut world = World::default();
-    world.look(&share);
+    world.trigger(&share);
     // As share-image leaves it: on record as let in, refused, and not let in.
     let managed = first(&mut world);
     for open in managed.observed.snapshots.values_mut() {
@@ -456,39 +456,39 @@ fn an_account_behind_an_ou_that_ec2_does_not_take_is_no_difference() {
     assert_eq!(differences(&world, &share).len(), 2);
     let mut row = world.first().ledger.shares.values().next().unwrap().clone();
     row.target = account(12).to_string();
-    (row.outcome, row.is_ours) = (ShareOutcome::Refused, false);
+    (row.outcome, row.is_managed) = (ShareOutcome::Refused, false);
     (row.code, row.reason) = (Some(RefusalCode::RejectedByAws), Some("EC2 does not take it".to_owned()));
-    row.told = row.news();
+    row.notified = row.notifiable_outcome();
     first(&mut world).ledger.shares.insert(row.target.clone(), row);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
     // A step that is refused nobody stays what it is.
     world.apply(
         &image_id(1),
-        &ImageStep::CloseSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
+        &ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
     );
     assert_eq!(differences(&world, &share), [format!("{} is not open to 000000000011", snapshot(10))]);
 }
 
 #[test]
-fn while_the_stack_withdraws_an_image_differs_until_it_is_taken_back_and_once_more_when_it_is_to_be_given_again()
- {
+fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is_enabled() {
     let (mut world, share) = settled();
-    let withdrawn = Share { keys: share.keys.clone(), ..ending(1, Ending::Withdrawn) };
-    let found = differences(&world, &withdrawn);
+    let revoked =
+        Share { keys: share.keys.clone(), ..revocation_reason(1, RevocationReason::SharingDisabled) };
+    let found = differences(&world, &revoked);
     assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
-    world.look(&withdrawn);
+    world.trigger(&revoked);
     // It stays on the list of managed images: its tags still say something.
-    assert_eq!(differences(&world, &withdrawn), Vec::<String>::new());
-    assert_eq!(review(&world, &withdrawn).shares, []);
+    assert_eq!(differences(&world, &revoked), Vec::<String>::new());
+    assert_eq!(review(&world, &revoked).shares, []);
     let found = differences(&world, &share);
     assert!(found.contains(&"the image is not open to 000000000001, 000000000002".to_owned()), "{found:?}");
 }
 
 #[test]
-fn an_image_that_was_tagged_while_the_stack_withdraws_differs_until_its_status_says_why_it_is_not_shared() {
-    let withdrawn = ending(1, Ending::Withdrawn);
+fn an_image_tagged_while_sharing_is_disabled_differs_until_its_status_gives_the_reason() {
+    let revoked = revocation_reason(1, RevocationReason::SharingDisabled);
     let mut world = World::default();
-    assert_eq!(differences(&world, &withdrawn)[0], "no look at it is on record");
-    world.look(&withdrawn);
-    assert_eq!(differences(&world, &withdrawn), Vec::<String>::new());
+    assert_eq!(differences(&world, &revoked)[0], "no look at it is on record");
+    world.trigger(&revoked);
+    assert_eq!(differences(&world, &revoked), Vec::<String>::new());
 }

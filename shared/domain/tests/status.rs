@@ -1,7 +1,7 @@
 //! The status tag: always something, never too long, and never silent about a refusal that fits.
 
-use ami_share_domain::ending::Ending;
 use ami_share_domain::refusal::Refusal;
+use ami_share_domain::revocation_reason::RevocationReason;
 use ami_share_domain::share::Target;
 use ami_share_domain::share_tags::VALUE_LIMIT;
 use ami_share_domain::status::{Summary, failed};
@@ -13,12 +13,12 @@ fn is_a_tags_value(status: &str) -> bool {
     !status.is_empty() && status.chars().count() <= VALUE_LIMIT && !status.contains('\n')
 }
 
-fn endings() -> impl Strategy<Value = Option<Ending>> {
-    let unusable = Ending::ImageUnusable { state: "disabled".to_owned() };
+fn endings() -> impl Strategy<Value = Option<RevocationReason>> {
+    let unusable = RevocationReason::ImageUnusable { state: "disabled".to_owned() };
     prop::sample::select(vec![
         None,
-        Some(Ending::Untagged),
-        Some(Ending::Expired { at: now() }),
+        Some(RevocationReason::Untagged),
+        Some(RevocationReason::Expired { at: now() }),
         Some(unusable),
     ])
 }
@@ -27,24 +27,24 @@ proptest! {
     #[test]
     fn it_fits_and_mentions_a_refusal_where_there_is_room(
         targets in target_lists(),
-        kept in target_lists(),
+        retained in target_lists(),
         refused in prop::collection::vec(refusals(), 0..4),
         has_end in any::<bool>(),
         is_public in any::<bool>(),
-        ending in endings(),
+        revocation_reason in endings(),
     ) {
         let summary = |refused| Summary {
             shared: targets.iter().collect(),
-            kept: kept.iter().collect(),
+            retained: retained.iter().collect(),
             is_public,
-            ending: ending.as_ref(),
+            revocation_reason: revocation_reason.as_ref(),
             refused,
             until: has_end.then(|| id("2026-12-31T23:59:59Z")),
         };
         let status = summary(&refused).status();
         prop_assert!(is_a_tags_value(&status), "{}", status);
         let without = summary(&[]).status();
-        let is_silent = targets.is_empty() && kept.is_empty() && !is_public && ending.is_none();
+        let is_silent = targets.is_empty() && retained.is_empty() && !is_public && revocation_reason.is_none();
         let has_room = is_silent || without.chars().count() + "; refused: ".len() < VALUE_LIMIT;
         prop_assert!(status.contains("refused:") || !has_room || refused.is_empty(), "{}", status);
         prop_assert!(!refused.is_empty() || !status.contains("refused:"), "{}", status);
@@ -56,36 +56,36 @@ proptest! {
     }
 
     #[test]
-    fn it_tells_first_of_what_is_public_then_of_who_has_access_and_then_why_it_ended(
+    fn the_status_gives_public_access_first_then_targets_and_then_the_revocation_reason(
         targets in target_lists(),
-        kept in prop::collection::vec((1..=9_usize).prop_map(|number| account_target(account(number))), 0..6),
+        retained in prop::collection::vec((1..=9_usize).prop_map(|number| account_target(account(number))), 0..6),
         is_public in any::<bool>(),
-        ending in endings(),
+        revocation_reason in endings(),
     ) {
         let summary = Summary {
             shared: targets.iter().collect(),
-            kept: kept.iter().collect(),
+            retained: retained.iter().collect(),
             is_public,
-            ending: ending.as_ref(),
+            revocation_reason: revocation_reason.as_ref(),
             ..Summary::default()
         };
         let status = summary.status();
-        let why = ending.as_ref().map(ToString::to_string).unwrap_or_default();
+        let why = revocation_reason.as_ref().map(ToString::to_string).unwrap_or_default();
         let why = format!("not shared: {why}");
         let parts = [
             ("public by somebody else's hand".to_owned(), is_public),
             ("shared with ".to_owned(), !targets.is_empty()),
-            ("kept as it is: ".to_owned(), !kept.is_empty()),
-            (why, ending.is_some()),
+            ("kept as it is: ".to_owned(), !retained.is_empty()),
+            (why, revocation_reason.is_some()),
         ];
         let mut rest = status.as_str();
-        for (part, _) in parts.iter().filter(|(_, is_told)| *is_told) {
+        for (part, _) in parts.iter().filter(|(_, is_notified)| *is_notified) {
             let place = rest.find(part.as_str());
             prop_assert!(place.is_some(), "`{}` in {}", part, status);
             rest = &rest[place.unwrap()..];
         }
-        for (part, _) in parts.iter().filter(|(_, is_told)| !is_told) {
-            let is_all = part == "not shared: " && parts.iter().all(|(_, is_told)| !is_told);
+        for (part, _) in parts.iter().filter(|(_, is_notified)| !is_notified) {
+            let is_all = part == "not shared: " && parts.iter().all(|(_, is_notified)| !is_notified);
             prop_assert!(is_all || !status.contains(part.as_str()), "`{}` in {}", part, status);
         }
     }
@@ -99,12 +99,12 @@ proptest! {
 }
 
 #[test]
-fn it_counts_by_kind_names_who_is_kept_and_says_until_when() {
+fn the_status_counts_targets_by_kind_names_retained_targets_and_gives_the_end_date() {
     let targets: Vec<Target> = (1..=3).map(|number| account_target(account(number))).collect();
-    let kept: Vec<Target> = (5..=9).map(|number| account_target(account(number))).collect();
+    let retained: Vec<Target> = (5..=9).map(|number| account_target(account(number))).collect();
     let summary = Summary {
         shared: targets.iter().collect(),
-        kept: kept.iter().collect(),
+        retained: retained.iter().collect(),
         until: Some(id("2026-12-31T23:59:59Z")),
         ..Summary::default()
     };
@@ -118,19 +118,22 @@ fn it_counts_by_kind_names_who_is_kept_and_says_until_when() {
 
 #[test]
 fn it_says_why_nothing_is_shared_any_more() {
-    for (ending, words) in [
-        (Ending::Untagged, "not shared: the image has no ami-share: tags any more"),
-        (Ending::ImageUnusable { state: "disabled".to_owned() }, "not shared: the image is disabled"),
+    for (revocation_reason, selectors) in [
+        (RevocationReason::Untagged, "not shared: the image has no ami-share: tags any more"),
         (
-            Ending::Expired { at: now() },
+            RevocationReason::ImageUnusable { state: "disabled".to_owned() },
+            "not shared: the image is disabled",
+        ),
+        (
+            RevocationReason::Expired { at: now() },
             "not shared: ami-share:until was 2026-06-01T12:00:00Z; set a later date to share again",
         ),
     ] {
-        let summary = Summary { ending: Some(&ending), ..Summary::default() };
-        assert_eq!(summary.status(), words);
-        assert!(ending.leaves_an_image());
+        let summary = Summary { revocation_reason: Some(&revocation_reason), ..Summary::default() };
+        assert_eq!(summary.status(), selectors);
+        assert!(revocation_reason.leaves_image());
     }
-    assert!(!Ending::ImageGone.leaves_an_image(), "there is nothing to carry a status");
+    assert!(!RevocationReason::ImageGone.leaves_image(), "there is nothing to carry a status");
 }
 
 #[test]

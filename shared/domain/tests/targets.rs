@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::ending::Ending;
-use ami_share_domain::guards::{Guards, Sharing};
 use ami_share_domain::ids::{AccountId, OrganizationId, OuId};
+use ami_share_domain::limits::{Limits, Sharing};
 use ami_share_domain::organization::{Organization, Parent};
 use ami_share_domain::refusal::RefusalCode;
+use ami_share_domain::revocation_reason::RevocationReason;
 use ami_share_domain::selector::Selector;
 use ami_share_domain::share::Target;
 use ami_share_domain::share_tags::Until;
 use ami_share_domain::targets::Targets;
+use ami_share_testkit::fixtures::{Fixture, fixtures, reached, reordered_fixtures};
 use ami_share_testkit::ids::{account, hub, id, now, ou};
 use ami_share_testkit::organizations::tree;
-use ami_share_testkit::scenes::{Scene, reached, reordered_scenes, scenes};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -30,10 +30,10 @@ fn units_below(own: &Organization, parent: &Parent) -> BTreeSet<OuId> {
         .collect()
 }
 
-fn active_accounts(own: &Organization, is_wanted: impl Fn(&Parent) -> bool) -> BTreeSet<AccountId> {
-    let is_wanted = |parent: &Option<Parent>| parent.as_ref().is_some_and(&is_wanted);
-    let wanted = own.accounts.iter().filter(|(_, account)| account.active && is_wanted(&account.parent));
-    wanted.map(|(id, _)| id.clone()).collect()
+fn active_accounts(own: &Organization, is_desired: impl Fn(&Parent) -> bool) -> BTreeSet<AccountId> {
+    let is_desired = |parent: &Option<Parent>| parent.as_ref().is_some_and(&is_desired);
+    let desired = own.accounts.iter().filter(|(_, account)| account.active && is_desired(&account.parent));
+    desired.map(|(id, _)| id.clone()).collect()
 }
 
 fn accounts_in(own: &Organization, unit: &OuId) -> BTreeSet<AccountId> {
@@ -49,15 +49,15 @@ struct Reach {
     others: BTreeSet<OrganizationId>,
 }
 
-fn reach(scene: &Scene, selector: &Selector) -> Reach {
-    let own = scene.organization.as_ref();
-    let may_leave = scene.tags().until != Until::Open || !scene.guards.external_needs_until;
+fn reach(fixture: &Fixture, selector: &Selector) -> Reach {
+    let own = fixture.organization.as_ref();
+    let may_be_revoked = fixture.tags().until != Until::Open || !fixture.limits.external_needs_until;
     let everybody = || own.map(|own| active_accounts(own, |_| true)).unwrap_or_default();
     let accounts = match selector {
         Selector::Account(id) => match own.and_then(|own| own.accounts.get(id)) {
             Some(account) => BTreeSet::from_iter(account.active.then(|| id.clone())),
             None => BTreeSet::from_iter(
-                (scene.guards.external_accounts.contains(id) && may_leave).then(|| id.clone()),
+                (fixture.limits.external_accounts.contains(id) && may_be_revoked).then(|| id.clone()),
             ),
         },
         Selector::Ou(unit) => own.map(|own| accounts_in(own, unit)).unwrap_or_default(),
@@ -66,13 +66,13 @@ fn reach(scene: &Scene, selector: &Selector) -> Reach {
         Selector::OwnOrganization => everybody(),
         Selector::Organization(id) if own.is_some_and(|own| own.id == *id) => everybody(),
         Selector::Organization(id) => {
-            let is_allowed = scene.guards.external_organizations.contains_key(id) && may_leave;
+            let is_allowed = fixture.limits.external_organizations.contains_key(id) && may_be_revoked;
             let others = BTreeSet::from_iter(is_allowed.then(|| id.clone()));
             return Reach { others, ..Reach::default() };
         }
         Selector::Tagged { key, value } => own.map(|own| tagged(own, key, value)).unwrap_or_default(),
     };
-    Reach { accounts: accounts.into_iter().filter(|id| *id != scene.hub).collect(), ..Reach::default() }
+    Reach { accounts: accounts.into_iter().filter(|id| *id != fixture.hub).collect(), ..Reach::default() }
 }
 
 fn tagged(own: &Organization, key: &str, value: &str) -> BTreeSet<AccountId> {
@@ -85,8 +85,8 @@ fn tagged(own: &Organization, key: &str, value: &str) -> BTreeSet<AccountId> {
 }
 
 /// Whether nothing new may be shared, for the date's sake.
-fn is_over(scene: &Scene) -> bool {
-    match scene.tags().until {
+fn is_over(fixture: &Fixture) -> bool {
+    match fixture.tags().until {
         Until::Open => false,
         Until::Unreadable => true,
         Until::At(end) => end <= now(),
@@ -94,35 +94,35 @@ fn is_over(scene: &Scene) -> bool {
 }
 
 /// The end that holds: the tag's, or where that cannot be read the last one that could.
-fn end(scene: &Scene) -> Option<Timestamp> {
-    match scene.tags().until {
+fn end(fixture: &Fixture) -> Option<Timestamp> {
+    match fixture.tags().until {
         Until::Open => None,
         Until::At(end) => Some(end),
-        Until::Unreadable => scene.standing_until,
+        Until::Unreadable => fixture.previous_until,
     }
 }
 
-/// The names that the words stand for, overlaps and all.
-fn names(scene: &Scene) -> BTreeSet<String> {
-    let tags = scene.tags();
+/// The selectors that the words stand for, overlaps and all.
+fn selectors(fixture: &Fixture) -> BTreeSet<String> {
+    let tags = fixture.tags();
     let alone = tags.selectors.iter().flat_map(|selector| {
-        let scene = Scene {
-            words: vec![selector.to_string()],
+        let fixture = Fixture {
+            selectors: vec![selector.to_string()],
             until: Some("2026-12-31".to_owned()).filter(|_| tags.until != Until::Open),
-            guards: Guards { target_limit: usize::MAX, ..scene.guards.clone() },
-            ..scene.clone()
+            limits: Limits { target_limit: usize::MAX, ..fixture.limits.clone() },
+            ..fixture.clone()
         };
         // A word for tags may pick an OU and what lies within it; each is a name of its own.
         let picked = match selector {
             Selector::Tagged { key, value } => {
-                scene.organization.as_ref().map(|own| tagged_names(own, key, value))
+                fixture.organization.as_ref().map(|own| tagged_names(own, key, value))
             }
             _ => None,
         };
-        let targets = scene.resolve().targets.into_iter().map(|target| target.name().to_owned());
+        let targets = fixture.resolve().targets.into_iter().map(|target| target.name().to_owned());
         picked.into_iter().flatten().chain(targets).collect::<Vec<_>>()
     });
-    alone.filter(|name| name != scene.hub.as_str()).collect()
+    alone.filter(|name| name != fixture.hub.as_str()).collect()
 }
 
 fn tagged_names(own: &Organization, key: &str, value: &str) -> Vec<String> {
@@ -149,12 +149,12 @@ fn covers(own: Option<&Organization>, outer: &Target, inner: &Target) -> bool {
     }
 }
 
-/// Whether a word names something that may be given; the hub needs nothing, which is no mistake.
-fn is_good(scene: &Scene, selector: &Selector) -> bool {
-    let own = scene.organization.as_ref();
-    let reach = reach(scene, selector);
+/// Whether a word selectors something that may be given; the hub needs nothing, which is no mistake.
+fn is_good(fixture: &Fixture, selector: &Selector) -> bool {
+    let own = fixture.organization.as_ref();
+    let reach = reach(fixture, selector);
     match selector {
-        Selector::Account(id) => reach.accounts.contains(id) || *id == scene.hub,
+        Selector::Account(id) => reach.accounts.contains(id) || *id == fixture.hub,
         Selector::Ou(unit) => own.is_some_and(|own| own.units.contains_key(unit)),
         Selector::Root(root) => own.is_some_and(|own| own.roots.contains(root)),
         Selector::OwnOrganization => own.is_some(),
@@ -168,13 +168,13 @@ fn is_good(scene: &Scene, selector: &Selector) -> bool {
 }
 
 /// Whether a word that may be given is a target, or lies within one.
-fn is_shared(scene: &Scene, targets: &Targets, selector: &Selector) -> bool {
-    let own = scene.organization.as_ref();
+fn is_shared(fixture: &Fixture, targets: &Targets, selector: &Selector) -> bool {
+    let own = fixture.organization.as_ref();
     let is_target = |name: &str| targets.targets.iter().any(|target| target.name() == name);
     let is_whole = own.is_some_and(|own| is_target(own.id.as_str()));
     match selector {
         Selector::Account(_) | Selector::Tagged { .. } => {
-            reach(scene, selector).accounts.is_subset(&reached(targets))
+            reach(fixture, selector).accounts.is_subset(&reached(targets))
         }
         Selector::Ou(unit) => {
             let is_below = |outer: &Target| match outer {
@@ -192,25 +192,25 @@ fn is_shared(scene: &Scene, targets: &Targets, selector: &Selector) -> bool {
 
 proptest! {
     #[test]
-    fn the_order_and_repetition_of_words_does_not_matter((scene, other) in reordered_scenes()) {
-        let (one, other) = (scene.resolve(), other.resolve());
+    fn the_order_and_repetition_of_selectors_do_not_matter((fixture, other) in reordered_fixtures()) {
+        let (one, other) = (fixture.resolve(), other.resolve());
         prop_assert_eq!(one.targets, other.targets);
         prop_assert_eq!(one.refused.iter().collect::<BTreeSet<_>>(), other.refused.iter().collect());
     }
 
     #[test]
-    fn exactly_the_accounts_that_the_words_name_are_reached(scene in scenes()) {
-        let targets = scene.resolve();
+    fn exactly_the_accounts_that_the_selectors_name_are_reached(fixture in fixtures()) {
+        let targets = fixture.resolve();
         let mut accounts = BTreeSet::new();
         let mut others = BTreeSet::new();
-        if !is_over(&scene) && !is_too_many(&targets) {
-            for selector in &scene.tags().selectors {
-                let reach = reach(&scene, selector);
+        if !is_over(&fixture) && !is_too_many(&targets) {
+            for selector in &fixture.tags().selectors {
+                let reach = reach(&fixture, selector);
                 accounts.extend(reach.accounts);
                 others.extend(reach.others);
             }
         }
-        let own = scene.organization.as_ref().map(|own| own.id.clone());
+        let own = fixture.organization.as_ref().map(|own| own.id.clone());
         let found = targets.targets.iter().filter_map(|target| match target {
             Target::Organization { id, .. } if Some(id) != own.as_ref() => Some(id.clone()),
             _ => None,
@@ -220,156 +220,156 @@ proptest! {
     }
 
     #[test]
-    fn no_target_covers_another(scene in scenes()) {
-        let Targets { targets, kept, .. } = scene.resolve();
-        prop_assert!(targets.is_empty() || kept.is_empty());
-        let targets = [targets, kept].concat();
+    fn no_target_covers_another(fixture in fixtures()) {
+        let Targets { targets, retained, .. } = fixture.resolve();
+        prop_assert!(targets.is_empty() || retained.is_empty());
+        let targets = [targets, retained].concat();
         for (position, inner) in targets.iter().enumerate() {
             for (other, outer) in targets.iter().enumerate() {
-                let covers = covers(scene.organization.as_ref(), outer, inner);
+                let covers = covers(fixture.organization.as_ref(), outer, inner);
                 prop_assert!(position == other || !covers, "{:?} covers {:?}", outer, inner);
             }
         }
     }
 
     #[test]
-    fn neither_the_hub_nor_a_closed_account_is_ever_reached(scene in scenes()) {
+    fn neither_the_hub_nor_a_closed_account_is_ever_reached(fixture in fixtures()) {
         let closed = |id: &AccountId| {
-            let account = scene.organization.as_ref().and_then(|own| own.accounts.get(id));
+            let account = fixture.organization.as_ref().and_then(|own| own.accounts.get(id));
             account.is_some_and(|account| !account.active)
         };
-        let targets = scene.resolve();
-        prop_assert!(targets.targets.iter().all(|target| target.name() != scene.hub.as_str()));
-        prop_assert!(reached(&targets).iter().all(|id| *id != scene.hub && !closed(id)));
+        let targets = fixture.resolve();
+        prop_assert!(targets.targets.iter().all(|target| target.name() != fixture.hub.as_str()));
+        prop_assert!(reached(&targets).iter().all(|id| *id != fixture.hub && !closed(id)));
     }
 
     #[test]
-    fn nobody_outside_the_organization_gets_in_past_the_guards(scene in scenes()) {
-        let own = scene.organization.as_ref();
-        let may_leave = scene.tags().until != Until::Open || !scene.guards.external_needs_until;
-        for target in scene.resolve().targets {
+    fn no_external_target_gets_access_unless_the_limits_allow_it(fixture in fixtures()) {
+        let own = fixture.organization.as_ref();
+        let may_be_revoked = fixture.tags().until != Until::Open || !fixture.limits.external_needs_until;
+        for target in fixture.resolve().targets {
             let (is_inside, is_allowed) = match &target {
                 Target::Account { id, .. } => (
                     own.is_some_and(|own| own.accounts.contains_key(id)),
-                    scene.guards.external_accounts.contains(id),
+                    fixture.limits.external_accounts.contains(id),
                 ),
                 Target::Ou { id, .. } => (own.is_some_and(|own| own.units.contains_key(id)), false),
                 Target::Organization { id, .. } => (
                     own.is_some_and(|own| own.id == *id),
-                    scene.guards.external_organizations.contains_key(id),
+                    fixture.limits.external_organizations.contains_key(id),
                 ),
             };
-            prop_assert!(is_inside || (is_allowed && may_leave), "{target:?}");
+            prop_assert!(is_inside || (is_allowed && may_be_revoked), "{target:?}");
         }
     }
 
     #[test]
-    fn a_share_that_is_over_or_has_too_many_targets_gives_nothing_and_says_so(scene in scenes()) {
-        let targets = scene.resolve();
-        prop_assert!(targets.targets.len() <= scene.guards.target_limit);
-        if is_over(&scene) || is_too_many(&targets) {
+    fn an_expired_share_or_one_with_too_many_targets_grants_nothing_and_reports_it(fixture in fixtures()) {
+        let targets = fixture.resolve();
+        prop_assert!(targets.targets.len() <= fixture.limits.target_limit);
+        if is_over(&fixture) || is_too_many(&targets) {
             prop_assert!(targets.targets.is_empty());
-            prop_assert!(!targets.refused.is_empty() || targets.ending.is_some());
+            prop_assert!(!targets.refused.is_empty() || targets.revocation_reason.is_some());
         }
     }
 
     #[test]
-    fn an_unreadable_end_and_too_many_targets_keep_exactly_those_who_stand_and_are_still_named(
-        scene in scenes(),
+    fn an_unreadable_date_or_too_many_targets_retain_exactly_the_named_targets_with_access(
+        fixture in fixtures(),
     ) {
-        let Targets { targets, kept, refused, until, ending } = scene.resolve();
-        let is_unreadable = scene.tags().until == Until::Unreadable;
+        let Targets { targets, retained, refused, until, revocation_reason } = fixture.resolve();
+        let is_unreadable = fixture.tags().until == Until::Unreadable;
         let too_many = refused.iter().any(|refusal| refusal.code == RefusalCode::TooManyTargets);
-        if ending.is_some() || !(is_unreadable || too_many) {
-            prop_assert_eq!(kept, []);
+        if revocation_reason.is_some() || !(is_unreadable || too_many) {
+            prop_assert_eq!(retained, []);
             return Ok(());
         }
         prop_assert_eq!(targets, []);
-        let standing = scene.standing.iter().cloned().collect();
-        let expected = &names(&scene) & &standing;
-        let kept_names: BTreeSet<String> = kept.iter().map(|target| target.name().to_owned()).collect();
-        prop_assert!(kept_names.is_subset(&expected), "{:?} of {:?}", kept_names, expected);
+        let previous = fixture.previous.iter().cloned().collect();
+        let expected = &selectors(&fixture) & &previous;
+        let retained_names: BTreeSet<String> = retained.iter().map(|target| target.name().to_owned()).collect();
+        prop_assert!(retained_names.is_subset(&expected), "{:?} of {:?}", retained_names, expected);
         // Who is not kept by name is kept within somebody who is.
-        let reached: BTreeSet<&AccountId> = kept.iter().flat_map(Target::accounts).collect();
-        for name in expected.difference(&kept_names) {
-            let own = scene.organization.as_ref();
-            let is_whole = own.is_some_and(|own| kept_names.contains(own.id.as_str()));
+        let reached: BTreeSet<&AccountId> = retained.iter().flat_map(Target::accounts).collect();
+        for name in expected.difference(&retained_names) {
+            let own = fixture.organization.as_ref();
+            let is_whole = own.is_some_and(|own| retained_names.contains(own.id.as_str()));
             let is_reached = name.parse().is_ok_and(|account: AccountId| reached.contains(&account));
             let lies_within = name.parse::<OuId>().is_ok_and(|unit| {
                 let outer = own.into_iter().flat_map(|own| {
-                    let kept = own.units.keys().filter(|outer| kept_names.contains(outer.as_str()));
-                    kept.flat_map(|outer| units_below(own, &Parent::Ou(outer.clone()))).collect::<Vec<_>>()
+                    let retained = own.units.keys().filter(|outer| retained_names.contains(outer.as_str()));
+                    retained.flat_map(|outer| units_below(own, &Parent::Ou(outer.clone()))).collect::<Vec<_>>()
                 });
                 outer.into_iter().any(|below| below == unit)
             });
-            prop_assert!(is_whole || is_reached || lies_within, "{} of {:?}", name, kept_names);
+            prop_assert!(is_whole || is_reached || lies_within, "{} of {:?}", name, retained_names);
         }
-        prop_assert!(!is_unreadable || until == scene.standing_until);
+        prop_assert!(!is_unreadable || until == fixture.previous_until);
     }
 
     #[test]
-    fn nobody_has_access_beyond_the_end_that_was_agreed_or_the_last_that_could_be_read(scene in scenes()) {
-        let targets = scene.resolve();
-        let is_live = !(targets.targets.is_empty() && targets.kept.is_empty());
-        if is_live {
-            prop_assert_eq!(targets.until, end(&scene));
+    fn no_target_has_access_beyond_the_agreed_end_or_the_last_readable_one(fixture in fixtures()) {
+        let targets = fixture.resolve();
+        let is_active = !(targets.targets.is_empty() && targets.retained.is_empty());
+        if is_active {
+            prop_assert_eq!(targets.until, end(&fixture));
             prop_assert!(targets.until.is_none_or(|end| end > now()));
         }
         // Nothing is refused for a date that has come as it was agreed; any other past date is.
-        let is_past = end(&scene).is_some_and(|end| end <= now());
-        let agreed = end(&scene).filter(|_| is_past && end(&scene) == scene.standing_until);
-        prop_assert_eq!(&targets.ending, &agreed.map(|at| Ending::Expired { at }));
+        let is_past = end(&fixture).is_some_and(|end| end <= now());
+        let agreed = end(&fixture).filter(|_| is_past && end(&fixture) == fixture.previous_until);
+        prop_assert_eq!(&targets.revocation_reason, &agreed.map(|at| RevocationReason::Expired { at }));
         let is_expired = targets.refused.iter().any(|refusal| refusal.code == RefusalCode::Expired);
         prop_assert_eq!(is_expired, is_past && agreed.is_none());
         prop_assert!(agreed.is_none() || targets.until == agreed);
     }
 
     #[test]
-    fn while_the_stack_withdraws_nobody_is_wanted_whatever_the_tags_say_and_nothing_is_read_for_it(
-        scene in scenes(),
+    fn disabled_sharing_desires_no_target_whatever_the_tags_say_and_reads_no_organization(
+        fixture in fixtures(),
     ) {
-        let guards = Guards { sharing: Sharing::Withdrawn, ..scene.guards.clone() };
-        let withdrawn = Scene { guards, ..scene.clone() };
-        prop_assert!(!withdrawn.needs_organization());
-        let unread = Scene { organization: None, ..withdrawn.clone() }.resolve();
-        prop_assert_eq!(&withdrawn.resolve(), &unread);
-        prop_assert!(unread.targets.is_empty() && unread.kept.is_empty());
+        let limits = Limits { sharing: Sharing::Disabled, ..fixture.limits.clone() };
+        let revoked = Fixture { limits, ..fixture.clone() };
+        prop_assert!(!revoked.needs_organization());
+        let unread = Fixture { organization: None, ..revoked.clone() }.resolve();
+        prop_assert_eq!(&revoked.resolve(), &unread);
+        prop_assert!(unread.targets.is_empty() && unread.retained.is_empty());
         // What has ended as it was agreed is not touched; all else ends for this reason alone, and refuses no word.
-        match scene.resolve() {
-            ended if ended.ending.is_some() => prop_assert_eq!(unread, ended),
+        match fixture.resolve() {
+            ended if ended.revocation_reason.is_some() => prop_assert_eq!(unread, ended),
             _ => {
-                prop_assert_eq!(unread.ending, Some(Ending::Withdrawn));
+                prop_assert_eq!(unread.revocation_reason, Some(RevocationReason::SharingDisabled));
                 prop_assert_eq!((unread.refused, unread.until), (Vec::new(), None));
             }
         }
     }
 
     #[test]
-    fn an_organization_that_is_not_needed_has_no_say_and_is_not_needed_where_nobody_is_wanted(
-        scene in scenes(),
+    fn an_unneeded_organization_changes_no_result_and_is_unneeded_without_targets(
+        fixture in fixtures(),
     ) {
-        let unread = Scene { organization: None, ..scene.clone() }.resolve();
-        if !scene.needs_organization() {
-            prop_assert_eq!(&scene.resolve(), &unread);
-            prop_assert!(unread.targets.is_empty() && unread.kept.is_empty());
+        let unread = Fixture { organization: None, ..fixture.clone() }.resolve();
+        if !fixture.needs_organization() {
+            prop_assert_eq!(&fixture.resolve(), &unread);
+            prop_assert!(unread.targets.is_empty() && unread.retained.is_empty());
         }
-        prop_assert!(unread.ending.is_none() || !scene.needs_organization());
+        prop_assert!(unread.revocation_reason.is_none() || !fixture.needs_organization());
     }
 
     #[test]
-    fn every_word_becomes_a_target_or_a_refusal(scene in scenes()) {
-        let targets = scene.resolve();
-        if is_over(&scene) || is_too_many(&targets) {
+    fn every_selector_becomes_a_target_or_a_refusal(fixture in fixtures()) {
+        let targets = fixture.resolve();
+        if is_over(&fixture) || is_too_many(&targets) {
             return Ok(());
         }
-        for word in &scene.words {
-            let is_refused = targets.refused.iter().any(|refusal| refusal.word == *word);
-            match word.parse::<Selector>() {
-                Ok(selector) if is_good(&scene, &selector) => {
-                    prop_assert!(!is_refused, "`{}` in {:?}", word, targets);
-                    prop_assert!(is_shared(&scene, &targets, &selector), "`{}` in {:?}", word, targets);
+        for name in &fixture.selectors {
+            let is_refused = targets.refused.iter().any(|refusal| refusal.subject == *name);
+            match name.parse::<Selector>() {
+                Ok(selector) if is_good(&fixture, &selector) => {
+                    prop_assert!(!is_refused, "`{}` in {:?}", name, targets);
+                    prop_assert!(is_shared(&fixture, &targets, &selector), "`{}` in {:?}", name, targets);
                 }
-                _ => prop_assert!(is_refused, "`{}` in {:?}", word, targets),
+                _ => prop_assert!(is_refused, "`{}` in {:?}", name, targets),
             }
         }
     }
@@ -386,75 +386,75 @@ fn an_ou_inside_a_shared_ou_needs_no_entry_of_its_own() {
         .account(account(3), Some(3))
         .closed(&account(3))
         .build();
-    let words = [ou(1).to_string(), ou(2).to_string(), account(1).to_string(), account(2).to_string()];
-    let scene = Scene {
-        words: words.to_vec(),
+    let selectors = [ou(1).to_string(), ou(2).to_string(), account(1).to_string(), account(2).to_string()];
+    let fixture = Fixture {
+        selectors: selectors.to_vec(),
         until: None,
         organization: Some(own),
-        guards: Guards::default(),
+        limits: Limits::default(),
         hub: hub(),
-        standing: Vec::new(),
-        standing_until: None,
+        previous: Vec::new(),
+        previous_until: None,
     };
-    let targets = scene.resolve();
+    let targets = fixture.resolve();
     assert_eq!(targets.refused, []);
-    let names: Vec<&str> = targets.targets.iter().map(Target::name).collect();
-    assert_eq!(names, [ou(1).as_str(), account(2).as_str()]);
+    let selectors: Vec<&str> = targets.targets.iter().map(Target::name).collect();
+    assert_eq!(selectors, [ou(1).as_str(), account(2).as_str()]);
     assert_eq!(reached(&targets), BTreeSet::from([account(1), account(2)]));
 }
 
 #[test]
-fn one_target_more_than_the_limit_is_reported_before_anything_is_given() {
+fn one_target_more_than_the_limit_is_refused_before_any_grant() {
     let own = (1..=1_001).fold(tree(), |tree, number| tree.account(account(number), None)).build();
-    let scene = |count: usize| Scene {
-        words: (1..=count).map(|number| account(number).to_string()).collect(),
+    let fixture = |count: usize| Fixture {
+        selectors: (1..=count).map(|number| account(number).to_string()).collect(),
         until: None,
         organization: Some(own.clone()),
-        guards: Guards::default(),
+        limits: Limits::default(),
         hub: hub(),
-        standing: Vec::new(),
-        standing_until: None,
+        previous: Vec::new(),
+        previous_until: None,
     };
-    assert_eq!(scene(1_000).resolve().targets.len(), 1_000);
-    let targets = scene(1_001).resolve();
+    assert_eq!(fixture(1_000).resolve().targets.len(), 1_000);
+    let targets = fixture(1_001).resolve();
     assert_eq!(targets.targets, []);
     assert!(is_too_many(&targets));
 }
 
 #[test]
-fn an_account_that_stands_is_kept_when_its_ou_is_named_beside_it_and_gets_nothing() {
+fn an_account_with_access_is_retained_beside_its_ou_that_gets_nothing() {
     let own = tree().unit(1, None).account(account(1), Some(1)).account(account(2), Some(1)).build();
-    let scene = Scene {
-        words: vec![account(1).to_string(), ou(1).to_string(), account(2).to_string()],
+    let fixture = Fixture {
+        selectors: vec![account(1).to_string(), ou(1).to_string(), account(2).to_string()],
         until: Some("tomorrow".to_owned()),
         organization: Some(own),
-        guards: Guards::default(),
+        limits: Limits::default(),
         hub: hub(),
-        standing: vec![account(1).to_string()],
-        standing_until: None,
+        previous: vec![account(1).to_string()],
+        previous_until: None,
     };
-    let names =
-        |targets: Targets| targets.kept.iter().map(|target| target.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(scene.resolve()), [account(1).to_string()]);
-    let no_room = Guards { target_limit: 0, ..Guards::default() };
-    let crowded = Scene { until: None, guards: no_room, ..scene };
-    assert_eq!(names(crowded.resolve()), [account(1).to_string()]);
+    let selectors =
+        |targets: Targets| targets.retained.iter().map(|target| target.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(selectors(fixture.resolve()), [account(1).to_string()]);
+    let no_room = Limits { target_limit: 0, ..Limits::default() };
+    let crowded = Fixture { until: None, limits: no_room, ..fixture };
+    assert_eq!(selectors(crowded.resolve()), [account(1).to_string()]);
 }
 
 #[test]
 fn an_end_that_cannot_be_read_any_more_ends_when_it_was_agreed_to() {
-    let scene = |standing_until| Scene {
-        words: vec![account(1).to_string()],
+    let fixture = |previous_until| Fixture {
+        selectors: vec![account(1).to_string()],
         until: Some("2026-13-01".to_owned()),
         organization: Some(tree().account(account(1), None).build()),
-        guards: Guards::default(),
+        limits: Limits::default(),
         hub: hub(),
-        standing: vec![account(1).to_string()],
-        standing_until: Some(standing_until),
+        previous: vec![account(1).to_string()],
+        previous_until: Some(previous_until),
     };
-    let ahead = scene(id("2026-06-01T12:00:01Z")).resolve();
-    assert_eq!((ahead.kept.len(), ahead.ending), (1, None));
-    let come = scene(now()).resolve();
-    assert_eq!((come.kept.len(), come.until), (0, Some(now())));
-    assert_eq!(come.ending, Some(Ending::Expired { at: now() }));
+    let ahead = fixture(id("2026-06-01T12:00:01Z")).resolve();
+    assert_eq!((ahead.retained.len(), ahead.revocation_reason), (1, None));
+    let come = fixture(now()).resolve();
+    assert_eq!((come.retained.len(), come.until), (0, Some(now())));
+    assert_eq!(come.revocation_reason, Some(RevocationReason::Expired { at: now() }));
 }

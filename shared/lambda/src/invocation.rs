@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_workflow_puts_around_a_document_is_taken_off_and_nothing_else() {
+    fn only_the_envelope_that_a_workflow_adds_to_a_document_is_removed() {
         let around = json!({ "execution": "arn:aws:states:…", "input": { "image_id": "ami-1" } });
         let payload = Payload::read(&around);
         assert_eq!(payload.execution, Some("arn:aws:states:…"));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_named_where_it_is_kept() {
+    fn a_trace_id_is_logged_only_if_the_trace_is_sampled() {
         let header = |sampled| {
             format!("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled={sampled}")
         };

@@ -94,16 +94,16 @@ mod tests {
     }
 
     fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
-        let kept = Kept::default();
-        let writer = kept.clone();
+        let retained = Kept::default();
+        let writer = retained.clone();
         let subscriber = subscriber(EnvFilter::new(filter), move || writer.clone());
         tracing::subscriber::with_default(subscriber, log);
-        let written = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let written = String::from_utf8(retained.0.lock().unwrap().clone()).unwrap();
         written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn what_stands_around_a_line_stands_in_it() {
+    fn a_log_line_contains_the_fields_of_its_enclosing_spans() {
         let lines = lines("info", || {
             let outer =
                 tracing::error_span!("invocation", request = "r-1", image = "ami-1", review = None::<&str>);

@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_document_names_its_metrics_and_says_what_they_are_about() {
         let invocation = invocation();
-        invocation.measure(&Measurements::default().counting(Metric::SharesGiven, 2));
+        invocation.measure(&Measurements::default().counting(Metric::SharesGranted, 2));
         invocation.measure(&Measurements::default().with(Metric::SecondsToShare, 4.25));
         let calls = BTreeMap::from([
             ("EC2".to_owned(), Tally { tries: 5, throttled: 2 }),
@@ -115,7 +115,7 @@ mod tests {
                         "Namespace": "ami-share",
                         "Dimensions": [[]],
                         "Metrics": [
-                            { "Name": "SharesGiven", "Unit": "Count" },
+                            { "Name": "SharesGranted", "Unit": "Count" },
                             { "Name": "SecondsToShare", "Unit": "Seconds" },
                             { "Name": "ApiCalls", "Unit": "Count" },
                             { "Name": "Throttles", "Unit": "Count" },
@@ -126,7 +126,7 @@ mod tests {
                 "request": "r-1",
                 "execution": "arn:aws:states:…",
                 "image": "ami-0abcdef1234567890",
-                "SharesGiven": 2,
+                "SharesGranted": 2,
                 "SecondsToShare": 4.25,
                 "ApiCalls": 6,
                 "Throttles": 2,

@@ -5,10 +5,10 @@
 //! nothing, and reads neither AWS nor a clock: what ends soon is measured from the end of the review.
 
 mod page;
+mod phrases;
 mod picture;
 mod reach;
 mod totals;
-mod words;
 
 use ami_share_domain::access_review::AccessReview;
 use askama::Template;

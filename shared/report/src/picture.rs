@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedShare};
 
-use crate::words::{EVERYBODY, counted, ends_soon, kind, name, short};
+use crate::phrases::{EVERYBODY, counted, ends_soon, kind, name, short};
 
 /// So many labels a column has room for. More images than this are bundled where they have the same curves.
 const MOST_LABELS: usize = 24;
@@ -21,7 +21,7 @@ const WIDTH: usize = 100;
 
 /// How a curve looks, the most alarming first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Look {
+pub(crate) enum CurveStyle {
     /// Open to everybody.
     Public,
     /// Not given by ami-share.
@@ -35,7 +35,7 @@ pub(crate) enum Look {
     },
 }
 
-impl Look {
+impl CurveStyle {
     fn of(review: &AccessReview, share: &ReviewedShare) -> Self {
         let may_copy = share.permits.iter().any(|permit| permit == "copy");
         Self::Share { stays: !ends_soon(review, share), may_copy }
@@ -74,7 +74,7 @@ impl Look {
 /// One way to one target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Link<'a> {
-    look: Look,
+    style: CurveStyle,
     target: &'a str,
 }
 
@@ -108,7 +108,7 @@ impl Bundle<'_> {
     }
 
     fn is_public(&self) -> bool {
-        self.links.iter().any(|link| link.look == Look::Public)
+        self.links.iter().any(|link| link.style == CurveStyle::Public)
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) struct Curve {
     /// The place of its target.
     pub(crate) to: usize,
     /// How it looks.
-    pub(crate) look: Look,
+    pub(crate) style: CurveStyle,
     /// Its way, as SVG writes it.
     pub(crate) path: String,
     /// A dot at its end, as SVG writes it.
@@ -142,7 +142,7 @@ pub(crate) struct Curve {
 
 /// What there was no room for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct LeftOut {
+pub(crate) struct Excluded {
     /// Images that nobody but the hub can use.
     pub(crate) unshared: usize,
     /// Images for which there was no room.
@@ -163,7 +163,7 @@ pub(crate) struct Picture<'a> {
     /// What is between them.
     pub(crate) curves: Vec<Curve>,
     /// What is not drawn.
-    pub(crate) left_out: LeftOut,
+    pub(crate) excluded: Excluded,
 }
 
 impl<'a> Picture<'a> {
@@ -179,7 +179,7 @@ impl<'a> Picture<'a> {
             bundle.links.retain(|link| targets.contains(&link.target));
         }
         untangle(&mut images, &mut targets);
-        let left_out = LeftOut {
+        let excluded = Excluded {
             unshared: review.images.len() - all_images,
             images: all_images - images.iter().map(|bundle| bundle.images.len()).sum::<usize>(),
             targets: all_targets - targets.len(),
@@ -188,7 +188,7 @@ impl<'a> Picture<'a> {
         let curves = curves(&images, &targets);
         let most = most_accounts(review);
         let label = |id| Label { id, accounts: most.get(id).copied().unwrap_or_default() };
-        Self { images, targets: targets.into_iter().map(label).collect(), curves, left_out }
+        Self { images, targets: targets.into_iter().map(label).collect(), curves, excluded }
     }
 
     /// The height of the drawing in its own unit.
@@ -217,11 +217,11 @@ fn linked(review: &AccessReview) -> Vec<Bundle<'_>> {
 /// The links of an image: each of its shares, and each stranger once, whatever of the image they were given.
 fn links<'a>(review: &AccessReview, image: &'a ReviewedImage) -> Vec<Link<'a>> {
     let shares =
-        image.shares.iter().map(|share| Link { look: Look::of(review, share), target: &share.target });
+        image.shares.iter().map(|share| Link { style: CurveStyle::of(review, share), target: &share.target });
     let grantees: BTreeSet<&str> = image.unmanaged.iter().map(|grant| short(&grant.grantee)).collect();
     let unmanaged = grantees.into_iter().map(|target| match target {
-        EVERYBODY => Link { look: Look::Public, target },
-        _ => Link { look: Look::Unmanaged, target },
+        EVERYBODY => Link { style: CurveStyle::Public, target },
+        _ => Link { style: CurveStyle::Unmanaged, target },
     });
     let mut links: Vec<Link> = shares.chain(unmanaged).collect();
     links.sort();
@@ -248,7 +248,7 @@ fn bundled(images: Vec<Bundle<'_>>) -> Vec<Bundle<'_>> {
 /// As many bundles as there is room for: the alarming ones, then those with the most images.
 fn fitting(mut bundles: Vec<Bundle<'_>>) -> Vec<Bundle<'_>> {
     bundles.sort_by(|a, b| {
-        let alarm = |bundle: &Bundle| bundle.links.first().map(|link| link.look);
+        let alarm = |bundle: &Bundle| bundle.links.first().map(|link| link.style);
         (alarm(a), b.images.len(), a.name()).cmp(&(alarm(b), a.images.len(), b.name()))
     });
     bundles.truncate(MOST_LABELS);
@@ -318,15 +318,15 @@ fn curves(bundles: &[Bundle], targets: &[&str]) -> Vec<Curve> {
         }
     }
     // What is drawn last lies on top, so that the alarming curves come at the end.
-    curves.sort_by_key(|curve| std::cmp::Reverse(curve.look));
+    curves.sort_by_key(|curve| std::cmp::Reverse(curve.style));
     curves
 }
 
 fn curve(bundle: &Bundle, link: &Link, (from, to): (usize, usize), (start, end): (usize, usize)) -> Curve {
     // A stranger can have a share as well; the two curves lie beside each other.
-    let aside = match link.look {
-        Look::Share { .. } => 0,
-        Look::Public | Look::Unmanaged => LABEL_HEIGHT / 8,
+    let aside = match link.style {
+        CurveStyle::Share { .. } => 0,
+        CurveStyle::Public | CurveStyle::Unmanaged => LABEL_HEIGHT / 8,
     };
     let (start, end) = (start + aside, end + aside);
     let half = WIDTH / 2;
@@ -334,15 +334,15 @@ fn curve(bundle: &Bundle, link: &Link, (from, to): (usize, usize), (start, end):
         1 => bundle.name().to_owned(),
         several => counted(several, "image"),
     };
-    let whom = if link.target == EVERYBODY { "everybody" } else { link.target };
+    let principals = if link.target == EVERYBODY { "everybody" } else { link.target };
     Curve {
         from,
         to,
-        look: link.look,
+        style: link.style,
         path: format!("M0 {start}C{half} {start} {half} {end} {WIDTH} {end}"),
         end: format!("M{WIDTH} {end}h0"),
         images: bundle.images.len(),
-        title: format!("{what} → {} {whom}: {}", kind(link.target), link.look.meaning()),
+        title: format!("{what} → {} {principals}: {}", kind(link.target), link.style.meaning()),
     }
 }
 

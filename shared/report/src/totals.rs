@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ami_share_domain::access_review::{AccessReview, ReviewedImage, UnmanagedGrant};
 
-use crate::words::EVERYBODY;
+use crate::phrases::EVERYBODY;
 
 /// What there is of each kind.
 #[derive(Debug, PartialEq, Eq)]

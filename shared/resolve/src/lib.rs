@@ -9,18 +9,18 @@ use ami_share_aws::error::Fault;
 use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::organization::OrganizationReader;
-use ami_share_domain::appointments::warn_at;
-use ami_share_domain::ending::Ending;
-use ami_share_domain::guards::{Guards, parse_accounts, parse_organizations};
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
-use ami_share_domain::key_guard::{refuse_key, unreadable};
+use ami_share_domain::key_lockout::{refuse_key, unreadable};
 use ami_share_domain::ledger::Intent;
-use ami_share_domain::look::Look;
+use ami_share_domain::limits::{Limits, parse_accounts, parse_organizations};
 use ami_share_domain::organization::{Organization, Scope};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::revocation_reason::RevocationReason;
+use ami_share_domain::schedules::warn_at;
 use ami_share_domain::share::{Image, Share, Target};
 use ami_share_domain::share_tags::{ShareTags, is_tagged};
-use ami_share_domain::targets::{Context, Standing, Targets, needs_organization, resolve};
+use ami_share_domain::targets::{Context, Previous, Targets, needs_organization, resolve};
+use ami_share_domain::trigger::Trigger;
 use ami_share_lambda::{Clients, Environment, Failure};
 use futures::future::{join, try_join_all};
 use jiff::Timestamp;
@@ -35,15 +35,15 @@ pub struct Resolver {
     images: ImageReader,
     keys: KeyReader,
     organization: OrganizationReader,
-    guards: Guards,
+    limits: Limits,
     hub: AccountId,
     region: String,
-    notice_days: u32,
+    warning_days: u32,
 }
 
 /// What an image comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum Resolution {
     /// This is wanted, be it nothing any more.
     Share(Box<Share>),
     /// There is nothing to do yet: the image is still being made.
@@ -58,18 +58,18 @@ impl Resolver {
     /// # Errors
     /// When a variable is missing or cannot be read.
     pub async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
-        let keep_at_most =
+        let cache_at_most =
             environment.parsed("ORGANIZATION_CACHE_SECONDS", |text| text.parse().map(Duration::from_secs))?;
         let role = environment.text_or_empty("ORGANIZATION_ROLE_ARN");
         let organization_clients = clients.acting_as(role).await.unwrap_or_else(|| clients.clone());
         Ok(Self {
             images: clients.image_reader(),
             keys: clients.key_reader(),
-            organization: organization_clients.organization_reader(keep_at_most),
-            guards: guards(environment)?,
+            organization: organization_clients.organization_reader(cache_at_most),
+            limits: limits(environment)?,
             hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
             region: clients.region(),
-            notice_days: environment.parsed("EXPIRY_NOTICE_DAYS", str::parse)?,
+            warning_days: environment.parsed("EXPIRY_WARNING_DAYS", str::parse)?,
         })
     }
 
@@ -78,74 +78,88 @@ impl Resolver {
         KeyObserver::new(self.keys.clone(), self.hub.clone())
     }
 
-    /// What `look` comes to for the image as it was found (`None`: it does not exist), after the `last` intent.
+    /// What `trigger` comes to for the image as it was found (`None`: it does not exist), after the `last` intent.
     ///
     /// # Errors
     /// When AWS does not answer.
-    pub async fn wish(
+    pub async fn desired_state(
         &self,
-        look: &Look,
+        trigger: &Trigger,
         found: Option<&FoundImage>,
         last: Option<&Intent>,
         keys: &KeyObserver,
-    ) -> Result<Wish, Failure> {
+    ) -> Result<Resolution, Failure> {
         // What was only asked for while the image was pending has given nothing.
         let last = last.filter(|last| last.number > 0);
-        let (found, ending) = match (found, last) {
-            (None, None) => return Ok(Wish::Nothing("the image does not exist".to_owned())),
-            (None, Some(last)) => return Ok(share(self.all_ends(look, None, last, Ending::ImageGone))),
-            (Some(found), None) if !is_tagged(&found.tags) => {
-                return Ok(Wish::Nothing("the image has no ami-share: tags".to_owned()));
+        let (found, revocation_reason) = match (found, last) {
+            (None, None) => return Ok(Resolution::Nothing("the image does not exist".to_owned())),
+            (None, Some(last)) => {
+                return Ok(share(self.all_ends(trigger, None, last, RevocationReason::ImageGone)));
             }
-            (Some(found), Some(_)) if !is_tagged(&found.tags) => (found, Some(Ending::Untagged)),
+            (Some(found), None) if !is_tagged(&found.tags) => {
+                return Ok(Resolution::Nothing("the image has no ami-share: tags".to_owned()));
+            }
+            (Some(found), Some(_)) if !is_tagged(&found.tags) => (found, Some(RevocationReason::Untagged)),
             (Some(found), _) => (found, None),
         };
         if NOT_YET.contains(&found.state.as_str()) {
-            return Ok(Wish::NotYet(format!(
+            return Ok(Resolution::NotYet(format!(
                 "the image is {}; its event `available` brings it back",
                 found.state
             )));
         }
-        let unusable = (!found.is_available).then(|| Ending::ImageUnusable { state: found.state.clone() });
-        match (unusable.or(ending), last) {
-            (Some(ending), Some(last)) => Ok(share(self.all_ends(look, Some(&found.image), last, ending))),
-            (Some(ending), None) => Ok(Wish::Nothing(ending.to_string())),
-            (None, last) => Ok(share(self.wanted(look, found, last, keys).await?)),
+        let unusable =
+            (!found.is_available).then(|| RevocationReason::ImageUnusable { state: found.state.clone() });
+        match (unusable.or(revocation_reason), last) {
+            (Some(revocation_reason), Some(last)) => {
+                Ok(share(self.all_ends(trigger, Some(&found.image), last, revocation_reason)))
+            }
+            (Some(revocation_reason), None) => Ok(Resolution::Nothing(revocation_reason.to_string())),
+            (None, last) => Ok(share(self.desired(trigger, found, last, keys).await?)),
         }
     }
 
     /// The share that takes everything back.
-    fn all_ends(&self, look: &Look, image: Option<&Image>, last: &Intent, ending: Ending) -> Share {
+    fn all_ends(
+        &self,
+        trigger: &Trigger,
+        image: Option<&Image>,
+        last: &Intent,
+        revocation_reason: RevocationReason,
+    ) -> Share {
         let gone = || Image {
-            id: look.image.clone(),
+            id: trigger.image.clone(),
             name: last.image_name.clone(),
             region: self.region.clone(),
             owner: self.hub.clone(),
             seen_at: Timestamp::now(),
             status: None,
         };
-        Share { ending: Some(ending), ..nobody(look, image.cloned().unwrap_or_else(gone), last.into()) }
+        Share {
+            revocation_reason: Some(revocation_reason),
+            ..nobody(trigger, image.cloned().unwrap_or_else(gone), last.into())
+        }
     }
 
     /// What the tags come to.
-    async fn wanted(
+    async fn desired(
         &self,
-        look: &Look,
+        trigger: &Trigger,
         found: &FoundImage,
         last: Option<&Intent>,
         observer: &KeyObserver,
     ) -> Result<Share, Failure> {
         let tags = ShareTags::read(&found.tags);
         let before = last.map(Before::from).unwrap_or_default();
-        let standing = Standing { targets: &before.targets, until: before.until };
-        let now = look.now(Timestamp::now());
-        let context = Context { organization: None, guards: &self.guards, hub: &self.hub, standing, now };
+        let previous = Previous { targets: &before.targets, until: before.until };
+        let now = trigger.now(Timestamp::now());
+        let context = Context { organization: None, limits: &self.limits, hub: &self.hub, previous, now };
         // Neither waits for the other. Where nobody can be wanted, neither is asked about.
         let (targets, usable) = match needs_organization(&tags, &context) {
-            true => join(self.targets(look, &tags, &context), self.usable_keys(found, observer)).await,
+            true => join(self.targets(trigger, &tags, &context), self.usable_keys(found, observer)).await,
             false => (Ok(resolve(&tags, &context)), Ok(Ok(Vec::new()))),
         };
-        let Targets { mut targets, mut kept, mut refused, until, ending } = targets?;
+        let Targets { mut targets, mut retained, mut refused, until, revocation_reason } = targets?;
         let mut keys = before.keys.clone();
         // Whoever is taken out of the tag is withdrawn also when the keys cannot be read.
         if !targets.is_empty() {
@@ -153,41 +167,41 @@ impl Resolver {
                 Ok(usable) => keys.extend(usable),
                 Err(reasons) => {
                     refused.extend(refuse_all(&targets, &reasons));
-                    kept.append(&mut targets);
+                    retained.append(&mut targets);
                 }
             }
         }
-        let may_copy = tags.copy && !(targets.is_empty() && kept.is_empty());
+        let may_copy = tags.copy && !(targets.is_empty() && retained.is_empty());
         Ok(Share {
             targets,
-            kept,
+            retained,
             refused,
             keys: keys.into_iter().collect(),
             snapshots: if may_copy { found.snapshots.clone() } else { Vec::new() },
             until,
-            warn_at: warn_at(until, self.notice_days),
+            warn_at: warn_at(until, self.warning_days),
             must_schedule: until.is_some() || before.until.is_some(),
-            ending,
-            ..nobody(look, found.image.clone(), before)
+            revocation_reason,
+            ..nobody(trigger, found.image.clone(), before)
         })
     }
 
     /// Who gets the image. What a kept organization does not know is looked up again before it is refused.
     async fn targets(
         &self,
-        look: &Look,
+        trigger: &Trigger,
         tags: &ShareTags,
         context: &Context<'_>,
     ) -> Result<Targets, Failure> {
         let scope = Scope::needed_by(&tags.selectors);
         let decide =
             |organization: Option<&Organization>| resolve(tags, &Context { organization, ..*context });
-        let reading = match look.organization_changed_at {
+        let reading = match trigger.organization_changed_at {
             Some(moment) => self.organization.read_since(moment, scope).await?,
             None => self.organization.read(scope).await?,
         };
         let targets = decide(reading.organization.as_deref());
-        if targets.refused.len() == tags.refused.len() || !reading.is_kept {
+        if targets.refused.len() == tags.refused.len() || !reading.cached {
             return Ok(targets);
         }
         Ok(decide(self.organization.read_again(scope).await?.organization.as_deref()))
@@ -249,34 +263,34 @@ impl From<&Intent> for Before {
 }
 
 /// The share of an image with nobody.
-fn nobody(look: &Look, image: Image, before: Before) -> Share {
+fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
     Share {
         image,
         intent: 0,
         targets: Vec::new(),
-        kept: Vec::new(),
+        retained: Vec::new(),
         refused: Vec::new(),
         keys: before.keys.into_iter().collect(),
         snapshots: Vec::new(),
         until: None,
         warn_at: None,
         must_schedule: before.until.is_some(),
-        ending: None,
-        asked: look.asked.clone(),
-        heard_at: Some(look.asked.at),
-        changed_by: look.changed_by.clone(),
-        adopt: look.adopt,
-        dry_run: look.dry_run,
+        revocation_reason: None,
+        triggered_by: trigger.triggered_by.clone(),
+        event_time: Some(trigger.triggered_by.at),
+        changed_by: trigger.changed_by.clone(),
+        adopt: trigger.adopt,
+        dry_run: trigger.dry_run,
     }
 }
 
-fn share(share: Share) -> Wish {
-    Wish::Share(Box::new(share))
+fn share(share: Share) -> Resolution {
+    Resolution::Share(Box::new(share))
 }
 
 /// What parts one wish from another, in a form that the ledger compares.
 pub fn digest(share: &Share) -> String {
-    let digest = Sha256::digest(share.wish().as_bytes());
+    let digest = Sha256::digest(share.desired_state().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -288,8 +302,8 @@ fn refuse_all(targets: &[Target], reasons: &[Refusal]) -> Vec<Refusal> {
     targets.iter().map(|target| Refusal::new(target.name(), code, sentence.clone())).collect()
 }
 
-fn guards(environment: &Environment) -> Result<Guards, Failure> {
-    Ok(Guards {
+fn limits(environment: &Environment) -> Result<Limits, Failure> {
+    Ok(Limits {
         sharing: environment.parsed("SHARING", str::parse)?,
         external_accounts: environment.parsed_or_empty("ALLOWED_EXTERNAL_ACCOUNTS", parse_accounts)?,
         external_organizations: environment

@@ -61,9 +61,9 @@ impl Spaced<'_> {
                 }
                 self.token("]");
             }
-            Json::Object(members) => {
+            Json::Object(target_accounts) => {
                 self.token("{");
-                for (position, (name, value)) in members.iter().enumerate() {
+                for (position, (name, value)) in target_accounts.iter().enumerate() {
                     self.comma_after(position);
                     self.token(name);
                     self.token(":");
@@ -106,8 +106,8 @@ pub fn strings() -> impl Strategy<Value = String> {
 
 /// Any JSON value, a few levels deep.
 pub fn values() -> impl Strategy<Value = Json> {
-    let words = prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned);
-    let token = prop_oneof![2 => strings(), 1 => numbers(), 1 => words].prop_map(Json::Token);
+    let selectors = prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned);
+    let token = prop_oneof![2 => strings(), 1 => numbers(), 1 => selectors].prop_map(Json::Token);
     token.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Json::List),

@@ -12,16 +12,16 @@
     reason = "test support: a broken example should stop the test where it is made"
 )]
 
+pub mod desired_states;
+pub mod fixtures;
 pub mod ids;
 pub mod json;
 pub mod looks;
 pub mod organizations;
 pub mod policies;
 pub mod reviews;
-pub mod scenes;
 pub mod selectors;
 pub mod shares;
-pub mod wishes;
 pub mod world;
 
 use proptest::test_runner::Config;

@@ -11,18 +11,18 @@ mod telling;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ami_share_domain::image_request::Given;
+use ami_share_domain::image_request::ShareResult;
 use ami_share_domain::key_request::{KeyAction, KeyOutcome};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::Intent;
-use ami_share_domain::notice::TellPlan;
+use ami_share_domain::notification::NotificationPlan;
 use ami_share_domain::share::{Share, Target};
 use jiff::{SignedDuration, Timestamp};
 
 use self::image::Change;
-use self::key::KeyStage;
+use self::key::KeyStep;
 use self::telling::Message;
-use crate::world::{Managed, Turn, World};
+use crate::world::{Lease, Managed, World};
 
 /// A look under way.
 #[derive(Debug, Clone)]
@@ -30,21 +30,21 @@ pub struct Running {
     /// What is wanted; it has its number once the first step is taken.
     pub share: Share,
     /// What came of the image, once it has.
-    pub given: Option<Given>,
+    pub result: Option<ShareResult>,
     /// What was to be told, once that is known.
-    pub told: Option<TellPlan>,
+    pub notified: Option<NotificationPlan>,
     keys: Vec<KeyOutcome>,
-    stage: Stage,
+    fixture: Fixture,
     number: usize,
     now: Timestamp,
 }
 
 #[derive(Debug, Clone)]
-enum Stage {
+enum Fixture {
     Record,
-    Key(KeyAction, KeyStage),
+    Key(KeyAction, KeyStep),
     Image,
-    Changes(Box<Given>, VecDeque<Change>),
+    Changes(Box<ShareResult>, VecDeque<Change>),
     Tell,
     Telling(VecDeque<Message>),
     Over,
@@ -53,23 +53,23 @@ enum Stage {
 impl World {
     /// A look begins that finds `share` wanted; nothing has happened yet. A minute has gone by since the last.
     pub fn begin(&mut self, share: &Share) -> Running {
-        self.looks += 1;
+        self.reconciliations += 1;
         self.clock += SignedDuration::from_mins(1);
-        Running::new(share.clone(), self.looks, self.clock)
+        Running::new(share.clone(), self.reconciliations, self.clock)
     }
 
     /// A whole look.
-    pub fn look(&mut self, share: &Share) -> Running {
-        let mut look = self.begin(share);
-        while look.step(self) {}
-        look
+    pub fn trigger(&mut self, share: &Share) -> Running {
+        let mut trigger = self.begin(share);
+        while trigger.step(self) {}
+        trigger
     }
 
     /// A look that is killed after so many steps; its turns end with it. Says whether it was killed at all.
-    pub fn look_killed_after(&mut self, share: &Share, steps: usize) -> bool {
-        let mut look = self.begin(share);
-        let is_killed = (0..steps).all(|_| look.step(self));
-        look.die(self);
+    pub fn reconciliation_interrupted_after(&mut self, share: &Share, steps: usize) -> bool {
+        let mut trigger = self.begin(share);
+        let is_killed = (0..steps).all(|_| trigger.step(self));
+        trigger.die(self);
         is_killed
     }
 }
@@ -77,42 +77,42 @@ impl World {
 impl Running {
     fn new(mut share: Share, number: usize, now: Timestamp) -> Self {
         share.image.seen_at = now;
-        Self { share, given: None, told: None, keys: Vec::new(), stage: Stage::Record, number, now }
+        Self { share, result: None, notified: None, keys: Vec::new(), fixture: Fixture::Record, number, now }
     }
 
     /// Takes the next step, unless that needs a turn that another look has. `false` when there is none left. Each takes
     /// a moment.
     pub fn step(&mut self, world: &mut World) -> bool {
         world.clock += SignedDuration::from_millis(1);
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Record => self.record(world),
-            Stage::Key(action, stage) => self.key(action, stage, world),
-            Stage::Image => self.image(world),
-            Stage::Changes(given, changes) => self.change(given, changes, world),
-            Stage::Tell => self.tell(world),
-            Stage::Telling(messages) => self.send(messages, world),
-            Stage::Over => Stage::Over,
+        self.fixture = match std::mem::replace(&mut self.fixture, Fixture::Over) {
+            Fixture::Record => self.record(world),
+            Fixture::Key(action, fixture) => self.key(action, fixture, world),
+            Fixture::Image => self.image(world),
+            Fixture::Changes(result, changes) => self.change(result, changes, world),
+            Fixture::Tell => self.notify(world),
+            Fixture::Telling(messages) => self.send(messages, world),
+            Fixture::Over => Fixture::Over,
         };
         !self.is_over()
     }
 
     /// Whether there is no step left.
     pub fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Over)
+        matches!(self.fixture, Fixture::Over)
     }
 
     /// It is killed here; whatever turn it has ends after a while.
     pub fn die(&mut self, world: &mut World) {
-        self.stage = Stage::Over;
-        world.turns.retain(|_, holder| *holder != self.number);
+        self.fixture = Fixture::Over;
+        world.leases.retain(|_, holder| *holder != self.number);
     }
 
-    fn takes(&self, turn: Turn, world: &mut World) -> bool {
-        *world.turns.entry(turn).or_insert(self.number) == self.number
+    fn takes(&self, lease: Lease, world: &mut World) -> bool {
+        *world.leases.entry(lease).or_insert(self.number) == self.number
     }
 
-    fn image_turn(&self) -> Turn {
-        Turn::Image(self.share.image.id.clone())
+    fn image_lease(&self) -> Lease {
+        Lease::Image(self.share.image.id.clone())
     }
 
     fn managed<'world>(&self, world: &'world mut World) -> &'world mut Managed {
@@ -120,10 +120,10 @@ impl Running {
     }
 
     /// The intent, and whom it needs on the key, in one transaction.
-    fn record(&mut self, world: &mut World) -> Stage {
+    fn record(&mut self, world: &mut World) -> Fixture {
         let image = self.share.image.id.clone();
         let ledger = &mut self.managed(world).ledger;
-        let next = Intent::following(ledger.intent.as_ref(), &self.share, self.share.wish());
+        let next = Intent::following(ledger.intent.as_ref(), &self.share, self.share.desired_state());
         self.share.intent = next.number;
         let is_known = ledger.intent.as_ref() == Some(&next);
         ledger.intent = Some(next);
@@ -131,12 +131,12 @@ impl Running {
             let need = world.needs.needed_by.entry(image).or_default();
             let principals: BTreeSet<KeyPrincipal> =
                 self.share.targets.iter().map(Target::key_principal).collect();
-            need.leaving.retain(|principal| !principals.contains(principal));
+            need.pending_revocation.retain(|principal| !principals.contains(principal));
             need.principals.extend(principals);
         }
         match self.share.keys.first() {
-            Some(_) => Stage::Key(KeyAction::Extend, KeyStage::Ledger),
-            None => Stage::Image,
+            Some(_) => Fixture::Key(KeyAction::Grant, KeyStep::Ledger),
+            None => Fixture::Image,
         }
     }
 }

@@ -22,10 +22,10 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// The policy as it was typed, with `ours` strewn among the foreign statements.
-    pub fn live(&self, ours: &[Value]) -> String {
+    /// The policy as it was typed, with `managed` strewn among the foreign statements.
+    pub fn actual(&self, managed: &[Value]) -> String {
         let mut statements = self.statements.clone();
-        for (position, statement) in ours.iter().enumerate() {
+        for (position, statement) in managed.iter().enumerate() {
             let place = (position * 2) % (statements.len() + 1);
             statements.insert(place, Json::token(statement.to_string()));
         }
@@ -38,10 +38,10 @@ impl Foreign {
         self.document(statement).spaced(&self.spaces)
     }
 
-    /// The policy as it must be written: everything foreign as it was, then `ours`.
-    pub fn written(&self, ours: &[Value]) -> String {
-        let ours = ours.iter().map(|statement| Json::token(statement.to_string()));
-        self.document(Json::List(self.statements.iter().cloned().chain(ours).collect())).compact()
+    /// The policy as it must be written: everything foreign as it was, then `managed`.
+    pub fn written(&self, managed: &[Value]) -> String {
+        let managed = managed.iter().map(|statement| Json::token(statement.to_string()));
+        self.document(Json::List(self.statements.iter().cloned().chain(managed).collect())).compact()
     }
 
     fn document(&self, statement: Json) -> Json {

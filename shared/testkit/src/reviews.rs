@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::access_review::ReviewedImage;
-use ami_share_domain::appointments::Appointments;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::review::{Seen, compare};
-use ami_share_domain::seen_key::SeenKey;
+use ami_share_domain::review_key::ReviewedKeyState;
+use ami_share_domain::schedules::Schedules;
 use ami_share_domain::share::Share;
 use jiff::SignedDuration;
 
@@ -16,12 +16,12 @@ use crate::world::World;
 const STATUS: &str = "as it should be";
 
 /// The key of all images of the world, as a review sees it.
-pub fn seen_key(world: &World, key: &KeyArn) -> SeenKey {
+pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     if world.key_is_unreadable {
         let reason = "it is not readable in this test".to_owned();
-        return SeenKey::unreadable(key.clone(), world.needs.clone(), reason);
+        return ReviewedKeyState::unreadable(key.clone(), world.needs.clone(), reason);
     }
-    SeenKey {
+    ReviewedKeyState {
         arn: key.clone(),
         policy: Some(world.key.read()),
         is_gone: false,
@@ -32,25 +32,25 @@ pub fn seen_key(world: &World, key: &KeyArn) -> SeenKey {
 
 /// What a review finds of the image for which `share` is wanted now.
 pub fn review(world: &World, share: &Share) -> ReviewedImage {
-    let keys = share.keys.iter().map(|key| (key.clone(), seen_key(world, key))).collect();
+    let keys = share.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
     review_with(world, share, &keys)
 }
 
 /// The same, with the keys as the test has them.
-pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, SeenKey>) -> ReviewedImage {
+pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, ReviewedKeyState>) -> ReviewedImage {
     let now = world.clock + SignedDuration::from_secs(1);
     let managed = world.image(&share.image.id);
     let mut share = share.clone();
     share.image.seen_at = now;
     share.image.status.get_or_insert_with(|| STATUS.to_owned());
     let mut ledger = managed.ledger.clone();
-    if ledger.told.status.is_none() && ledger.intent.is_some() {
-        ledger.told.status = Some(STATUS.to_owned());
-        ledger.told.at = Some(world.clock);
+    if ledger.notified.status.is_none() && ledger.intent.is_some() {
+        ledger.notified.status = Some(STATUS.to_owned());
+        ledger.notified.at = Some(world.clock);
     }
     let speaks_for: BTreeSet<KeyArn> = share.keys.iter().cloned().collect();
     compare(&Seen {
-        wish: &share.wish(),
+        desired_state: &share.desired_state(),
         share: &share,
         state: if managed.observed.is_gone { "gone" } else { "available" },
         ledger: &ledger,
@@ -66,7 +66,7 @@ pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, SeenKey
 /// The world in which the appointments of the image of `share` are kept, as `schedule-expiry` would leave them.
 #[must_use]
 pub fn scheduled(mut world: World, share: &Share) -> World {
-    let wanted: Appointments = ami_share_domain::appointments::wanted(share, world.clock);
-    world.images.entry(share.image.id.clone()).or_default().ledger.appointments = wanted;
+    let desired: Schedules = ami_share_domain::schedules::desired(share, world.clock);
+    world.images.entry(share.image.id.clone()).or_default().ledger.schedules = desired;
     world
 }

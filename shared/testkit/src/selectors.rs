@@ -37,7 +37,7 @@ pub fn share_tags() -> impl Strategy<Value = ShareTags> {
 }
 
 /// Words that name everybody, in any letter case.
-pub fn public_words() -> impl Strategy<Value = String> {
+pub fn public_selectors() -> impl Strategy<Value = String> {
     prop_oneof![
         matching("[aA][lL][lL]"),
         matching("\\*"),
@@ -47,9 +47,9 @@ pub fn public_words() -> impl Strategy<Value = String> {
 }
 
 /// Words that are no selector; none of them begins a longer one that is.
-pub fn malformed_words() -> impl Strategy<Value = String> {
+pub fn malformed_selectors() -> impl Strategy<Value = String> {
     prop_oneof![
-        public_words(),
+        public_selectors(),
         matching("[0-9]{1,11}"),
         matching("[0-9]{13,15}"),
         matching("ou-[a-z0-9]{1,6}"),

@@ -1,10 +1,10 @@
 //! Images, targets and shares in one line each, and strategies for lists of targets.
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_request::Given;
-use ami_share_domain::look::Asked;
+use ami_share_domain::image_request::ShareResult;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::share::{Image, Share, Target};
+use ami_share_domain::trigger::TriggeredBy;
 use proptest::prelude::*;
 
 use crate::ids::{
@@ -45,16 +45,16 @@ pub fn share(targets: Vec<Target>) -> Share {
         image: image(),
         intent: 1,
         targets,
-        kept: Vec::new(),
+        retained: Vec::new(),
         refused: Vec::new(),
         keys: vec![key(1)],
         snapshots: Vec::new(),
         until: None,
         warn_at: None,
         must_schedule: false,
-        ending: None,
-        asked: Asked { by: None, event: "event".to_owned(), at: now() },
-        heard_at: Some(now()),
+        revocation_reason: None,
+        triggered_by: TriggeredBy { principal: None, event: "event".to_owned(), at: now() },
+        event_time: Some(now()),
         changed_by: None,
         adopt: false,
         dry_run: false,
@@ -62,16 +62,16 @@ pub fn share(targets: Vec<Target>) -> Share {
 }
 
 /// What `share-image` says when the targets that `refused` names got nothing and all others their access.
-pub fn given(share: Share, refused: Vec<Refusal>) -> Given {
-    let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.word == target.name());
+pub fn result(share: Share, refused: Vec<Refusal>) -> ShareResult {
+    let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.subject == target.name());
     let targets = share.targets.clone();
     let shared: Vec<&Target> = targets.iter().filter(|target| !is_refused(target)).collect();
-    Given::of(share, &shared, refused.clone())
+    ShareResult::of(share, &shared, refused.clone())
 }
 
-/// A refusal of `word`.
-pub fn refusal(word: &str) -> Refusal {
-    Refusal::new(word, RefusalCode::UntaggedKey, format!("{word} is refused in this test"))
+/// A refusal of `selector`.
+pub fn refusal(selector: &str) -> Refusal {
+    Refusal::new(selector, RefusalCode::UntaggedKey, format!("{selector} is refused in this test"))
 }
 
 /// Any list of targets, each named once; accounts `1..=40`, some of them in several OUs.
@@ -90,5 +90,5 @@ pub fn target_lists() -> impl Strategy<Value = Vec<Target>> {
 /// Any refusal of a word, with a reason of any length.
 pub fn refusals() -> impl Strategy<Value = Refusal> {
     (matching("\\PC{1,20}"), matching("\\PC{0,300}"))
-        .prop_map(|(word, reason)| Refusal::new(word, RefusalCode::Stranger, reason))
+        .prop_map(|(selector, reason)| Refusal::new(selector, RefusalCode::ExternalNotAllowed, reason))
 }

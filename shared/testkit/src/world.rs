@@ -4,15 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::audit::AuditRow;
+use ami_share_domain::audit_log::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
 use ami_share_domain::image_plan::{ImageStep, ObservedImage};
 use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::key_plan::{KeyPlan, admitted, extend, retract};
+use ami_share_domain::key_plan::{KeyPlan, grant, granted, revoke};
 use ami_share_domain::key_policy::KeyPolicy;
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notice::Notice;
+use ami_share_domain::notification::Notification;
 use ami_share_domain::share::LaunchPermission;
 use jiff::Timestamp;
 
@@ -27,9 +27,9 @@ pub struct Managed {
     /// What the ledger knows.
     pub ledger: ImageLedger,
     /// Its history, the oldest row first.
-    pub history: Vec<AuditRow>,
+    pub audit_log: Vec<AuditRow>,
     /// What was told about it: an account on its bus, or the hub (`None`).
-    pub sent: Vec<(Option<AccountId>, Notice)>,
+    pub sent: Vec<(Option<AccountId>, Notification)>,
 }
 
 /// The hub.
@@ -54,14 +54,14 @@ pub struct World {
     /// The moment that counts as now.
     pub clock: Timestamp,
     /// Which look has which turn.
-    pub(crate) turns: BTreeMap<Turn, usize>,
+    pub(crate) leases: BTreeMap<Lease, usize>,
     /// How many looks there have been.
-    pub(crate) looks: usize,
+    pub(crate) reconciliations: usize,
 }
 
 /// What only one look at a time may write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Turn {
+pub(crate) enum Lease {
     Key,
     Image(ImageId),
 }
@@ -76,13 +76,13 @@ pub struct Access {
     /// The key's policy: what other people wrote, and ours.
     pub policy: KeyPolicy,
     /// The targets that the ledger calls open, by image.
-    pub ours: BTreeSet<(ImageId, String)>,
+    pub managed: BTreeSet<(ImageId, String)>,
     /// The accounts that the ledger says we let copy each snapshot.
     pub copiers: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// Whom the ledger says each image needs on the key.
     pub needed: BTreeMap<ImageId, BTreeSet<KeyPrincipal>>,
     /// Whom the ledger says to have left the key, or nearly.
-    pub leaving: BTreeSet<KeyPrincipal>,
+    pub pending_revocation: BTreeSet<KeyPrincipal>,
 }
 
 impl Default for World {
@@ -97,15 +97,15 @@ impl Default for World {
             limit: usize::MAX,
             makes_private: false,
             clock: now(),
-            turns: BTreeMap::new(),
-            looks: 0,
+            leases: BTreeMap::new(),
+            reconciliations: 0,
         }
     }
 }
 
 impl World {
     /// A world in which other people's hands opened image 1.
-    pub fn opened_by_hand(observed: ObservedImage) -> Self {
+    pub fn granted_out_of_band(observed: ObservedImage) -> Self {
         let managed = Managed { observed, ..Managed::default() };
         Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
     }
@@ -147,8 +147,8 @@ impl World {
     /// Who can use what.
     pub fn access(&self) -> Access {
         let images = || self.images.iter();
-        let ours = images().flat_map(|(image, managed)| {
-            let open = managed.ledger.shares.values().filter(|row| row.is_open());
+        let managed = images().flat_map(|(image, managed)| {
+            let open = managed.ledger.shares.values().filter(|row| row.has_access());
             open.map(|row| (image.clone(), row.target.clone()))
         });
         let needs = || self.needs.needed_by.iter();
@@ -158,10 +158,10 @@ impl World {
                 .collect(),
             snapshots: without_empty(images().flat_map(|(_, managed)| managed.observed.snapshots.clone())),
             policy: self.key.read(),
-            ours: ours.collect(),
+            managed: managed.collect(),
             copiers: without_empty(images().flat_map(|(_, managed)| managed.ledger.snapshots.clone())),
             needed: without_empty(needs().map(|(image, need)| (image.clone(), need.principals.clone()))),
-            leaving: needs().flat_map(|(_, need)| need.leaving.clone()).collect(),
+            pending_revocation: needs().flat_map(|(_, need)| need.pending_revocation.clone()).collect(),
         }
     }
 
@@ -174,14 +174,14 @@ impl World {
 /// Makes one call to EC2.
 pub fn apply(observed: &mut ObservedImage, step: &ImageStep) {
     match step {
-        ImageStep::OpenSnapshot { snapshot, accounts } => {
+        ImageStep::GrantSnapshot { snapshot, accounts } => {
             observed.snapshots.entry(snapshot.clone()).or_default().extend(accounts.iter().cloned());
         }
-        ImageStep::OpenImage { permissions } => observed.launch.extend(permissions.iter().cloned()),
-        ImageStep::CloseImage { permissions } => {
+        ImageStep::GrantImage { permissions } => observed.launch.extend(permissions.iter().cloned()),
+        ImageStep::RevokeImage { permissions } => {
             observed.launch.retain(|permission| !permissions.contains(permission));
         }
-        ImageStep::CloseSnapshot { snapshot, accounts } => {
+        ImageStep::RevokeSnapshot { snapshot, accounts } => {
             let open = observed.snapshots.entry(snapshot.clone()).or_default();
             open.retain(|account| !accounts.contains(account));
         }
@@ -210,14 +210,14 @@ pub struct Key {
 }
 
 impl Key {
-    /// Plans to admit `wanted`.
-    pub fn plan(&self, wanted: &BTreeSet<KeyPrincipal>) -> KeyPlan {
-        extend(&self.read(), wanted, "aws")
+    /// Plans to admit `desired`.
+    pub fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        grant(&self.read(), desired, "aws")
     }
 
-    /// Plans to take `leaving` out.
-    pub fn plan_without(&self, leaving: &BTreeSet<KeyPrincipal>) -> KeyPlan {
-        retract(&self.read(), leaving, "aws")
+    /// Plans to take `pending_revocation` out.
+    pub fn plan_without(&self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        revoke(&self.read(), pending_revocation, "aws")
     }
 
     /// Puts the plan's document, if it has one.
@@ -228,22 +228,22 @@ impl Key {
     }
 
     /// Plans and applies.
-    pub fn extend(&mut self, wanted: &BTreeSet<KeyPrincipal>) -> KeyPlan {
-        let plan = self.plan(wanted);
+    pub fn grant(&mut self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        let plan = self.plan(desired);
         self.apply(&plan);
         plan
     }
 
     /// Plans and applies.
-    pub fn retract(&mut self, leaving: &BTreeSet<KeyPrincipal>) -> KeyPlan {
-        let plan = self.plan_without(leaving);
+    pub fn revoke(&mut self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
+        let plan = self.plan_without(pending_revocation);
         self.apply(&plan);
         plan
     }
 
     /// Whom our statements admit.
-    pub fn admitted(&self) -> BTreeSet<KeyPrincipal> {
-        admitted(&self.read(), "aws")
+    pub fn granted(&self) -> BTreeSet<KeyPrincipal> {
+        granted(&self.read(), "aws")
     }
 
     /// The policy, parted into foreign statements and ours.

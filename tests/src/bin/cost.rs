@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ami_share_tests::cost::counting::{CALL_SECONDS, START_SECONDS};
-use ami_share_tests::cost::life::{Cast, LIVES};
+use ami_share_tests::cost::life::{Accounts, LIVES};
 use ami_share_tests::cost::month::Month;
 use ami_share_tests::cost::{page, watched};
 use ami_share_tests::progress::{end, say};
@@ -38,8 +38,8 @@ async fn reckon() -> Result<()> {
 }
 
 async fn measure(hub: &Account, stack: &Stack) -> Result<Month> {
-    let cast = Cast::assemble(hub, stack.logs()).await?;
-    let deeds = cast.deeds().await?;
-    let review = cast.review().await?;
-    Ok(Month { deeds, review, reviews: REVIEWS, watched: watched::watched()? })
+    let accounts = Accounts::assemble(hub, stack.logs()).await?;
+    let actions = accounts.actions().await?;
+    let review = accounts.review().await?;
+    Ok(Month { actions, review, reviews: REVIEWS, watched: watched::watched()? })
 }

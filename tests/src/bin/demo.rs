@@ -11,14 +11,14 @@ use anyhow::{Context, Result};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match tell().await {
+    match notify().await {
         Ok(false) => ExitCode::FAILURE,
-        told => end("cargo demo", told.map(drop)),
+        notified => end("cargo demo", notified.map(drop)),
     }
 }
 
 /// Tells the story; whether every proof held.
-async fn tell() -> Result<bool> {
+async fn notify() -> Result<bool> {
     println!("ami-share: tag an AMI, and the right accounts can launch it.");
     println!("AWS is SIMULATED here (moto with an overlay). The functions, the workflow, the rules and the");
     println!("roles are the real ones of template.yaml; no AWS account is touched.");
@@ -29,7 +29,7 @@ async fn tell() -> Result<bool> {
     let started = Instant::now();
     let hub = Account::hub(stack.endpoint()).await;
     let mut proofs = Proofs::default();
-    story::tell(&hub, &mut proofs)
+    story::notify(&hub, &mut proofs)
         .await
         .with_context(|| format!("the functions' logs are in {}", stack.logs().display()))?;
     println!();

@@ -46,8 +46,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let mut start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
     let mut stack = tokio::select! {
         started = &mut start => started.context("starting")??,
-        _ = terminate.recv() => return give_up(start).await,
-        _ = interrupt.recv() => return give_up(start).await,
+        _ = terminate.recv() => return release_principals(start).await,
+        _ = interrupt.recv() => return release_principals(start).await,
     };
     announce(&stack)?;
     loop {
@@ -66,7 +66,7 @@ async fn serve(arguments: Arguments) -> Result<()> {
 }
 
 /// Ends whatever the start is at: cargo, pip, or the simulated AWS.
-async fn give_up(start: JoinHandle<Result<Stack>>) -> Result<()> {
+async fn release_principals(start: JoinHandle<Result<Stack>>) -> Result<()> {
     say("stopping");
     child::interrupt();
     match start.await.context("starting")? {

@@ -42,9 +42,9 @@ fn write(arguments: &Arguments) -> Result<()> {
 
 /// What a function is called in `template.yaml`, and so in what `sam build` makes: `share-image` is `ShareImageFunction`.
 fn resource(function: &str) -> String {
-    let words = function.split('-').map(|word| {
-        let mut letters = word.chars();
+    let selectors = function.split('-').map(|selector| {
+        let mut letters = selector.chars();
         letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
     });
-    words.collect::<String>() + "Function"
+    selectors.collect::<String>() + "Function"
 }

@@ -66,14 +66,14 @@ impl Moment {
     /// What happened since then.
     pub async fn since(&self, hub: &Account, logs: &Path) -> Result<Used> {
         let now = Self::now(hub, logs).await?;
-        let begun: Vec<&String> = now.executions.difference(&self.executions).collect();
+        let started: Vec<&String> = now.executions.difference(&self.executions).collect();
         let mut transitions = 0.0;
-        for execution in &begun {
+        for execution in &started {
             transitions += transitions_of(hub, execution).await?;
         }
         Ok(Used {
             meter: difference(&now.meter, &self.meter),
-            executions: begun.len() as f64,
+            executions: started.len() as f64,
             transitions,
             log_bytes: now.log_bytes - self.log_bytes,
             object_bytes: 0.0,

@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::counting::{Moment, Used};
-use super::month::{Deed, Review};
+use super::month::{AuditAction, Review};
 use super::usage::Usage;
 use crate::progress::say;
 use crate::world::Account;
@@ -21,7 +21,7 @@ pub const ACCOUNTS_OF_OU: usize = 5;
 /// Images that live a whole life; what each deed of them uses is the mean.
 pub const LIVES: usize = 3;
 /// How often each image is looked at in a month for nothing: events that come twice, tags that say the same.
-pub const LOOKS_AGAIN: f64 = 4.0;
+pub const RECONCILIATIONS: f64 = 4.0;
 /// The deed that others are compared with.
 pub const SHARED: &str = "tagged and shared";
 /// Images of the three reviews. The last one takes one page more than the others.
@@ -31,14 +31,14 @@ const AT_ONCE: usize = 4;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The hub with an organization, and the words of the typical image's tag.
-pub struct Cast<'a> {
+pub struct Accounts<'a> {
     hub: &'a Account,
     logs: &'a Path,
-    words: String,
-    fewer_words: String,
+    selectors: String,
+    fewer_selectors: String,
 }
 
-impl<'a> Cast<'a> {
+impl<'a> Accounts<'a> {
     /// Makes the organization. Every account has a bus for its notices.
     pub async fn assemble(hub: &'a Account, logs: &'a Path) -> Result<Self> {
         say("making an organization with an OU, and a bus in each account");
@@ -46,22 +46,22 @@ impl<'a> Cast<'a> {
         hub.create_organization().await?;
         let root = hub.root().await?;
         let ou = hub.create_ou(&root, "production").await?;
-        let mut words = Vec::new();
+        let mut selectors = Vec::new();
         for number in 0..ACCOUNTS + ACCOUNTS_OF_OU {
             let parent = if number < ACCOUNTS { &root } else { &ou };
             let account = hub.create_account(&format!("member-{number}"), parent).await?;
             hub.assume(&account).await?.listen().await?;
             if number < ACCOUNTS {
-                words.push(account);
+                selectors.push(account);
             }
         }
-        words.push(ou);
-        let fewer_words = words.get(1..).context("no words")?.join(" ");
-        Ok(Self { hub, logs, words: words.join(" "), fewer_words })
+        selectors.push(ou);
+        let fewer_selectors = selectors.get(1..).context("no words")?.join(" ");
+        Ok(Self { hub, logs, selectors: selectors.join(" "), fewer_selectors })
     }
 
     /// What each deed in the life of an image uses: the mean of several lives.
-    pub async fn deeds(&self) -> Result<Vec<Deed>> {
+    pub async fn actions(&self) -> Result<Vec<AuditAction>> {
         let mut lives = Vec::new();
         for number in 0..LIVES {
             say(format!("life {} of {LIVES}", number + 1));
@@ -81,14 +81,14 @@ impl<'a> Cast<'a> {
         let made = made.await?;
         let image = image.as_str();
         let until = in_days(30)?;
-        let tags = [("ami-share:with", self.words.as_str()), ("ami-share:until", until.as_str())];
+        let tags = [("ami-share:with", self.selectors.as_str()), ("ami-share:until", until.as_str())];
         let shared = self.measure(SHARED, 1.0, 1, async || hub.tag(image, &tags).await);
         let shared = shared.await?;
-        let again = self.measure("looked at again, nothing to do", LOOKS_AGAIN, 1, async || {
+        let again = self.measure("looked at again, nothing to do", RECONCILIATIONS, 1, async || {
             hub.start_execution(&json!({ "image_id": image })).await.map(drop)
         });
         let again = again.await?;
-        let fewer = [("ami-share:with", self.fewer_words.as_str())];
+        let fewer = [("ami-share:with", self.fewer_selectors.as_str())];
         let changed =
             self.measure("tag changed, one account fewer", 1.0, 1, async || hub.tag(image, &fewer).await);
         let changed = changed.await?;
@@ -109,13 +109,14 @@ impl<'a> Cast<'a> {
         &self,
         name: &'static str,
         times: f64,
-        looks: usize,
-        deed: impl AsyncFnOnce() -> Result<()>,
+        reconciliations: usize,
+        action: impl AsyncFnOnce() -> Result<()>,
     ) -> Result<Lived> {
         let before = Moment::now(self.hub, self.logs).await?;
-        deed().await?;
-        let begun = async || Ok((before.executions_since(self.hub).await? >= looks).then_some(()));
-        self.hub.until("the looks have begun", begun).await?;
+        action().await?;
+        let started =
+            async || Ok((before.executions_since(self.hub).await? >= reconciliations).then_some(()));
+        self.hub.until("the looks have begun", started).await?;
         self.hub.still().await?;
         let used = before.since(self.hub, self.logs).await.with_context(|| format!("measuring: {name}"))?;
         Ok(Lived { name, times, used })
@@ -124,11 +125,11 @@ impl<'a> Cast<'a> {
     /// What a review uses, by three reviews of different sizes that find nothing to do.
     pub async fn review(&self) -> Result<Review> {
         let mut reviews = Vec::new();
-        let mut standing = 0;
+        let mut previous = 0;
         for images in REVIEWED {
-            say(format!("sharing {} images for a review of {images}", images - standing));
-            self.share_for_review(standing..images).await?;
-            standing = images;
+            say(format!("sharing {} images for a review of {images}", images - previous));
+            self.share_for_review(previous..images).await?;
+            previous = images;
             reviews.push((images, self.reviewed(images).await?));
         }
         let three: [(u32, Usage); 3] = reviews.try_into().ok().context("there are not three reviews")?;
@@ -140,9 +141,9 @@ impl<'a> Cast<'a> {
         self.hub.disable_rules().await?;
         let shared = stream::iter(numbers).map(async |number| {
             let key = self.hub.create_key().await?;
-            let tags = [("ami-share:with", self.words.as_str())];
+            let tags = [("ami-share:with", self.selectors.as_str())];
             let image = self.hub.register_image(&format!("standing-{number}"), &[&key], &tags).await?;
-            let (status, said) = self.hub.look(&image).await?;
+            let (status, said) = self.hub.trigger(&image).await?;
             ensure!(status == "SUCCEEDED", "the look at {image} is {status}: {said}");
             Ok(())
         });
@@ -175,22 +176,28 @@ struct Lived {
 }
 
 /// What each deed used in the mean of all lives.
-fn mean(lives: &[Vec<Lived>]) -> Result<Vec<Deed>> {
+fn mean(lives: &[Vec<Lived>]) -> Result<Vec<AuditAction>> {
     let share = 1.0 / lives.len() as f64;
-    let mut deeds: Vec<Deed> = Vec::new();
+    let mut actions: Vec<AuditAction> = Vec::new();
     for lived in lives.iter().flatten() {
         let usage = lived.used.billed()? * share;
-        let (looks, calls) = (lived.used.executions * share, lived.used.calls() * share);
-        match deeds.iter_mut().find(|deed| deed.name == lived.name) {
-            Some(deed) => {
-                deed.looks += looks;
-                deed.calls += calls;
-                deed.usage = deed.usage.clone() + usage;
+        let (reconciliations, calls) = (lived.used.executions * share, lived.used.calls() * share);
+        match actions.iter_mut().find(|action| action.name == lived.name) {
+            Some(action) => {
+                action.reconciliations += reconciliations;
+                action.calls += calls;
+                action.usage = action.usage.clone() + usage;
             }
-            None => deeds.push(Deed { name: lived.name, times: lived.times, looks, calls, usage }),
+            None => actions.push(AuditAction {
+                name: lived.name,
+                times: lived.times,
+                reconciliations,
+                calls,
+                usage,
+            }),
         }
     }
-    Ok(deeds)
+    Ok(actions)
 }
 
 /// A moment so many days ahead, as `ami-share:until` has it.

@@ -11,13 +11,13 @@ const TAGGED_PAGE: u32 = 100;
 
 /// Something that happens to an image, as it was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Deed {
+pub struct AuditAction {
     /// What happens.
     pub name: &'static str,
     /// How often it happens to each image in a month.
     pub times: f64,
     /// The executions of workflows that it leads to.
-    pub looks: f64,
+    pub reconciliations: f64,
     /// The calls that functions make.
     pub calls: f64,
     /// What is used.
@@ -73,7 +73,7 @@ pub struct Watched {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Month {
     /// What happens to each image.
-    pub deeds: Vec<Deed>,
+    pub actions: Vec<AuditAction>,
     /// A review.
     pub review: Review,
     /// Reviews in a month.
@@ -85,17 +85,20 @@ pub struct Month {
 impl Month {
     /// What a hub with so many images uses.
     pub fn of(&self, images: u32) -> Usage {
-        let deeds =
-            self.deeds.iter().fold(Usage::default(), |sum, deed| sum + deed.usage.clone() * deed.times);
+        let actions = self
+            .actions
+            .iter()
+            .fold(Usage::default(), |sum, action| sum + action.usage.clone() * action.times);
         let reviews = self.review.of(images) * self.reviews;
-        deeds * f64::from(images) + reviews + self.watching(images)
+        actions * f64::from(images) + reviews + self.watching(images)
     }
 
     /// Metrics, alarms and dashboards. A metric is billed for the hours in which it has values: here each execution
     /// falls into an hour of its own, as long as there are hours, and gives every metric a value.
     pub fn watching(&self, images: u32) -> Usage {
-        let looks: f64 = self.deeds.iter().map(|deed| deed.looks * deed.times).sum();
-        let hours = (looks * f64::from(images) + self.reviews).min(HOURS);
+        let reconciliations: f64 =
+            self.actions.iter().map(|action| action.reconciliations * action.times).sum();
+        let hours = (reconciliations * f64::from(images) + self.reviews).min(HOURS);
         let Watched { metrics, alarms, dashboards } = self.watched;
         Usage::default()
             .with(Item::Metric, f64::from(metrics) * hours / HOURS)
@@ -122,12 +125,18 @@ mod tests {
     }
 
     #[test]
-    fn a_month_is_its_deeds_for_each_image_and_its_reviews_and_what_watches() {
+    fn the_usage_of_a_month_is_actions_per_image_plus_reviews_plus_monitoring() {
         let review = Review { fixed: reads(1.0), page: reads(0.0), image: reads(2.0) };
-        let deed = |name, times, amount| Deed { name, times, looks: 1.0, calls: 9.0, usage: reads(amount) };
-        let deeds = vec![deed("shared", 1.0, 10.0), deed("looked at", 4.0, 3.0)];
+        let action = |name, times, amount| AuditAction {
+            name,
+            times,
+            reconciliations: 1.0,
+            calls: 9.0,
+            usage: reads(amount),
+        };
+        let actions = vec![action("shared", 1.0, 10.0), action("looked at", 4.0, 3.0)];
         let watched = Watched { metrics: 73, alarms: 5, dashboards: 1 };
-        let month = Month { deeds, review, reviews: 30.0, watched };
+        let month = Month { actions, review, reviews: 30.0, watched };
         let usage = month.of(10);
         assert_eq!(usage.of(Item::ReadUnit), 10.0 * 22.0 + 30.0 * 21.0);
         assert_eq!((usage.of(Item::Alarm), usage.of(Item::Dashboard)), (5.0, 1.0));

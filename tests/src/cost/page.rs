@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::life::SHARED;
-use super::month::{Deed, Month};
+use super::month::{AuditAction, Month};
 use super::prices::{Found, Item, Price};
 use super::usage::Usage;
 use crate::table::table;
@@ -15,7 +15,7 @@ pub const IMAGES: [u32; 3] = [10, 100, 1_000];
 pub fn tables(month: &Month) -> String {
     let titled = [
         ("A month, in dollars", costs(month)),
-        ("What happens to an image", deeds(&month.deeds)),
+        ("What happens to an image", actions(&month.actions)),
         ("What a review uses", reviews(month)),
         ("What a month uses", amounts(month)),
         ("Prices", prices()),
@@ -48,7 +48,7 @@ fn costs(month: &Month) -> String {
     table(&head.collect::<Vec<_>>(), &rows)
 }
 
-fn deeds(deeds: &[Deed]) -> String {
+fn actions(actions: &[AuditAction]) -> String {
     let head = [
         "what happens",
         "times a month",
@@ -63,22 +63,22 @@ fn deeds(deeds: &[Deed]) -> String {
         "KMS",
         "dollars for 1,000",
     ];
-    let share = deeds.iter().find(|deed| deed.name == SHARED).map_or(1.0, |deed| deed.calls);
-    let row = |deed: &Deed| {
-        let Deed { name, times, looks, calls, usage } = deed;
+    let share = actions.iter().find(|action| action.name == SHARED).map_or(1.0, |action| action.calls);
+    let row = |action: &AuditAction| {
+        let AuditAction { name, times, reconciliations, calls, usage } = action;
         let items = [Item::Transition, Item::WriteUnit, Item::ReadUnit, Item::Event, Item::KeyRequest];
         let used = items.map(|item| amount(usage.of(item)));
         let start = [
             (*name).to_owned(),
             amount(*times),
-            amount(*looks),
+            amount(*reconciliations),
             amount(usage.of(Item::Invocation)),
             amount(*calls),
             format!("{:.0} %", calls / share * 100.0),
         ];
         start.into_iter().chain(used).chain([dollars(usage.cost() * 1_000.0)]).collect()
     };
-    table(&head.map(str::to_owned), &deeds.iter().map(row).collect::<Vec<_>>())
+    table(&head.map(str::to_owned), &actions.iter().map(row).collect::<Vec<_>>())
 }
 
 fn reviews(month: &Month) -> String {
@@ -114,7 +114,7 @@ pub fn prices() -> String {
         let found = match found {
             Found::OnThePage => "there".to_owned(),
             Found::Quoted(by) => format!("quoted [elsewhere]({by})"),
-            Found::NotLookedUp => "not looked up".to_owned(),
+            Found::NotRetrieved => "not looked up".to_owned(),
         };
         vec![format!("[{service}]({page})"), format!("${dollars}"), per, found]
     };

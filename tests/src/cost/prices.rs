@@ -4,7 +4,7 @@
 //! has not, the price comes from a page that quotes it, or from nowhere, and is marked so.
 
 /// When the prices were looked up.
-pub const LOOKED_UP: &str = "2026-11-22";
+pub const RETRIEVED_ON: &str = "2026-11-22";
 
 /// Something that AWS bills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ pub enum Found {
     /// On another page, which quotes AWS's.
     Quoted(&'static str),
     /// Nowhere: it is what we know.
-    NotLookedUp,
+    NotRetrieved,
 }
 
 /// What one [`Item`] costs.
@@ -112,8 +112,8 @@ impl Item {
             Self::ComputeTime => lambda(13.3334, 1e6, "GB seconds on arm64"),
             Self::WriteUnit => dynamodb(0.625, 1e6, "write request units", Found::Quoted(AIRBYTE)),
             Self::ReadUnit => dynamodb(0.125, 1e6, "read request units", Found::Quoted(AIRBYTE)),
-            Self::TableStorage => dynamodb(0.25, 1.0, "GB a month", Found::NotLookedUp),
-            Self::TableBackup => dynamodb(0.20, 1.0, "GB a month, restorable", Found::NotLookedUp),
+            Self::TableStorage => dynamodb(0.25, 1.0, "GB a month", Found::NotRetrieved),
+            Self::TableBackup => dynamodb(0.20, 1.0, "GB a month, restorable", Found::NotRetrieved),
             Self::Event => eventbridge(1.00, 1e6, "custom events of 64 KB"),
             Self::ScheduledStart => eventbridge(1.00, 1e6, "starts by Scheduler"),
             Self::Message => price(
@@ -135,14 +135,19 @@ impl Item {
             Self::ObjectWrite => s3(0.005, 1e3, "PUT and LIST requests"),
             Self::ObjectRead => s3(0.0004, 1e3, "GET requests"),
             Self::ObjectStorage => s3(0.023, 1.0, "GB a month"),
-            Self::QueueRequest => {
-                price("SQS", 0.40, 1e6, "requests", "https://aws.amazon.com/sqs/pricing/", Found::NotLookedUp)
-            }
+            Self::QueueRequest => price(
+                "SQS",
+                0.40,
+                1e6,
+                "requests",
+                "https://aws.amazon.com/sqs/pricing/",
+                Found::NotRetrieved,
+            ),
             Self::Metric => cloudwatch(0.30, "metric a month", Found::Quoted(FACTUALMINDS_CLOUDWATCH)),
-            Self::Alarm => cloudwatch(0.10, "alarm a month", Found::NotLookedUp),
+            Self::Alarm => cloudwatch(0.10, "alarm a month", Found::NotRetrieved),
             Self::Dashboard => cloudwatch(3.00, "dashboard a month", Found::Quoted(FACTUALMINDS_CLOUDWATCH)),
             Self::LogIntake => cloudwatch(0.50, "GB written to logs", Found::Quoted(FACTUALMINDS_CLOUDWATCH)),
-            Self::LogStorage => cloudwatch(0.03, "GB of logs a month", Found::NotLookedUp),
+            Self::LogStorage => cloudwatch(0.03, "GB of logs a month", Found::NotRetrieved),
         }
     }
 
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_has_a_price_and_stands_once_in_the_order_of_the_bill() {
+    fn every_item_has_a_price_and_appears_once_in_the_order_of_the_bill() {
         assert!(Item::ALL.is_sorted_by(|one, next| one < next));
         for item in Item::ALL {
             let Price { dollars, per, page, .. } = item.price();

@@ -4,4 +4,4 @@ pub mod proof;
 pub mod story;
 
 mod picture;
-mod taking_back;
+mod revoking;

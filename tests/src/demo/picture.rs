@@ -30,10 +30,10 @@ fn pretty(policy: &str) -> Result<String> {
 
 /// Prints the steps that an execution of the share workflow entered, with the time since its start.
 pub(super) async fn print_steps(hub: &Account, execution: &str) -> Result<()> {
-    let history = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
-    let history = history.context("GetExecutionHistory")?;
-    let start = history.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
-    for event in history.events() {
+    let audit_log = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
+    let audit_log = audit_log.context("GetExecutionHistory")?;
+    let start = audit_log.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
+    for event in audit_log.events() {
         if let Some(entered) = event.state_entered_event_details() {
             println!("   {:5.2} s  {}", event.timestamp().as_secs_f64() - start, entered.name());
         }
@@ -67,6 +67,12 @@ pub(super) fn print_rows(rows: &BTreeMap<String, BTreeMap<String, String>>) {
 pub(super) fn print_history(rows: &BTreeMap<String, BTreeMap<String, String>>) {
     for row in rows.values() {
         let value = |name: &str| row.get(name).map(String::as_str).unwrap_or_default();
-        println!("     {} {:16} {} for {}", value("at"), value("deed"), value("resource"), value("whom"));
+        println!(
+            "     {} {:16} {} for {}",
+            value("at"),
+            value("action"),
+            value("resource"),
+            value("principals")
+        );
     }
 }

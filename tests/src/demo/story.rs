@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use super::picture::{print_policy_diff, print_rows, print_steps};
 use super::proof::Proofs;
-use super::taking_back::take_back;
+use super::revoking::revoke_all;
 use crate::launch::{Launch, launch};
 use crate::world::Account;
 
 /// Who takes part.
-pub(super) struct Cast {
+pub(super) struct Accounts {
     workloads: String,
     pub(super) b: Account,
-    pub(super) b_notices: String,
+    pub(super) b_notifications: String,
     pub(super) in_ou: Account,
     c: Account,
 }
@@ -28,18 +28,18 @@ pub(super) struct Golden {
 }
 
 /// Tells the story in the hub account `hub`, and checks every claim.
-pub async fn tell(hub: &Account, proofs: &mut Proofs) -> Result<()> {
-    let cast = make_organization(hub).await?;
+pub async fn notify(hub: &Account, proofs: &mut Proofs) -> Result<()> {
+    let accounts = make_organization(hub).await?;
     let golden = make_image(hub).await?;
-    tag(hub, &cast, &golden, proofs).await?;
-    prove_access(&cast, &golden, proofs).await?;
-    prove_key_policy(hub, &cast, &golden, proofs).await?;
-    show_ledger(hub, &cast, &golden, proofs).await?;
-    prove_notice(&cast, &golden, proofs).await?;
-    take_back(hub, &cast, &golden, proofs).await
+    tag(hub, &accounts, &golden, proofs).await?;
+    prove_access(&accounts, &golden, proofs).await?;
+    prove_key_policy(hub, &accounts, &golden, proofs).await?;
+    show_ledger(hub, &accounts, &golden, proofs).await?;
+    prove_notification(&accounts, &golden, proofs).await?;
+    revoke_all(hub, &accounts, &golden, proofs).await
 }
 
-async fn make_organization(hub: &Account) -> Result<Cast> {
+async fn make_organization(hub: &Account) -> Result<Accounts> {
     println!("\n2. An organization with two OUs and three accounts");
     let organization = hub.create_organization().await?;
     let root = hub.root().await?;
@@ -52,9 +52,9 @@ async fn make_organization(hub: &Account) -> Result<Cast> {
     println!("   ├─ workloads {workloads}: account W {in_ou}");
     println!("   └─ sandbox   {sandbox}: accounts B {b} and C {c}");
     let b = hub.assume(&b).await?;
-    let b_notices = b.listen().await.context("giving B a bus for notices")?;
+    let b_notifications = b.listen().await.context("giving B a bus for notices")?;
     println!("   B has an event bus `ami-share` for notices; the others have none.");
-    Ok(Cast { workloads, b, b_notices, in_ou: hub.assume(&in_ou).await?, c: hub.assume(&c).await? })
+    Ok(Accounts { workloads, b, b_notifications, in_ou: hub.assume(&in_ou).await?, c: hub.assume(&c).await? })
 }
 
 async fn make_image(hub: &Account) -> Result<Golden> {
@@ -67,13 +67,16 @@ async fn make_image(hub: &Account) -> Result<Golden> {
     Ok(Golden { image, key, policy_before })
 }
 
-async fn tag(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+async fn tag(hub: &Account, accounts: &Accounts, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
     println!("\n4. The tag");
-    let words = format!("{} {}", cast.b.id, cast.workloads);
-    println!("   aws ec2 create-tags --resources {} --tags 'Key=ami-share:with,Value={words}'", golden.image);
+    let selectors = format!("{} {}", accounts.b.id, accounts.workloads);
+    println!(
+        "   aws ec2 create-tags --resources {} --tags 'Key=ami-share:with,Value={selectors}'",
+        golden.image
+    );
     let before = hub.executions().await?;
     let started = Instant::now();
-    hub.tag(&golden.image, &[("ami-share:with", &words)]).await?;
+    hub.tag(&golden.image, &[("ami-share:with", &selectors)]).await?;
     let status = hub.status(&golden.image, |_| true).await?;
     println!(
         "   ami-share:status = \"{status}\" after {:.1} s. What happened:",
@@ -91,44 +94,49 @@ async fn tag(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -
     Ok(())
 }
 
-async fn prove_access(cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+async fn prove_access(accounts: &Accounts, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
     println!("\n5. Who can launch it");
-    for (who, account) in [("B", &cast.b), ("W (through its OU)", &cast.in_ou)] {
+    for (who, account) in [("B", &accounts.b), ("W (through its OU)", &accounts.in_ou)] {
         proofs.claim(format!("{who} sees the image"), account.sees(&golden.image).await?);
         let outcome = launch(account, &golden.image).await?;
         proofs.claim(format!("{who} launches it: {outcome:?}"), matches!(outcome, Launch::Started(_)));
     }
-    proofs.claim("C does not see the image", !cast.c.sees(&golden.image).await?);
-    let outcome = launch(&cast.c, &golden.image).await?;
+    proofs.claim("C does not see the image", !accounts.c.sees(&golden.image).await?);
+    let outcome = launch(&accounts.c, &golden.image).await?;
     proofs.claim(format!("C cannot launch it: {outcome:?}"), matches!(outcome, Launch::Failed(_)));
     Ok(())
 }
 
-async fn prove_key_policy(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+async fn prove_key_policy(
+    hub: &Account,
+    accounts: &Accounts,
+    golden: &Golden,
+    proofs: &mut Proofs,
+) -> Result<()> {
     println!("\n6. The key policy, before and after");
     let after = hub.key_policy(&golden.key).await?;
     print_policy_diff(&golden.policy_before, &after)?;
     let foreign = |policy: &str| -> Result<Vec<Value>> {
         let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
         let statements = policy.get("Statement").and_then(Value::as_array).cloned().unwrap_or_default();
-        let is_ours = |statement: &Value| {
+        let is_managed = |statement: &Value| {
             statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
         };
-        Ok(statements.into_iter().filter(|statement| !is_ours(statement)).collect())
+        Ok(statements.into_iter().filter(|statement| !is_managed(statement)).collect())
     };
     proofs.claim(
         "the statements of other people are untouched",
         foreign(&golden.policy_before)? == foreign(&after)?,
     );
     proofs.claim("B is admitted by its account, the OU by its whole path, C not at all", {
-        after.contains(&format!("{}:root", cast.b.id))
-            && after.contains(&format!("{}/*", cast.workloads))
-            && !after.contains(&cast.c.id)
+        after.contains(&format!("{}:root", accounts.b.id))
+            && after.contains(&format!("{}/*", accounts.workloads))
+            && !after.contains(&accounts.c.id)
     });
     Ok(())
 }
 
-async fn show_ledger(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+async fn show_ledger(hub: &Account, accounts: &Accounts, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
     println!("\n7. The ledger");
     let image_rows = hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
     let key_rows = hub.ledger(&format!("KEY#{}", golden.key)).await?;
@@ -141,30 +149,31 @@ async fn show_ledger(hub: &Account, cast: &Cast, golden: &Golden, proofs: &mut P
     };
     proofs.claim(
         "it has one live share for B and one for the OU",
-        is_shared(&cast.b.id) && is_shared(&cast.workloads),
+        is_shared(&accounts.b.id) && is_shared(&accounts.workloads),
     );
     Ok(())
 }
 
-async fn prove_notice(cast: &Cast, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
+async fn prove_notification(accounts: &Accounts, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
     println!("\n8. The notice that B received");
-    let mut notices = Vec::new();
-    cast.b
+    let mut notifications = Vec::new();
+    accounts
+        .b
         .until("B has its notice", async || {
-            notices.extend(cast.b.take(&cast.b_notices).await?);
-            Ok((!notices.is_empty()).then_some(()))
+            notifications.extend(accounts.b.take(&accounts.b_notifications).await?);
+            Ok((!notifications.is_empty()).then_some(()))
         })
         .await?;
-    for notice in &notices {
-        println!("{}", indented(&format!("{:#}", notice.get("detail").unwrap_or(&Value::Null))));
+    for notification in &notifications {
+        println!("{}", indented(&format!("{:#}", notification.get("detail").unwrap_or(&Value::Null))));
     }
-    let is_right = |notice: &Value| {
-        notice.pointer("/detail-type").and_then(Value::as_str) == Some("AMI Shared")
-            && notice.pointer("/detail/image_id").and_then(Value::as_str) == Some(&golden.image)
+    let is_right = |notification: &Value| {
+        notification.pointer("/detail-type").and_then(Value::as_str) == Some("AMI Shared")
+            && notification.pointer("/detail/image_id").and_then(Value::as_str) == Some(&golden.image)
     };
     proofs.claim(
         "it is one `AMI Shared` for this image",
-        matches!(notices.as_slice(), [only] if is_right(only)),
+        matches!(notifications.as_slice(), [only] if is_right(only)),
     );
     Ok(())
 }

@@ -14,7 +14,7 @@ pub const RACES: [(usize, usize); 4] = [(1, 1), (1, 10), (1, 100), (10, 10)];
 /// Seconds that a call is on its way, whoever makes it.
 pub const LATENCY: f64 = 0.05;
 /// Account ids that fit into the 256 characters of a tag.
-const WORDS_OF_A_TAG: usize = 19;
+const SELECTORS_OF_A_TAG: usize = 19;
 
 /// How long something took, and what it asked of AWS.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,18 +142,18 @@ impl<'a> Track<'a> {
 
     /// Whoever shared them: a race that does not reach its end is none.
     async fn check(&self, task: &Task<'_>) -> Result<()> {
-        let mut wanted = task.accounts.to_vec();
-        wanted.sort();
+        let mut desired = task.accounts.to_vec();
+        desired.sort();
         let policy = self.hub.key_policy(&task.key).await?;
-        ensure!(wanted.iter().all(|account| policy.contains(account)), "the key does not admit everybody");
+        ensure!(desired.iter().all(|account| policy.contains(account)), "the key does not admit everybody");
         for image in &task.images {
             ensure!(
-                self.hub.launch_permissions(image).await? == wanted,
+                self.hub.launch_permissions(image).await? == desired,
                 "{image} is not shared with everybody"
             );
             for snapshot in self.hub.snapshots_of(image).await? {
                 ensure!(
-                    self.hub.snapshot_permissions(&snapshot).await? == wanted,
+                    self.hub.snapshot_permissions(&snapshot).await? == desired,
                     "{image} may not be copied by everybody"
                 );
             }
@@ -166,8 +166,8 @@ impl<'a> Track<'a> {
 fn tags(accounts: &[String]) -> Vec<(String, String)> {
     let names = std::iter::once("ami-share:with".to_owned())
         .chain((2..).map(|number| format!("ami-share:with:{number}")));
-    let words = accounts.chunks(WORDS_OF_A_TAG).map(|words| words.join(" "));
-    names.zip(words).chain([("ami-share:copy".to_owned(), "allowed".to_owned())]).collect()
+    let selectors = accounts.chunks(SELECTORS_OF_A_TAG).map(|selectors| selectors.join(" "));
+    names.zip(selectors).chain([("ami-share:copy".to_owned(), "allowed".to_owned())]).collect()
 }
 
 #[cfg(test)]
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_accounts_take_six_tags_that_each_fit() {
+    fn a_hundred_accounts_fit_into_six_tags() {
         let accounts: Vec<String> = (0..100).map(|number| format!("{number:012}")).collect();
         let tags = tags(&accounts);
         let names: Vec<&str> = tags.iter().map(|(name, _)| name.as_str()).collect();

@@ -38,19 +38,19 @@ pub async fn share(
     let snapshots = hub.snapshots_of(image).await?;
     let mut calls = 1;
     for accounts in accounts.chunks(style.accounts_at_once()) {
-        calls += admit(hub, key, accounts).await?;
+        calls += grant(hub, key, accounts).await?;
         for snapshot in &snapshots {
-            hub.permit_all_snapshot_by_hand(snapshot, accounts).await?;
+            hub.make_snapshot_public_out_of_band(snapshot, accounts).await?;
             calls += 1;
         }
-        hub.permit_all_by_hand(image, accounts).await?;
+        hub.make_public_out_of_band(image, accounts).await?;
         calls += 1;
     }
     Ok(calls)
 }
 
 /// Gives those whom a key policy does not name yet a statement of their own.
-async fn admit(hub: &Account, key: &str, accounts: &[String]) -> Result<usize> {
+async fn grant(hub: &Account, key: &str, accounts: &[String]) -> Result<usize> {
     let text = hub.key_policy(key).await?;
     let new: Vec<String> = accounts.iter().filter(|id| !text.contains(id.as_str())).map(root_of).collect();
     if new.is_empty() {

@@ -9,7 +9,7 @@ use super::{Account, HUB, REGION, STACK};
 
 impl Account {
     /// Hands a function an event, as EventBridge does: it is served later, and tried again when that fails.
-    pub async fn hand_event(&self, function: &str, event: &Value) -> Result<()> {
+    pub async fn deliver_event(&self, function: &str, event: &Value) -> Result<()> {
         let path = format!("/2015-03-31/functions/{STACK}-{function}/invocations");
         // The simulated AWS tells services apart by what a request was signed for.
         let signed = format!("Credential=testing/20260101/{REGION}/lambda/aws4_request");
@@ -33,9 +33,9 @@ impl Account {
 
     /// Makes a recurring schedule with the role of an image's appointment, whose input no execution can have.
     pub async fn schedule_in_vain(&self, image: &str, name: &str, input: &str) -> Result<()> {
-        let appointment = self.scheduler.get_schedule().group_name(STACK).name(format!("{image}-end"));
-        let appointment = appointment.send().await.context("GetSchedule")?;
-        let role = appointment.target().context("an appointment without a target")?.role_arn();
+        let schedule = self.scheduler.get_schedule().group_name(STACK).name(format!("{image}-end"));
+        let schedule = schedule.send().await.context("GetSchedule")?;
+        let role = schedule.target().context("an appointment without a target")?.role_arn();
         let queue =
             DeadLetterConfig::builder().arn(format!("arn:aws:sqs:{REGION}:{HUB}:{STACK}-dead-letters"));
         let target = Target::builder()

@@ -12,10 +12,10 @@ impl Account {
         let sts = aws_sdk_sts::Client::new(&self.config);
         let request = sts.assume_role().role_arn(format!("arn:aws:iam::{HUB}:role/platform-engineer"));
         let answer = request.role_session_name(name).send().await.context("sts:AssumeRole")?;
-        let given = answer.credentials().context("sts:AssumeRole gave no credentials")?;
-        let token = Some(given.session_token().to_owned());
+        let result = answer.credentials().context("sts:AssumeRole gave no credentials")?;
+        let token = Some(result.session_token().to_owned());
         let credentials =
-            Credentials::new(given.access_key_id(), given.secret_access_key(), token, None, "person");
+            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "person");
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         let arn = format!("arn:aws:sts::{HUB}:assumed-role/platform-engineer/{name}");
         Ok((Self::with(HUB, endpoint, credentials).await, arn))

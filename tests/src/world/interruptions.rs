@@ -55,7 +55,7 @@ pub struct Invocation {
     pub action: Option<String>,
     /// The `detail-type` of its payload, where that is an event.
     pub event: Option<String>,
-    /// `running`, `held`, `killed`, `failed`, or `ended` with an answer.
+    /// `running`, `held`, `interrupted`, `failed`, or `ended` with an answer.
     pub state: String,
     /// The calls that it made so far, like `dynamodb:PutItem`.
     pub calls: Vec<String>,
@@ -95,8 +95,8 @@ impl Account {
     }
 
     /// Ends the turn that a killed invocation has left in a partition of the ledger, as half a minute would.
-    pub async fn turn_runs_out(&self, partition: &str, holder: &str) -> Result<()> {
-        let request = self.update_row(partition, "TURN").update_expression("SET ends = :past");
+    pub async fn lease_expires(&self, partition: &str, holder: &str) -> Result<()> {
+        let request = self.update_row(partition, "LEASE").update_expression("SET ends = :past");
         let request = request.condition_expression("holder = :holder");
         let request = request.expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()));
         unless_refused(request.expression_attribute_values(":past", AttributeValue::N("0".to_owned()))).await
@@ -104,7 +104,7 @@ impl Account {
 
     /// Ends the time for which the notices of a killed look wait for its usage report, as some minutes would.
     pub async fn usage_report_is_waited_for_no_more(&self, image: &str) -> Result<()> {
-        let request = self.update_row(&format!("IMAGE#{image}"), "TOLD");
+        let request = self.update_row(&format!("IMAGE#{image}"), "NOTIFIED");
         let request = request.update_expression("SET waiting_until = :past");
         let request = request.condition_expression("attribute_exists(waiting_until)");
         let past = AttributeValue::S("1970-01-01T00:00:00Z".to_owned());

@@ -12,12 +12,12 @@ impl Account {
     /// Makes a key that ami-share may write (it carries the tag); answers its ARN.
     pub async fn create_key(&self) -> Result<String> {
         let key = self.create_untagged_key().await?;
-        self.let_key_be_managed(&key).await?;
+        self.tag_key_managed(&key).await?;
         Ok(key)
     }
 
     /// Gives a key the tag that lets ami-share write it.
-    pub async fn let_key_be_managed(&self, key: &str) -> Result<()> {
+    pub async fn tag_key_managed(&self, key: &str) -> Result<()> {
         let tag = aws_sdk_kms::types::Tag::builder().tag_key(MANAGED).tag_value("true").build()?;
         self.kms.tag_resource().key_id(key).tags(tag).send().await.context("kms:TagResource")?;
         Ok(())

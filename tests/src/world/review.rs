@@ -82,9 +82,9 @@ impl Account {
     }
 
     /// Waits until every event so far has come to whom it is for, and the functions that were invoked for one have ended.
-    pub async fn has_heard_all(&self) -> Result<()> {
-        let heard = async || Ok((self.under_way().await? == 0).then_some(()));
-        self.until("every event has been heard", heard).await
+    pub async fn has_received_all(&self) -> Result<()> {
+        let received = async || Ok((self.under_way().await? == 0).then_some(()));
+        self.until("every event has been heard", received).await
     }
 
     /// How many events and asynchronous invocations are not done yet: no AWS has an API for that.

@@ -38,7 +38,8 @@ impl Account {
 
     /// Takes the turn of a key and keeps it, as a writer that hangs would.
     pub async fn hold_key(&self, key: &str) -> Result<()> {
-        let item = [("pk", format!("KEY#{key}")), ("sk", "TURN".to_owned()), ("holder", "a test".to_owned())];
+        let item =
+            [("pk", format!("KEY#{key}")), ("sk", "LEASE".to_owned()), ("holder", "a test".to_owned())];
         let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
         let ends = AttributeValue::N("4102444800000".to_owned());
         let request = self.dynamodb.put_item().table_name(format!("{STACK}-ledger"));
@@ -51,7 +52,7 @@ impl Account {
     pub async fn release_key(&self, key: &str) -> Result<()> {
         let request = self.dynamodb.delete_item().table_name(format!("{STACK}-ledger"));
         let request = request.key("pk", AttributeValue::S(format!("KEY#{key}")));
-        request.key("sk", AttributeValue::S("TURN".to_owned())).send().await.context("DeleteItem")?;
+        request.key("sk", AttributeValue::S("LEASE".to_owned())).send().await.context("DeleteItem")?;
         Ok(())
     }
 
@@ -114,7 +115,7 @@ impl Account {
     }
 
     /// Looks at an image by hand and waits for the end; answers as [`Self::outcome`] does.
-    pub async fn look(&self, image: &str) -> Result<(String, String)> {
+    pub async fn trigger(&self, image: &str) -> Result<(String, String)> {
         let execution = self.start_execution(&json!({ "image_id": image })).await?;
         self.outcome(&execution).await
     }

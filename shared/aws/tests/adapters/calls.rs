@@ -34,7 +34,7 @@ async fn clients_that_are_paced_count_for_the_same_process() {
 
 /// Who reads several things at once gives up the other calls when one has failed.
 #[tokio::test]
-async fn a_call_that_is_given_up_while_it_is_under_way_counts() {
+async fn a_call_that_is_cancelled_in_flight_is_counted() {
     let (clients, called) = silence().await;
     let (reader, key) = (clients.key_reader(), key());
     tokio::select! {

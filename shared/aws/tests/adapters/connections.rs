@@ -14,7 +14,7 @@ async fn whatever_is_made_for_a_service_shares_one_connection_to_it() {
     for _ in 0..3 {
         clients.ledger_reader("ledger").image(&image).await.unwrap();
         clients.clone().ledger_reader("ledger").image(&image).await.unwrap();
-        clients.turns("ledger").of_image(&image, "invocation").await.unwrap().release().await;
+        clients.leases("ledger").of_image(&image, "invocation").await.unwrap().release().await;
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

@@ -22,15 +22,14 @@ async fn an_execution_gets_the_name_and_the_input() {
     let input = json!({ "image_id": "ami-0abcdef1234567890" });
     assert!(starter.start(WORKFLOW, Some("organization-5"), &input).await.unwrap());
     assert!(starter.start(WORKFLOW, None, &input).await.unwrap());
-    let asked: Vec<Value> =
-        requests.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    let sent: Vec<Value> = requests.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect();
     let input = r#"{"image_id":"ami-0abcdef1234567890"}"#;
-    assert_eq!(asked[0], json!({ "stateMachineArn": WORKFLOW, "name": "organization-5", "input": input }));
-    assert_eq!(asked[1], json!({ "stateMachineArn": WORKFLOW, "input": input }));
+    assert_eq!(sent[0], json!({ "stateMachineArn": WORKFLOW, "name": "organization-5", "input": input }));
+    assert_eq!(sent[1], json!({ "stateMachineArn": WORKFLOW, "input": input }));
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_is_an_answer_and_not_an_error() {
+async fn an_execution_name_that_exists_is_an_answer_and_not_an_error() {
     let taken = r#"{"__type":"com.amazonaws.swf.service.v2.model#ExecutionAlreadyExists","message":"Execution Already Exists: 'organization-5'"}"#;
     let (clients, _) = replay(vec![recorded(400, taken)]).await;
     assert!(!clients.execution_starter().start(WORKFLOW, Some("organization-5"), &json!({})).await.unwrap());
@@ -46,7 +45,7 @@ async fn a_workflow_that_does_not_exist_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn too_many_open_executions_may_be_tried_again() {
+async fn too_many_open_executions_is_a_retryable_error() {
     let full = r#"{"__type":"ExecutionLimitExceeded","message":"The maximum number of running executions has been reached."}"#;
     let (clients, _) = replay(vec![recorded(400, full)]).await;
     let error = clients.execution_starter().start(WORKFLOW, None, &json!({})).await.unwrap_err();

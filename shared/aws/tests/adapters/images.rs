@@ -28,7 +28,7 @@ fn id(at: usize) -> ImageId {
 }
 
 #[tokio::test]
-async fn a_disabled_image_is_asked_for_and_found() {
+async fn the_image_reader_requests_and_finds_disabled_images() {
     let (clients, requests) = replay(vec![images(&item("ami-0abcdef1234567890", "disabled"), "")]).await;
     let found = clients.image_reader().image(&image()).await.unwrap().unwrap();
     assert_eq!((found.state.as_str(), found.is_available), ("disabled", false));
@@ -39,10 +39,10 @@ async fn a_disabled_image_is_asked_for_and_found() {
         found.snapshots.iter().map(|snapshot| snapshot.as_str()).collect::<Vec<_>>(),
         ["snap-0abcdef1234567890"]
     );
-    let asked = &requests.bodies()[0];
+    let sent = &requests.bodies()[0];
     assert!(
-        asked.contains("ImageId.1=ami-0abcdef1234567890") && asked.contains("IncludeDisabled=true"),
-        "{asked}"
+        sent.contains("ImageId.1=ami-0abcdef1234567890") && sent.contains("IncludeDisabled=true"),
+        "{sent}"
     );
 }
 
@@ -77,7 +77,7 @@ async fn managed_images_come_page_by_page_and_an_empty_page_may_have_a_next_one(
         [(&id(1), true), (&id(2), false)]
     );
     assert_eq!(end, None);
-    let asked = requests.bodies();
+    let sent = requests.bodies();
     for part in [
         "Filter.1.Name=tag-key",
         "Filter.1.Value.1=ami-share%3A%2A",
@@ -85,13 +85,13 @@ async fn managed_images_come_page_by_page_and_an_empty_page_may_have_a_next_one(
         "IncludeDisabled=true",
         "MaxResults=100",
     ] {
-        assert!(asked.iter().all(|body| body.contains(part)), "{part}: {asked:?}");
+        assert!(sent.iter().all(|body| body.contains(part)), "{part}: {sent:?}");
     }
-    assert!(!asked[0].contains("NextToken") && asked[1].contains("NextToken=two"), "{asked:?}");
+    assert!(!sent[0].contains("NextToken") && sent[1].contains("NextToken=two"), "{sent:?}");
 }
 
 #[tokio::test]
-async fn of_many_images_a_hundred_are_asked_for_at_once_and_missing_ones_are_absent() {
+async fn images_are_requested_a_hundred_at_a_time_and_missing_ones_are_absent() {
     let answers = vec![
         images(&item(id(3).as_str(), "available"), "<nextToken>two</nextToken>"),
         images(&item(id(4).as_str(), "disabled"), ""),
@@ -101,33 +101,33 @@ async fn of_many_images_a_hundred_are_asked_for_at_once_and_missing_ones_are_abs
     let ids: Vec<ImageId> = (0..101).map(id).collect();
     let found = clients.image_reader().found(&ids).await.unwrap();
     assert_eq!(found.keys().collect::<Vec<_>>(), [&id(3), &id(4), &id(100)]);
-    let asked = requests.bodies();
+    let sent = requests.bodies();
     assert!(
-        asked[0].contains("Filter.1.Name=image-id") && asked[0].contains("Filter.1.Value.100="),
+        sent[0].contains("Filter.1.Name=image-id") && sent[0].contains("Filter.1.Value.100="),
         "{}",
-        asked[0]
+        sent[0]
     );
-    assert!(asked[1].contains("NextToken=two"), "{}", asked[1]);
+    assert!(sent[1].contains("NextToken=two"), "{}", sent[1]);
     assert!(
-        asked[2].contains("Filter.1.Value.1=ami-00000000000000100") && !asked[2].contains("Value.2="),
+        sent[2].contains("Filter.1.Value.1=ami-00000000000000100") && !sent[2].contains("Value.2="),
         "{}",
-        asked[2]
+        sent[2]
     );
     assert!(
-        asked.iter().all(|body| body.contains("IncludeDisabled=true") && !body.contains("ImageId.1")),
-        "{asked:?}"
+        sent.iter().all(|body| body.contains("IncludeDisabled=true") && !body.contains("ImageId.1")),
+        "{sent:?}"
     );
 }
 
 #[tokio::test]
-async fn for_no_image_nothing_is_asked() {
+async fn an_empty_list_of_images_makes_no_call() {
     let (clients, requests) = replay(vec![]).await;
     assert!(clients.image_reader().found(&[]).await.unwrap().is_empty());
     assert!(requests.bodies().is_empty());
 }
 
 #[tokio::test]
-async fn the_images_of_a_snapshot_are_our_own() {
+async fn the_images_of_a_snapshot_are_owned_by_the_hub() {
     let answers = vec![
         images(&item(id(1).as_str(), "available"), "<nextToken>two</nextToken>"),
         images(&item(id(2).as_str(), "disabled"), ""),
@@ -135,16 +135,16 @@ async fn the_images_of_a_snapshot_are_our_own() {
     let (clients, requests) = replay(answers).await;
     let snapshot = "snap-0abcdef1234567890".parse().unwrap();
     assert_eq!(clients.image_reader().of_snapshot(&snapshot).await.unwrap(), [id(1), id(2)]);
-    let asked = &requests.bodies()[0];
-    assert!(asked.contains("Filter.1.Name=block-device-mapping.snapshot-id"), "{asked}");
+    let sent = &requests.bodies()[0];
+    assert!(sent.contains("Filter.1.Name=block-device-mapping.snapshot-id"), "{sent}");
     assert!(
-        asked.contains("Filter.1.Value.1=snap-0abcdef1234567890") && asked.contains("Owner.1=self"),
-        "{asked}"
+        sent.contains("Filter.1.Value.1=snap-0abcdef1234567890") && sent.contains("Owner.1=self"),
+        "{sent}"
     );
 }
 
 #[tokio::test]
-async fn paced_clients_ask_the_same() {
+async fn paced_clients_send_the_same_requests() {
     let (clients, requests) =
         replay(vec![ec2_error("RequestLimitExceeded", "Request limit exceeded.")]).await;
     let error = clients.paced().image_reader().managed_page(None).await.unwrap_err();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use ami_share_aws::error::{AwsError, Fault};
 use ami_share_domain::key_statements::KeyPrincipal;
 use ami_share_domain::ledger::ShareRow;
-use ami_share_domain::notice::{Conclusion, UnmanagedSeen};
+use ami_share_domain::notification::{Conclusion, ReportedUnmanaged};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::lease::{LONG, SHORT, another_has_it, lease, mine};
 use crate::replay::replay;
-use crate::turn::{LONG, SHORT, another_has_it, mine, turn};
 use crate::{Recorded, account, image, json, key};
 
 /// What DynamoDB answers to a transaction that it has cancelled.
@@ -26,30 +26,30 @@ fn cancelled(reasons: [&str; 2]) -> Recorded {
     )
 }
 
-async fn gives_up(reasons: [&str; 2]) -> Result<bool, AwsError> {
+async fn releases(reasons: [&str; 2]) -> Result<bool, AwsError> {
     let (clients, _) = replay(vec![cancelled(reasons)]).await;
-    let leaving = BTreeSet::from([KeyPrincipal::Account(account("222222222222"))]);
-    clients.ledger_writer("ledger").give_up(&key(), &image(), 1, &leaving).await
+    let pending_revocation = BTreeSet::from([KeyPrincipal::Account(account("222222222222"))]);
+    clients.ledger_writer("ledger").release_principals(&key(), &image(), 1, &pending_revocation).await
 }
 
 #[tokio::test]
-async fn a_condition_that_does_not_hold_is_an_answer() {
-    assert!(!gives_up(["ConditionalCheckFailed", "None"]).await.unwrap());
-    assert!(!gives_up(["ConditionalCheckFailed", "TransactionConflict"]).await.unwrap());
+async fn a_failed_condition_is_an_answer_and_not_an_error() {
+    assert!(!releases(["ConditionalCheckFailed", "None"]).await.unwrap());
+    assert!(!releases(["ConditionalCheckFailed", "TransactionConflict"]).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_transaction_that_met_another_one_is_not_a_lost_intent_and_is_tried_again() {
     for code in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
-        let error = gives_up(["None", code]).await.unwrap_err();
+        let error = releases(["None", code]).await.unwrap_err();
         assert!(matches!(error, AwsError::Busy(_)), "{code}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_transaction_that_dynamodb_does_not_understand_is_an_error_and_never_the_turn_of_another_writer() {
+async fn a_transaction_that_dynamodb_rejects_is_an_error_and_never_the_lease_of_another_writer() {
     for reasons in [["None", "ValidationError"], ["TransactionConflict", "ItemCollectionSizeLimitExceeded"]] {
-        let error = gives_up(reasons).await.unwrap_err();
+        let error = releases(reasons).await.unwrap_err();
         assert!(matches!(error, AwsError::Call { .. }), "{reasons:?}: {error}");
         assert!(!error.fault().may_be_tried_again(), "{reasons:?}: {error}");
     }
@@ -69,23 +69,23 @@ fn left(target: &str) -> Recorded {
 }
 
 #[tokio::test]
-async fn what_a_batch_leaves_is_written_again_and_nothing_else() {
+async fn only_the_unprocessed_items_of_a_batch_are_written_again() {
     let answers = vec![left("333333333333"), json(200, r#"{"UnprocessedItems":{}}"#)];
-    let (written, asked) = write(&["222222222222", "333333333333"], LONG, answers).await;
+    let (written, sent) = write(&["222222222222", "333333333333"], LONG, answers).await;
     written.unwrap();
-    assert!(asked[0].contains("222222222222") && asked[0].contains("333333333333"), "{asked:?}");
-    assert!(!asked[1].contains("222222222222") && asked[1].contains("333333333333"), "{asked:?}");
+    assert!(sent[0].contains("222222222222") && sent[0].contains("333333333333"), "{sent:?}");
+    assert!(!sent[1].contains("222222222222") && sent[1].contains("333333333333"), "{sent:?}");
 }
 
 #[tokio::test]
-async fn who_loses_the_turn_between_two_batches_writes_no_other() {
+async fn a_writer_that_loses_its_lease_between_two_batches_writes_no_more() {
     let targets: Vec<String> = (1..=26).map(|number| format!("{number:012}")).collect();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let first = json(200, r#"{"UnprocessedItems":{}}"#);
-    let (written, asked) = write(&targets, SHORT, vec![mine(), first, another_has_it()]).await;
+    let (written, sent) = write(&targets, SHORT, vec![mine(), first, another_has_it()]).await;
     assert!(matches!(written, Err(AwsError::Busy(_))), "{written:?}");
-    assert!(asked[1].contains(targets[24]) && !asked[1].contains(targets[25]), "{asked:?}");
-    assert_eq!(asked.len(), 3);
+    assert!(sent[1].contains(targets[24]) && !sent[1].contains(targets[25]), "{sent:?}");
+    assert_eq!(sent.len(), 3);
 }
 
 /// Writes rows of these targets in a turn that lasts so long; answers what was asked once it was taken.
@@ -95,14 +95,14 @@ async fn write(
     answers: Vec<Recorded>,
 ) -> (Result<(), AwsError>, Vec<String>) {
     let (clients, requests) = replay([vec![mine()], answers].concat()).await;
-    let turn = turn(&clients, lasts).await;
+    let lease = lease(&clients, lasts).await;
     let rows: Vec<ShareRow> = targets.iter().copied().map(row).collect();
-    let written = clients.ledger_writer("ledger").write_shares(&image(), &rows, &[], &turn).await;
+    let written = clients.ledger_writer("ledger").write_shares(&image(), &rows, &[], &lease).await;
     (written, requests.bodies().split_off(1))
 }
 
 #[tokio::test]
-async fn a_table_that_never_takes_all_may_be_asked_again_later() {
+async fn a_batch_that_the_table_never_accepts_fully_is_a_retryable_error() {
     let (written, _) = write(&["222222222222"], LONG, vec![left("222222222222"); 5]).await;
     let error = written.unwrap_err();
     assert_eq!(error.fault(), Fault::Transient);
@@ -114,29 +114,27 @@ async fn a_table_that_never_takes_all_may_be_asked_again_later() {
 }
 
 #[tokio::test]
-async fn all_that_is_remembered_of_what_was_told_is_one_write() {
+async fn each_change_of_the_notified_row_is_one_write() {
     let (clients, requests) = replay(vec![json(200, "{}"); 5]).await;
     let writer = clients.ledger_writer("ledger");
     let (b, c) = ([account("222222222222")], [account("333333333333")]);
-    writer.add_told(&image(), &b, &c).await.unwrap();
-    writer.add_told(&image(), &b, &[]).await.unwrap();
-    writer.forget_told(&image(), &[b, c].concat()).await.unwrap();
-    writer.forget_told(&image(), &[]).await.unwrap();
+    writer.add_notified(&image(), &b, &c).await.unwrap();
+    writer.add_notified(&image(), &b, &[]).await.unwrap();
+    writer.forget_notified(&image(), &[b, c].concat()).await.unwrap();
+    writer.forget_notified(&image(), &[]).await.unwrap();
     let at = |second| Timestamp::from_second(second).unwrap();
     let grants = BTreeSet::from(["ami-1 to 999999999999".to_owned()]);
     let conclusion = Conclusion {
         warned: Some(at(30)),
-        unmanaged: Some(UnmanagedSeen { grants, at: at(10) }),
+        unmanaged: Some(ReportedUnmanaged { grants, at: at(10) }),
         status: Some("shared".to_owned()),
     };
     writer.conclude(&image(), &conclusion, at(20)).await.unwrap();
-    let nothing = Some(UnmanagedSeen { grants: BTreeSet::new(), at: at(10) });
+    let nothing = Some(ReportedUnmanaged { grants: BTreeSet::new(), at: at(10) });
     let conclusion = Conclusion { unmanaged: nothing, ..Conclusion::default() };
     writer.conclude(&image(), &conclusion, at(20)).await.unwrap();
-    let asked: Vec<Value> =
-        requests.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect();
-    let expressions: Vec<&str> =
-        asked.iter().map(|body| body["UpdateExpression"].as_str().unwrap()).collect();
+    let sent: Vec<Value> = requests.bodies().iter().map(|body| serde_json::from_str(body).unwrap()).collect();
+    let expressions: Vec<&str> = sent.iter().map(|body| body["UpdateExpression"].as_str().unwrap()).collect();
     assert_eq!(
         expressions,
         [
@@ -144,11 +142,11 @@ async fn all_that_is_remembered_of_what_was_told_is_one_write() {
             "ADD #delivered :delivered",
             "DELETE #delivered :delivered, #without_bus :without_bus",
             "REMOVE #warning SET #outcome_at = :outcome_at, #status = :status, #at = :at, #warned = :warned, \
-             #unmanaged_seen = :unmanaged_seen, #unmanaged = :unmanaged",
-            "REMOVE #unmanaged SET #outcome_at = :outcome_at, #unmanaged_seen = :unmanaged_seen",
+             #unmanaged_reported_at = :unmanaged_reported_at, #unmanaged = :unmanaged",
+            "REMOVE #unmanaged SET #outcome_at = :outcome_at, #unmanaged_reported_at = :unmanaged_reported_at",
         ]
     );
-    assert_eq!(asked[3]["ExpressionAttributeNames"]["#at"], "at");
-    assert_eq!(asked[3]["ExpressionAttributeValues"][":at"]["S"], "1970-01-01T00:00:20Z");
-    assert_eq!(asked[3]["ExpressionAttributeValues"][":unmanaged"]["SS"][0], "ami-1 to 999999999999");
+    assert_eq!(sent[3]["ExpressionAttributeNames"]["#at"], "at");
+    assert_eq!(sent[3]["ExpressionAttributeValues"][":at"]["S"], "1970-01-01T00:00:20Z");
+    assert_eq!(sent[3]["ExpressionAttributeValues"][":unmanaged"]["SS"][0], "ami-1 to 999999999999");
 }

@@ -5,15 +5,15 @@ mod calls;
 mod connections;
 mod executions;
 mod images;
+mod lease;
 mod ledger;
 mod managed_images;
-mod notices;
+mod notifications;
 mod permissions;
 mod replay;
 mod review_store;
 mod schedules;
 mod topic;
-mod turn;
 mod usage_reports;
 
 use std::time::Duration;
@@ -59,7 +59,7 @@ async fn a_throttled_call_names_itself_and_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_stumbles_may_be_asked_again_whatever_words_it_has_for_it() {
+async fn a_5xx_response_is_retryable_whatever_its_body_says() {
     let page = || Recorded(502, "<!doctype html><title>Bad Gateway</title>".to_owned());
     let (clients, _) = replay(vec![page()]).await;
     let error = clients.ledger_reader("ledger").intent(&image()).await.unwrap_err();
@@ -97,16 +97,16 @@ async fn an_empty_page_does_not_end_the_list_of_accounts() {
         {"Id":"333333333333","State":"CLOSED","Status":"SUSPENDED"},
         {"Id":"444455556666","Status":"SUSPENDED"}]}"#;
     let (clients, requests) = replay(vec![json(200, organization), json(200, empty), json(200, last)]).await;
-    let reader = clients.organization_reader(Duration::from_secs(60)).kept_for_times(u32::MAX);
+    let reader = clients.organization_reader(Duration::from_secs(60)).cached_for_times(u32::MAX);
     let read = reader.read(Scope::Accounts).await.unwrap().organization.unwrap();
     let active: Vec<bool> = read.accounts.values().map(|account| account.active).collect();
     assert_eq!(active, [true, false, false]);
     let again = reader.read(Scope::Accounts).await.unwrap();
-    assert!(again.is_kept && requests.bodies().len() == 3, "what was read is kept");
+    assert!(again.cached && requests.bodies().len() == 3, "what was read is kept");
 }
 
 #[tokio::test]
-async fn that_there_is_no_organization_is_not_kept() {
+async fn the_absence_of_an_organization_is_not_cached() {
     let none = r#"{"__type":"AWSOrganizationsNotInUseException","message":"Your account is not a member of an organization."}"#;
     let (clients, requests) = replay(vec![json(400, none), json(400, none)]).await;
     let reader = clients.organization_reader(Duration::from_secs(60));

@@ -27,17 +27,17 @@ fn answer(managed: &[&str], known: &[&str], left: &str) -> Recorded {
 
 /// Source: <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 #[tokio::test]
-async fn what_a_batch_leaves_is_asked_for_again_and_an_intent_outside_the_index_does_not_count() {
+async fn unprocessed_batch_keys_are_requested_again_and_an_intent_outside_the_index_is_ignored() {
     let (clients, requests) = replay(vec![answer(&[ONE], &[], TWO), answer(&[], &[TWO], "")]).await;
     let managed = clients.ledger_reader("ledger").managed_among(&images(2)).await.unwrap();
     assert_eq!(managed.iter().map(ImageId::as_str).collect::<Vec<_>>(), [ONE]);
-    let asked = requests.bodies();
-    assert!(asked[0].contains(ONE) && asked[0].contains(TWO), "{asked:?}");
-    assert!(!asked[1].contains(ONE) && asked[1].contains(TWO), "{asked:?}");
+    let sent = requests.bodies();
+    assert!(sent[0].contains(ONE) && sent[0].contains(TWO), "{sent:?}");
+    assert!(!sent[1].contains(ONE) && sent[1].contains(TWO), "{sent:?}");
 }
 
 #[tokio::test]
-async fn more_images_than_one_call_takes_are_asked_for_in_several() {
+async fn more_images_than_one_call_accepts_are_requested_in_several_calls() {
     let (clients, requests) = replay(vec![answer(&[], &[], ""), answer(&[], &[], "")]).await;
     clients.ledger_reader("ledger").managed_among(&images(101)).await.unwrap();
     let counts: Vec<usize> = requests.bodies().iter().map(|body| body.matches("INTENT").count()).collect();

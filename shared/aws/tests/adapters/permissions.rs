@@ -7,8 +7,8 @@ use ami_share_aws::permissions::Applied;
 use ami_share_domain::image_plan::{ImageStep, Verdict};
 use ami_share_domain::share::LaunchPermission;
 
+use crate::lease::{LONG, SHORT, another_has_it, lease, mine};
 use crate::replay::{Recorded, Requests, replay};
-use crate::turn::{LONG, SHORT, another_has_it, mine, turn};
 use crate::{account, ec2_error, image};
 
 /// The last of them does not exist.
@@ -28,23 +28,23 @@ fn rejected() -> Recorded {
 /// Opens the image to accounts, in a turn that lasts so long; the first response is to who takes the turn.
 async fn open(accounts: &[&str], lasts: Duration, responses: Vec<Recorded>) -> (Applied, Requests) {
     let (clients, requests) = replay(responses).await;
-    let turn = turn(&clients, lasts).await;
+    let lease = lease(&clients, lasts).await;
     let permissions = accounts.iter().map(|id| LaunchPermission::Account(account(id))).collect();
-    let step = ImageStep::OpenImage { permissions };
-    (clients.permission_writer().apply(&turn, &image(), &step).await, requests)
+    let step = ImageStep::GrantImage { permissions };
+    (clients.permission_writer().apply(&lease, &image(), &step).await, requests)
 }
 
-/// What was asked: `turn`, or the accounts of a call of EC2.
-fn asked(requests: &Requests) -> Vec<String> {
+/// What was asked: `lease`, or the accounts of a call of EC2.
+fn sent(requests: &Requests) -> Vec<String> {
     let named = |body: &String| {
         let accounts: Vec<&str> = THREE.into_iter().filter(|id| body.contains(id)).collect();
-        if accounts.is_empty() { "turn".to_owned() } else { accounts.join(" ") }
+        if accounts.is_empty() { "lease".to_owned() } else { accounts.join(" ") }
     };
     requests.bodies().iter().map(named).collect()
 }
 
 #[tokio::test]
-async fn one_account_that_ec2_does_not_take_is_isolated_and_the_others_are_added() {
+async fn one_account_that_ec2_rejects_is_isolated_and_the_others_are_added() {
     // All three; then the first alone; then the other two; then each of them.
     let responses = vec![mine(), rejected(), done(), rejected(), done(), rejected()];
     let (applied, requests) = open(&THREE, LONG, responses).await;
@@ -60,30 +60,29 @@ async fn one_account_that_ec2_does_not_take_is_isolated_and_the_others_are_added
 }
 
 #[tokio::test]
-async fn another_failure_than_a_bad_item_is_not_taken_for_one() {
+async fn only_a_rejected_item_is_isolated_and_other_failures_are_returned() {
     let denied = ec2_error("UnauthorizedOperation", "You are not authorized");
     let (applied, _) = open(&THREE[..1], LONG, vec![mine(), denied]).await;
     assert_eq!(applied.failure.unwrap().fault(), Fault::Denied);
 }
 
 #[tokio::test]
-async fn the_turn_is_renewed_before_each_call_that_looks_for_the_bad_one_and_costs_nothing_while_enough_is_left()
- {
+async fn each_isolation_call_renews_a_short_lease_first_and_a_long_lease_costs_no_call() {
     let answers = [rejected(), done(), rejected(), done(), rejected()];
     let long = [vec![mine()], answers.to_vec()].concat();
     let calls = ["222222222222 333333333333 999999999999", "222222222222", "333333333333 999999999999"];
     let calls = [calls.as_slice(), &["333333333333", "999999999999"]].concat();
     let (_, requests) = open(&THREE, LONG, long).await;
-    assert_eq!(asked(&requests), [&["turn"], calls.as_slice()].concat());
+    assert_eq!(sent(&requests), [&["lease"], calls.as_slice()].concat());
 
     let short = answers.into_iter().flat_map(|answer| [mine(), answer]);
     let (_, requests) = open(&THREE, SHORT, [mine()].into_iter().chain(short).collect()).await;
-    let renewed = calls.iter().flat_map(|call| ["turn", *call]);
-    assert_eq!(asked(&requests), ["turn"].into_iter().chain(renewed).collect::<Vec<_>>());
+    let renewed = calls.iter().flat_map(|call| ["lease", *call]);
+    assert_eq!(sent(&requests), ["lease"].into_iter().chain(renewed).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn who_has_lost_the_turn_while_looking_for_the_bad_one_opens_nothing_more() {
+async fn a_writer_that_loses_its_lease_during_isolation_grants_nothing_more() {
     let responses = vec![mine(), mine(), rejected(), mine(), done(), another_has_it()];
     let (applied, requests) = open(&THREE, SHORT, responses).await;
     assert!(matches!(applied.failure, Some(AwsError::Busy(_))), "{applied:?}");
@@ -96,20 +95,20 @@ async fn what_was_accepted_before_a_failure_is_not_lost_with_it() {
     let responses = vec![mine(), rejected(), done(), rejected(), done(), throttled];
     let (applied, _) = open(&THREE, LONG, responses).await;
     assert_eq!(applied.failure.as_ref().unwrap().fault(), Fault::Throttled);
-    let accepted: Vec<String> = applied.accepted.iter().flat_map(|call| call.whom.clone()).collect();
+    let accepted: Vec<String> = applied.accepted.iter().flat_map(|call| call.principals.clone()).collect();
     assert_eq!(accepted, ["222222222222", "333333333333"]);
     let verdicts = THREE.map(|id| applied.verdict(&account(id)));
     assert_eq!(verdicts, [Verdict::Accepted, Verdict::Accepted, Verdict::Unknown]);
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_gone_has_let_go_of_everybody() {
+async fn a_deleted_snapshot_counts_as_revoked_for_every_account() {
     let (clients, _) =
         replay(vec![mine(), ec2_error("InvalidSnapshot.NotFound", "The snapshot does not exist.")]).await;
-    let turn = turn(&clients, LONG).await;
+    let lease = lease(&clients, LONG).await;
     let accounts = vec![account(THREE[0])];
-    let step = ImageStep::CloseSnapshot { snapshot: "snap-0123456789abcdef0".parse().unwrap(), accounts };
-    let applied = clients.permission_writer().apply(&turn, &image(), &step).await;
+    let step = ImageStep::RevokeSnapshot { snapshot: "snap-0123456789abcdef0".parse().unwrap(), accounts };
+    let applied = clients.permission_writer().apply(&lease, &image(), &step).await;
     assert!(applied.failure.is_none() && applied.accepted.is_empty());
     assert_eq!(applied.verdict(&account(THREE[0])), Verdict::Accepted);
 }

@@ -29,8 +29,8 @@ impl Requests {
 
     /// The methods and targets of the requests, in order: `GET /bucket/key`.
     pub fn lines(&self) -> Vec<String> {
-        let asked = self.0.lock().unwrap();
-        asked.iter().map(|(line, _)| line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
+        let sent = self.0.lock().unwrap();
+        sent.iter().map(|(line, _)| line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
     }
 }
 
@@ -55,13 +55,13 @@ async fn replay_with(host: &str, retries: RetryConfig, responses: Vec<Recorded>)
     let listener = TcpListener::bind((host, 0)).unwrap();
     let endpoint = format!("http://{host}:{}", listener.local_addr().unwrap().port());
     let requests = Requests::default();
-    let kept = requests.clone();
+    let retained = requests.clone();
     std::thread::spawn(move || {
         for Recorded(status, body) in responses {
             let (stream, _) = listener.accept().unwrap();
-            let (asked, stream) = read(stream);
+            let (sent, stream) = read(stream);
             // Kept before it is answered: who has the answer may look at once.
-            kept.0.lock().unwrap().push(asked);
+            retained.0.lock().unwrap().push(sent);
             answer(stream, status, &body);
         }
     });
@@ -132,9 +132,9 @@ fn read(stream: TcpStream) -> ((String, String), TcpStream) {
             length = value.trim().parse().unwrap();
         }
     }
-    let mut asked = vec![0; length];
-    reader.read_exact(&mut asked).unwrap();
-    ((first.trim().to_owned(), String::from_utf8(asked).unwrap()), reader.into_inner())
+    let mut sent = vec![0; length];
+    reader.read_exact(&mut sent).unwrap();
+    ((first.trim().to_owned(), String::from_utf8(sent).unwrap()), reader.into_inner())
 }
 
 fn answer(mut stream: TcpStream, status: u16, body: &str) {

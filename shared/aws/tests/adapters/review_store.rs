@@ -21,7 +21,7 @@ fn page(keys: &[&str], token: &str) -> Recorded {
 }
 
 #[tokio::test]
-async fn at_an_endpoint_of_our_own_the_bucket_is_in_the_path() {
+async fn a_custom_endpoint_puts_the_bucket_in_the_path() {
     // By name: of a bare address the SDK knows by itself that it has no names below it.
     let (clients, requests) = replay_at("localhost", vec![Recorded(200, String::new())]).await;
     clients.review_store("our-reviews").put(KEY, "application/json", b"[1]".to_vec()).await.unwrap();
@@ -59,15 +59,15 @@ async fn a_list_has_all_its_pages() {
     .await;
     let keys = clients.review_store("our-reviews").list("reviews/").await.unwrap();
     assert_eq!(keys, ["reviews/a", "reviews/b", "reviews/c"]);
-    let asked = requests.lines();
-    assert!(asked[0].starts_with("GET /our-reviews") && asked[0].contains("list-type=2"), "{asked:?}");
-    assert!(asked.iter().all(|line| line.contains("prefix=reviews%2F")), "{asked:?}");
-    assert!(asked[1].contains("continuation-token=more"), "{asked:?}");
-    assert!(asked[2].contains("continuation-token=yet-more"), "{asked:?}");
+    let sent = requests.lines();
+    assert!(sent[0].starts_with("GET /our-reviews") && sent[0].contains("list-type=2"), "{sent:?}");
+    assert!(sent.iter().all(|line| line.contains("prefix=reviews%2F")), "{sent:?}");
+    assert!(sent[1].contains("continuation-token=more"), "{sent:?}");
+    assert!(sent[2].contains("continuation-token=yet-more"), "{sent:?}");
 }
 
 #[tokio::test]
-async fn a_bucket_that_asks_to_slow_down_may_be_tried_again() {
+async fn a_bucket_that_asks_to_slow_down_is_a_retryable_error() {
     let (clients, _) = replay(vec![s3_error(503, "SlowDown"), s3_error(409, "OperationAborted")]).await;
     let store = clients.review_store("our-reviews");
     assert_eq!(store.list("reviews/").await.unwrap_err().fault(), Fault::Throttled);

@@ -2,7 +2,7 @@
 
 use ami_share_aws::clients::Clients;
 use ami_share_aws::error::Fault;
-use ami_share_aws::schedules::{AppointmentWriter, Appointments};
+use ami_share_aws::schedules::{ScheduleSettings, ScheduleWriter};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ use crate::replay::{Recorded, replay};
 const NAME: &str = "ami-0abcdef1234567890-end";
 const INPUT: &str = r#"{"image_id":"ami-0abcdef1234567890"}"#;
 
-fn writer(clients: &Clients, dead_letters: Option<&str>) -> AppointmentWriter {
-    clients.appointment_writer(Appointments {
+fn writer(clients: &Clients, dead_letters: Option<&str>) -> ScheduleWriter {
+    clients.schedule_writer(ScheduleSettings {
         group: "ami-share".to_owned(),
         workflow: "arn:aws:states:us-east-1:111122223333:stateMachine:ami-share-share".to_owned(),
         role: "arn:aws:iam::111122223333:role/ami-share-appointments".to_owned(),
@@ -43,7 +43,7 @@ fn said(body: &str) -> Value {
     body
 }
 
-fn wanted() -> Value {
+fn desired() -> Value {
     json!({
         "ActionAfterCompletion": "DELETE",
         "FlexibleTimeWindow": { "Mode": "OFF" },
@@ -61,35 +61,35 @@ fn wanted() -> Value {
 }
 
 #[tokio::test]
-async fn an_appointment_runs_once_at_its_minute_and_is_gone_then() {
+async fn a_schedule_runs_once_at_its_minute_and_is_then_deleted() {
     let (clients, requests) = replay(vec![done()]).await;
     let writer = writer(&clients, Some("arn:aws:sqs:us-east-1:111122223333:ami-share-dead"));
     assert!(writer.set(NAME, later(), INPUT).await.unwrap());
     assert_eq!(requests.lines(), [format!("POST /schedules/{NAME}")]);
-    assert_eq!(said(&requests.bodies()[0]), wanted());
+    assert_eq!(said(&requests.bodies()[0]), desired());
 }
 
 #[tokio::test]
-async fn an_appointment_that_exists_is_moved_with_all_that_it_says() {
+async fn an_existing_schedule_is_updated_with_all_its_fields() {
     let (clients, requests) = replay(vec![refused(409, "ConflictException"), done()]).await;
     let writer = writer(&clients, Some("arn:aws:sqs:us-east-1:111122223333:ami-share-dead"));
     assert!(writer.set(NAME, later(), INPUT).await.unwrap());
     assert_eq!(requests.lines(), [format!("POST /schedules/{NAME}"), format!("PUT /schedules/{NAME}")]);
-    assert_eq!(said(&requests.bodies()[1]), wanted());
+    assert_eq!(said(&requests.bodies()[1]), desired());
 }
 
 #[tokio::test]
-async fn an_appointment_that_runs_while_it_is_moved_is_made_again() {
+async fn a_schedule_that_runs_during_its_update_is_created_again() {
     let answers = vec![refused(409, "ConflictException"), refused(404, "ResourceNotFoundException"), done()];
     let (clients, requests) = replay(answers).await;
     assert!(writer(&clients, None).set(NAME, later(), INPUT).await.unwrap());
-    let asked: Vec<String> = requests.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
-    assert_eq!(asked, ["POST", "PUT", "POST"]);
+    let sent: Vec<String> = requests.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
+    assert_eq!(sent, ["POST", "PUT", "POST"]);
     assert!(said(&requests.bodies()[2])["Target"].get("DeadLetterConfig").is_none());
 }
 
 #[tokio::test]
-async fn a_moment_that_has_passed_is_not_asked_for() {
+async fn no_schedule_is_created_for_a_time_that_has_passed() {
     let (clients, requests) = replay(vec![]).await;
     let passed = Timestamp::now() - SignedDuration::from_secs(1);
     assert!(!writer(&clients, None).set(NAME, passed, INPUT).await.unwrap());
@@ -111,7 +111,7 @@ async fn a_refusal_in_time_and_a_missing_group_are_errors() {
 }
 
 #[tokio::test]
-async fn another_writer_of_the_same_appointment_is_waited_for() {
+async fn a_conflicting_writer_of_the_same_schedule_is_a_retryable_error() {
     let (clients, _) = replay(vec![refused(409, "ConflictException"); 2]).await;
     let error = writer(&clients, None).set(NAME, later(), INPUT).await.unwrap_err();
     assert!(error.fault().may_be_tried_again(), "{error}");
@@ -121,18 +121,18 @@ async fn another_writer_of_the_same_appointment_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_appointment_is_cancelled_in_its_group() {
+async fn a_schedule_is_cancelled_in_its_group() {
     let (clients, requests) = replay(vec![recorded(200, "{}")]).await;
     writer(&clients, None).cancel(NAME).await.unwrap();
-    let asked = &requests.lines()[0];
+    let sent = &requests.lines()[0];
     assert!(
-        asked.starts_with(&format!("DELETE /schedules/{NAME}?")) && asked.contains("groupName=ami-share"),
-        "{asked}"
+        sent.starts_with(&format!("DELETE /schedules/{NAME}?")) && sent.contains("groupName=ami-share"),
+        "{sent}"
     );
 }
 
 #[tokio::test]
-async fn an_appointment_that_is_not_there_counts_as_cancelled() {
+async fn a_schedule_that_does_not_exist_counts_as_cancelled() {
     let (clients, _) =
         replay(vec![refused(404, "ResourceNotFoundException"), refused(403, "AccessDeniedException")]).await;
     let writer = writer(&clients, None);

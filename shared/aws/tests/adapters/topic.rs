@@ -12,9 +12,9 @@ async fn a_subject_is_short_and_plain_and_the_text_is_whole() {
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let (clients, requests) = replay(vec![Recorded(200, published.to_owned())]).await;
     let subject = format!("review\n– {}", "x".repeat(200));
-    clients.topic(TOPIC).tell(&subject, "42 images\n").await.unwrap();
-    let asked = &requests.bodies()[0];
-    let subject = asked.split('&').find_map(|pair| pair.strip_prefix("Subject=")).unwrap();
+    clients.topic(TOPIC).notify(&subject, "42 images\n").await.unwrap();
+    let sent = &requests.bodies()[0];
+    let subject = sent.split('&').find_map(|pair| pair.strip_prefix("Subject=")).unwrap();
     assert_eq!(subject, format!("review%20{}", "x".repeat(93)));
-    assert!(asked.contains("Message=42%20images%0A"), "{asked}");
+    assert!(sent.contains("Message=42%20images%0A"), "{sent}");
 }

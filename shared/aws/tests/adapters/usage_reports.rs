@@ -35,18 +35,18 @@ fn entry(account: &str, resource_type: &str, count: u64) -> String {
     )
 }
 
-fn asked_for() -> Recorded {
+fn requested() -> Recorded {
     let id = format!("<reportId>{REPORT}</reportId>");
     Recorded(200, format!("<CreateImageUsageReportResponse>{id}</CreateImageUsageReportResponse>"))
 }
 
 #[tokio::test]
-async fn a_report_is_asked_for_with_the_accounts_and_both_types() {
-    let (clients, requests) = replay(vec![asked_for()]).await;
+async fn a_usage_report_is_requested_for_the_accounts_and_both_resource_types() {
+    let (clients, requests) = replay(vec![requested()]).await;
     let accounts = [account("222222222222"), account("333333333333")];
     let id = clients.usage_report_writer().ask(&image(), &accounts).await.unwrap();
     assert_eq!(id.as_deref(), Some(REPORT));
-    let asked = &requests.bodies()[0];
+    let sent = &requests.bodies()[0];
     for part in [
         "Action=CreateImageUsageReport",
         "ImageId=ami-0abcdef1234567890",
@@ -55,25 +55,25 @@ async fn a_report_is_asked_for_with_the_accounts_and_both_types() {
         "AccountId.1=222222222222",
         "AccountId.2=333333333333",
     ] {
-        assert!(asked.contains(part), "{part}: {asked}");
+        assert!(sent.contains(part), "{part}: {sent}");
     }
 }
 
 #[tokio::test]
 async fn of_more_accounts_than_a_report_can_name_none_is_named() {
-    let (clients, requests) = replay(vec![asked_for(), asked_for(), asked_for()]).await;
+    let (clients, requests) = replay(vec![requested(), requested(), requested()]).await;
     let accounts: Vec<_> = (0..201).map(|at| account(&format!("{:012}", 222_222_222_222_u64 + at))).collect();
     let writer = clients.usage_report_writer();
     writer.ask(&image(), &accounts[..200]).await.unwrap();
     writer.ask(&image(), &accounts).await.unwrap();
     writer.ask(&image(), &[]).await.unwrap();
-    let asked = requests.bodies();
-    assert!(asked[0].contains("AccountId.200="), "{}", asked[0]);
-    assert!(!asked[1].contains("AccountId") && !asked[2].contains("AccountId"), "{asked:?}");
+    let sent = requests.bodies();
+    assert!(sent[0].contains("AccountId.200="), "{}", sent[0]);
+    assert!(!sent[1].contains("AccountId") && !sent[2].contains("AccountId"), "{sent:?}");
 }
 
 #[tokio::test]
-async fn nobody_is_asked_about_an_image_that_is_gone() {
+async fn no_usage_report_is_requested_for_an_image_that_does_not_exist() {
     let (clients, _) = replay(vec![
         ec2_error("InvalidAMIID.NotFound", "The image id does not exist"),
         ec2_error("UnauthorizedOperation", "You are not authorized"),
@@ -125,12 +125,12 @@ async fn all_pages_of_a_report_are_read_even_after_an_empty_one() {
         usages,
         [usage("222222222222", "ec2:LaunchTemplate", 1), usage("333333333333", "ec2:Instance", 7)]
     );
-    let asked = requests.bodies();
-    assert!(asked[2].contains("NextToken=two") && asked[3].contains("NextToken=three"), "{asked:?}");
+    let sent = requests.bodies();
+    assert!(sent[2].contains("NextToken=two") && sent[3].contains("NextToken=three"), "{sent:?}");
 }
 
 #[tokio::test]
-async fn a_report_without_entries_says_that_nobody_uses_the_image() {
+async fn a_usage_report_without_entries_means_that_the_image_is_not_used() {
     let (clients, _) = replay(vec![report("available", ""), entries("", "")]).await;
     assert_eq!(clients.usage_report_reader().read(&image(), REPORT).await.unwrap(), Some(vec![]));
 }

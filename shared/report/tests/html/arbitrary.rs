@@ -42,18 +42,20 @@ fn permits() -> impl Strategy<Value = Vec<String>> {
 
 fn shares() -> impl Strategy<Value = ReviewedShare> {
     let times = (moments(), option::of(moments()));
-    let asked = (option::of(texts()), texts(), vec(texts(), 0..3));
-    (targets(), accounts(), permits(), any::<bool>(), times, asked).prop_map(
-        |(target, accounts, permits, is_ours, (since, until), (asked_by, event, selectors))| ReviewedShare {
-            target,
-            accounts,
-            selectors,
-            permits,
-            is_ours,
-            since,
-            until,
-            asked_by,
-            event,
+    let triggered_by = (option::of(texts()), texts(), vec(texts(), 0..3));
+    (targets(), accounts(), permits(), any::<bool>(), times, triggered_by).prop_map(
+        |(target, accounts, permits, is_managed, (since, until), (triggered_by, event, selectors))| {
+            ReviewedShare {
+                target,
+                accounts,
+                selectors,
+                permits,
+                is_managed,
+                since,
+                until,
+                triggered_by,
+                event,
+            }
         },
     )
 }
@@ -74,8 +76,8 @@ fn unmanaged(image: usize) -> impl Strategy<Value = UnmanagedGrant> {
 
 fn images(number: usize) -> impl Strategy<Value = ReviewedImage> {
     let access = (vec(shares(), 0..4), btree_set(unmanaged(number), 0..3), vec(refusals(), 0..2));
-    let words = (texts(), texts(), option::of(texts()), vec(texts(), 0..2));
-    (access, words, moments(), vec((1..5_usize).prop_map(key), 0..3)).prop_map(
+    let names = (texts(), texts(), option::of(texts()), vec(texts(), 0..2));
+    (access, names, moments(), vec((1..5_usize).prop_map(key), 0..3)).prop_map(
         move |((shares, unmanaged, refused), (name, state, status, differences), confirmed_at, keys)| {
             ReviewedImage {
                 id: image_id(number),
@@ -95,11 +97,11 @@ fn images(number: usize) -> impl Strategy<Value = ReviewedImage> {
 
 fn keys(number: usize) -> impl Strategy<Value = ReviewedKey> {
     (0..40_000_usize, vec(texts(), 0..6), vec(texts(), 0..3), 0..2_000_usize, option::of(texts())).prop_map(
-        move |(bytes, admitted, unneeded, images, problem)| ReviewedKey {
+        move |(bytes, granted, unneeded, images, problem)| ReviewedKey {
             arn: key(number),
             bytes,
             limit: 32_768,
-            admitted,
+            granted,
             unneeded,
             images,
             problem,

@@ -79,10 +79,10 @@ fn share(target: &str, accounts: std::ops::Range<usize>) -> ReviewedShare {
         accounts: accounts.map(account).collect(),
         selectors: vec![target.to_owned()],
         permits: vec!["launch".to_owned()],
-        is_ours: true,
+        is_managed: true,
         since: now(),
         until: None,
-        asked_by: None,
+        triggered_by: None,
         event: String::new(),
     }
 }
@@ -94,21 +94,21 @@ fn curves(page: &str) -> Vec<usize> {
 }
 
 /// How many curves the page says that it has left out.
-fn curves_left_out(page: &str) -> usize {
+fn curves_omitted(page: &str) -> usize {
     let Some((before, _)) = page.split_once(" not in the picture. The tables have all of them.") else {
         return 0;
     };
-    let words: Vec<&str> = before.split_whitespace().rev().take(3).collect();
-    words[2].replace(',', "").parse().unwrap()
+    let names: Vec<&str> = before.split_whitespace().rev().take(3).collect();
+    names[2].replace(',', "").parse().unwrap()
 }
 
 /// One for each share, and one for each stranger who got something of an image.
 fn curves_to_draw(review: &AccessReview) -> usize {
-    let strangers = |image: &ReviewedImage| {
+    let externals = |image: &ReviewedImage| {
         let ids = image.unmanaged.iter().map(|grant| grant.grantee.rsplit('/').next().unwrap().to_owned());
         ids.collect::<BTreeSet<_>>().len()
     };
-    review.images.iter().map(|image| image.shares.len() + strangers(image)).sum()
+    review.images.iter().map(|image| image.shares.len() + externals(image)).sum()
 }
 
 /// The places in a column that the elements which begin with `start` name.
@@ -138,7 +138,7 @@ fn nothing_is_loaded_from_elsewhere() {
 }
 
 #[test]
-fn an_image_that_everybody_can_use_is_said_before_anything_else() {
+fn the_page_reports_public_images_before_anything_else() {
     let open = UnmanagedGrant { resource: image_id(1).to_string(), grantee: "all".to_owned() };
     let public = ReviewedImage { unmanaged: vec![open], ..image(1, Vec::new()) };
     let page = page(&review(vec![public]));
@@ -194,7 +194,7 @@ proptest! {
             prop_assert!(page.contains(&escaped(text)), "{text:?} is not on the page");
         }
         let shares = || review.images.iter().flat_map(|image| &image.shares);
-        let of_others = shares().filter(|share| !share.is_ours).count();
+        let of_others = shares().filter(|share| !share.is_managed).count();
         prop_assert_eq!(page.matches("class=\"chip other\"").count(), of_others);
     }
 
@@ -238,10 +238,10 @@ proptest! {
     }
 
     #[test]
-    fn each_share_is_a_curve_or_counted_as_left_out(review in reviews()) {
+    fn each_share_is_drawn_as_a_curve_or_counted_as_omitted(review in reviews()) {
         let page = page(&review);
         let drawn: usize = curves(&page).into_iter().sum();
-        prop_assert_eq!(drawn + curves_left_out(&page), curves_to_draw(&review));
+        prop_assert_eq!(drawn + curves_omitted(&page), curves_to_draw(&review));
     }
 
     #[test]

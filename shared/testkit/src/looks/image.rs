@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
-use ami_share_domain::audit::{AuditRow, Deed};
+use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{self, ImagePlan, ImageStep, ObservedImage, Wanted};
-use ami_share_domain::image_request::{Given, ImageRequest};
+use ami_share_domain::image_plan::{self, Desired, ImagePlan, ImageStep, ObservedImage};
+use ami_share_domain::image_request::{ImageRequest, ShareResult};
 use ami_share_domain::key_request::KeyAction;
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::share::{Share, Target};
 
-use super::key::KeyStage;
-use super::{Running, Stage};
+use super::key::KeyStep;
+use super::{Fixture, Running};
 use crate::world::{Managed, World, apply};
 
 /// One write of `share-image`.
@@ -27,9 +27,9 @@ pub(super) enum Change {
 
 impl Running {
     /// Sees the image and decides what to do with it.
-    pub(super) fn image(&mut self, world: &mut World) -> Stage {
-        if !self.takes(self.image_turn(), world) {
-            return Stage::Image;
+    pub(super) fn image(&mut self, world: &mut World) -> Fixture {
+        if !self.takes(self.image_lease(), world) {
+            return Fixture::Image;
         }
         let (limit, makes_private) = (world.limit, world.makes_private);
         let Managed { mut observed, ledger, .. } = self.managed(world).clone();
@@ -37,36 +37,37 @@ impl Running {
         for snapshot in share.snapshots.iter().chain(ledger.snapshots.keys()) {
             observed.snapshots.entry(snapshot.clone()).or_default();
         }
-        if ledger.supersedes(share) || (observed.is_gone && share.ending.is_none()) {
-            self.given = Some(Given::overtaken(share.clone()));
-            world.turns.remove(&self.image_turn());
-            return Stage::Over;
+        if ledger.supersedes(share) || (observed.is_gone && share.revocation_reason.is_none()) {
+            self.result = Some(ShareResult::overtaken(share.clone()));
+            world.leases.remove(&self.image_lease());
+            return Fixture::Over;
         }
         let request = ImageRequest { share: share.clone(), keys: self.keys.clone() };
-        let (mut targets, mut refused) = request.admitted();
-        let wanted = Wanted {
+        let (mut targets, mut refused) = request.granted();
+        let desired = Desired {
             targets: &targets,
             snapshots: &share.snapshots,
-            leaving: &ledger.leaving(share),
-            leaving_snapshots: &ledger.leaving_snapshots(share),
+            pending_revocation: &ledger.pending_revocation(share),
+            snapshots_pending_revocation: &ledger.snapshots_pending_revocation(share),
             limit,
             makes_private,
         };
-        let plan = image_plan::plan(&observed, &wanted);
+        let plan = image_plan::plan(&observed, &desired);
         refused.extend(plan.refuse_all(&mut targets));
-        let private = plan.closing.iter().filter(|step| step.deed() == Deed::MadePrivate);
+        let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         let made_private = private.map(|step| self.resource(step)).collect();
-        let retract = self.keys.iter().filter(|key| !key.leaving.is_empty()).map(|key| key.key.clone());
-        let given = Given {
-            withdrawn: ledger.leaving(share).into_iter().collect(),
+        let revoke =
+            self.keys.iter().filter(|key| !key.pending_revocation.is_empty()).map(|key| key.key.clone());
+        let result = ShareResult {
+            revoked: ledger.pending_revocation(share).into_iter().collect(),
             restored: request.restored(&targets, &observed, &ledger),
             unmanaged: image_plan::unmanaged(&observed, &share.image.id, share, &ledger),
             made_private,
-            retract: retract.collect(),
-            ..Given::of(share.clone(), &targets, refused)
+            keys_to_revoke: revoke.collect(),
+            ..ShareResult::of(share.clone(), &targets, refused)
         };
         let changes = self.changes(&request, &targets, &plan, (&observed, &ledger));
-        Stage::Changes(Box::new(given), changes)
+        Fixture::Changes(Box::new(result), changes)
     }
 
     fn changes(
@@ -91,12 +92,12 @@ impl Running {
         );
         let opening = [false, true].map(|is_of_image| (&plan.opening, is_of_image));
         let closing = [true, false].map(|is_of_image| (&plan.closing, is_of_image));
-        let rounds = if plan.closes_first { [closing, opening] } else { [opening, closing] };
+        let rounds = if plan.revokes_first { [closing, opening] } else { [opening, closing] };
         for (steps, is_of_image) in rounds.into_iter().flatten() {
             let steps: Vec<&ImageStep> =
                 steps.iter().filter(|step| step.is_of_image() == is_of_image).collect();
             changes.extend(steps.iter().flat_map(|step| calls(step)));
-            changes.push_back(Change::History(steps.iter().map(|step| self.history(step)).collect()));
+            changes.push_back(Change::History(steps.iter().map(|step| self.audit_log(step)).collect()));
             changes.extend(steps.iter().filter_map(|step| forgetting(step)));
         }
         changes.push_back(Change::Record);
@@ -105,9 +106,9 @@ impl Running {
         changes
     }
 
-    fn history(&self, step: &ImageStep) -> AuditRow {
-        let Share { asked, intent, .. } = &self.share;
-        let row = AuditRow::new(step.deed(), self.resource(step), step.whom(), asked, *intent);
+    fn audit_log(&self, step: &ImageStep) -> AuditRow {
+        let Share { triggered_by, intent, .. } = &self.share;
+        let row = AuditRow::new(step.action(), self.resource(step), step.principals(), triggered_by, *intent);
         row.done(self.now, None)
     }
 
@@ -117,14 +118,14 @@ impl Running {
 
     pub(super) fn change(
         &mut self,
-        given: Box<Given>,
+        result: Box<ShareResult>,
         mut changes: VecDeque<Change>,
         world: &mut World,
-    ) -> Stage {
+    ) -> Fixture {
         let now = world.clock;
         let managed = self.managed(world);
         match changes.pop_front() {
-            Some(Change::History(rows)) => managed.history.extend(rows),
+            Some(Change::History(rows)) => managed.audit_log.extend(rows),
             Some(Change::Rows(rows)) => managed.store(rows),
             Some(Change::Remember(snapshot, accounts)) => {
                 managed.ledger.snapshots.entry(snapshot).or_default().extend(accounts);
@@ -135,19 +136,19 @@ impl Running {
                 recorded.retain(|account| !accounts.contains(account));
             }
             Some(Change::Record) | None => {
-                let (rows, gone) = managed.ledger.rows_after(&given, now);
+                let (rows, gone) = managed.ledger.rows_after(&result, now);
                 managed.store(rows);
                 managed.ledger.shares.retain(|name, _| !gone.contains(name));
-                world.turns.remove(&self.image_turn());
-                let must_retract = !given.retract.is_empty();
-                self.given = Some(*given);
-                return match must_retract {
-                    true => Stage::Key(KeyAction::Retract, KeyStage::Ledger),
-                    false => Stage::Tell,
+                world.leases.remove(&self.image_lease());
+                let must_revoke = !result.keys_to_revoke.is_empty();
+                self.result = Some(*result);
+                return match must_revoke {
+                    true => Fixture::Key(KeyAction::Revoke, KeyStep::Ledger),
+                    false => Fixture::Tell,
                 };
             }
         }
-        Stage::Changes(given, changes)
+        Fixture::Changes(result, changes)
     }
 }
 
@@ -155,7 +156,7 @@ impl Running {
 fn calls(step: &ImageStep) -> Vec<Change> {
     let call = Change::Call(step.clone());
     match step {
-        ImageStep::OpenSnapshot { snapshot, accounts } => {
+        ImageStep::GrantSnapshot { snapshot, accounts } => {
             vec![Change::Remember(snapshot.clone(), accounts.clone()), call]
         }
         _ => vec![call],
@@ -165,7 +166,7 @@ fn calls(step: &ImageStep) -> Vec<Change> {
 /// It is forgotten once the history says that it was shut out.
 fn forgetting(step: &ImageStep) -> Option<Change> {
     match step {
-        ImageStep::CloseSnapshot { snapshot, accounts } => {
+        ImageStep::RevokeSnapshot { snapshot, accounts } => {
             Some(Change::Forget(snapshot.clone(), accounts.clone()))
         }
         _ => None,

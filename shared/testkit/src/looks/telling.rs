@@ -3,107 +3,116 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_request::Given;
+use ami_share_domain::image_request::ShareResult;
 use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notice::{Conclusion, Notice, TellPlan, conclusion, plan, warning_of};
+use ami_share_domain::notification::{
+    Conclusion, Notification, NotificationPlan, conclusion, plan, warning_of,
+};
 
-use super::{Running, Stage};
+use super::{Fixture, Running};
 use crate::world::World;
 
 /// One write of `notify-targets`.
 #[derive(Debug, Clone)]
 pub(super) enum Message {
-    Send(Vec<(Option<AccountId>, Notice)>),
-    AddTold(Vec<AccountId>),
-    ForgetTold(Vec<AccountId>),
+    Send(Vec<(Option<AccountId>, Notification)>),
+    AddNotified(Vec<AccountId>),
+    ForgetNotified(Vec<AccountId>),
     AddWarned(Vec<String>),
     Rows(Vec<ShareRow>),
     Image(Conclusion),
 }
 
 impl Running {
-    pub(super) fn tell(&mut self, world: &mut World) -> Stage {
-        if !self.takes(self.image_turn(), world) {
-            return Stage::Tell;
+    pub(super) fn notify(&mut self, world: &mut World) -> Fixture {
+        if !self.takes(self.image_lease(), world) {
+            return Fixture::Tell;
         }
         let without_bus = world.without_bus.clone();
         let ledger = self.managed(world).ledger.clone();
-        let given = self.given.clone().unwrap();
+        let result = self.result.clone().unwrap();
         if ledger.supersedes(&self.share) {
-            world.turns.remove(&self.image_turn());
-            return Stage::Over;
+            world.leases.remove(&self.image_lease());
+            return Fixture::Over;
         }
-        let plan = plan(&given, &ledger, self.now);
-        let messages = messages(&given, &ledger, &plan, &without_bus);
-        self.told = Some(plan);
-        Stage::Telling(messages)
+        let plan = plan(&result, &ledger, self.now);
+        let messages = messages(&result, &ledger, &plan, &without_bus);
+        self.notified = Some(plan);
+        Fixture::Telling(messages)
     }
 
-    pub(super) fn send(&mut self, mut messages: VecDeque<Message>, world: &mut World) -> Stage {
+    pub(super) fn send(&mut self, mut messages: VecDeque<Message>, world: &mut World) -> Fixture {
         let without_bus = world.without_bus.clone();
         let managed = self.managed(world);
-        let told = &mut managed.ledger.told;
+        let notified = &mut managed.ledger.notified;
         match messages.pop_front() {
             Some(Message::Send(letters)) => managed.sent.extend(letters),
-            Some(Message::AddTold(accounts)) => {
+            Some(Message::AddNotified(accounts)) => {
                 for account in accounts {
                     let has_none = without_bus.contains(&account);
-                    let set = if has_none { &mut told.without_bus } else { &mut told.delivered };
+                    let set = if has_none { &mut notified.without_bus } else { &mut notified.delivered };
                     set.insert(account.to_string());
                 }
             }
-            Some(Message::ForgetTold(accounts)) => {
-                let is_named = |told: &String| accounts.iter().any(|account| account.as_str() == told);
-                told.delivered.retain(|told| !is_named(told));
-                told.without_bus.retain(|told| !is_named(told));
+            Some(Message::ForgetNotified(accounts)) => {
+                let is_named =
+                    |notified: &String| accounts.iter().any(|account| account.as_str() == notified);
+                notified.delivered.retain(|notified| !is_named(notified));
+                notified.without_bus.retain(|notified| !is_named(notified));
             }
-            Some(Message::AddWarned(warnings)) => told.warning.extend(warnings),
+            Some(Message::AddWarned(warnings)) => notified.warning.extend(warnings),
             Some(Message::Rows(rows)) => managed.store(rows),
             Some(Message::Image(Conclusion { warned, unmanaged, status: _ })) => {
                 if warned.is_some() {
-                    told.warned = warned;
-                    told.warning.clear();
+                    notified.warned = warned;
+                    notified.warning.clear();
                 }
                 if let Some(seen) = unmanaged {
-                    told.unmanaged = seen.grants;
-                    told.unmanaged_seen = Some(seen.at);
+                    notified.unmanaged = seen.grants;
+                    notified.unmanaged_reported_at = Some(seen.at);
                 }
             }
             None => {
-                world.turns.remove(&self.image_turn());
-                return Stage::Over;
+                world.leases.remove(&self.image_lease());
+                return Fixture::Over;
             }
         }
-        Stage::Telling(messages)
+        Fixture::Telling(messages)
     }
 }
 
 /// What is sent and what is remembered of it, in turn.
 fn messages(
-    given: &Given,
+    result: &ShareResult,
     ledger: &ImageLedger,
-    plan: &TellPlan,
+    plan: &NotificationPlan,
     without_bus: &BTreeSet<AccountId>,
 ) -> VecDeque<Message> {
-    let letters = |notices: &[(AccountId, Notice)]| {
-        let reached = notices.iter().filter(|(account, _)| !without_bus.contains(account));
-        Message::Send(reached.map(|(account, notice)| (Some(account.clone()), notice.clone())).collect())
+    let letters = |notifications: &[(AccountId, Notification)]| {
+        let reached = notifications.iter().filter(|(account, _)| !without_bus.contains(account));
+        Message::Send(
+            reached.map(|(account, notification)| (Some(account.clone()), notification.clone())).collect(),
+        )
     };
-    let accounts =
-        |notices: &[(AccountId, Notice)]| notices.iter().map(|(account, _)| account.clone()).collect();
-    let hub = plan.hub.iter().map(|news| (None, news.notice.clone())).collect();
-    let conclusion = conclusion(given, ledger, plan);
+    let accounts = |notifications: &[(AccountId, Notification)]| {
+        notifications.iter().map(|(account, _)| account.clone()).collect()
+    };
+    let hub =
+        plan.hub.iter().map(|hub_notifications| (None, hub_notifications.notification.clone())).collect();
+    let conclusion = conclusion(result, ledger, plan);
     let warnings = |end| plan.warned.iter().map(|(account, _)| warning_of(account, end)).collect();
     let warnings = conclusion.warned.map(warnings).unwrap_or_default();
     VecDeque::from([
-        letters(&plan.members),
-        Message::AddTold(accounts(&plan.members)),
-        letters(&plan.leavers),
-        Message::ForgetTold([accounts(&plan.leavers), plan.forgotten.clone()].concat()),
+        letters(&plan.target_accounts),
+        Message::AddNotified(accounts(&plan.target_accounts)),
+        letters(&plan.former_accounts),
+        Message::ForgetNotified([accounts(&plan.former_accounts), plan.forgotten.clone()].concat()),
         letters(&plan.warned),
         Message::AddWarned(warnings),
         Message::Send(hub),
-        Message::Rows(plan.hub.iter().filter_map(|news| news.row.clone()).collect()),
+        Message::Rows(
+            plan.hub.iter().filter_map(|hub_notifications| hub_notifications.row.clone()).collect(),
+        ),
         Message::Image(conclusion),
     ])
 }

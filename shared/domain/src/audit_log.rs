@@ -1,0 +1,91 @@
+//! The history that is never changed: every grant and every withdrawal, as a row of its own.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::trigger::TriggeredBy;
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditAction {
+    /// Launch permissions of an image were added.
+    ImageGranted,
+    /// Launch permissions of an image were removed.
+    ImageRevoked,
+    /// Accounts may create volumes from a snapshot.
+    SnapshotGranted,
+    /// Accounts may no longer create volumes from a snapshot.
+    SnapshotRevoked,
+    /// Principals were admitted to a key.
+    KeyGranted,
+    /// Principals were taken out of a key's policy.
+    KeyRevoked,
+    /// An image or snapshot that was public is so no more.
+    MadePrivate,
+    /// Access that was found open was taken for ours, to rebuild a lost ledger.
+    Adopted,
+    /// Access that an earlier look gave or took, which died before it could write that down.
+    Found,
+    /// Whether those who lost access still use the image.
+    UsageReported,
+}
+
+/// One row of the history of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// When it was done.
+    pub at: Timestamp,
+    /// What was done.
+    pub action: AuditAction,
+    /// To what: the id of the image or snapshot, the ARN of the key.
+    pub resource: String,
+    /// For whom: accounts, OUs, organizations.
+    pub principals: Vec<String>,
+    /// The event that asked; empty when it had no id.
+    pub event: String,
+    /// Who asked, where the event said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub triggered_by: Option<String>,
+    /// AWS's id of the request; none where the call was made by a look that died.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_id: Option<String>,
+    /// The number of the intent.
+    pub intent: u64,
+    /// Why access was taken, or what was reported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl AuditRow {
+    /// A row on `resource`, asked for as `triggered_by` says.
+    pub fn new(
+        action: AuditAction,
+        resource: impl ToString,
+        principals: Vec<String>,
+        triggered_by: &TriggeredBy,
+        intent: u64,
+    ) -> Self {
+        Self {
+            at: triggered_by.at,
+            action,
+            resource: resource.to_string(),
+            principals,
+            event: triggered_by.event.clone(),
+            triggered_by: triggered_by.principal.clone(),
+            request_id: None,
+            intent,
+            reason: None,
+        }
+    }
+
+    /// The same, done at `at` by the request that AWS calls `request_id`.
+    pub fn done(self, at: Timestamp, request_id: Option<String>) -> Self {
+        Self { at, request_id, ..self }
+    }
+
+    /// The same, for a reason.
+    pub fn because(self, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..self }
+    }
+}

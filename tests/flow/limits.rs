@@ -1,0 +1,183 @@
+//! Whom and what ami-share refuses: by name, with the remedy, and without stopping the others.
+
+use anyhow::Result;
+use futures::future::try_join_all;
+
+use crate::fixture::flow;
+use crate::outcomes::{calls, watch};
+
+#[test]
+fn a_refused_selector_is_named_and_the_others_go_ahead() -> Result<()> {
+    flow(async |fixture| {
+        let refusals = [
+            (
+                "999999999999",
+                "999999999999 is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it",
+            ),
+            ("all", "`all` would make the image public, which is never done; name accounts, OUs or `org`"),
+            ("*", "`*` would make the image public, which is never done; name accounts, OUs or `org`"),
+            (
+                "22222",
+                "`22222` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value",
+            ),
+            ("ou-abcd-abcdefgh", "ou-abcd-abcdefgh is no OU of this organization; name one of its own"),
+            ("r-zzzz", "r-zzzz is no root of this organization; name one of its own"),
+            (
+                "tag:=x",
+                "`tag:=x` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value",
+            ),
+        ];
+        try_join_all(refusals.map(async |(selector, reason)| {
+            let b = fixture.target_account("b").await?;
+            let golden = fixture.golden("refusing").await?;
+            let status = fixture.share(&golden.image, &format!("{selector} {}", b.id)).await?;
+            assert_eq!(status, format!("shared with 1 account; refused: {reason}"));
+            assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
+            let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
+            assert_eq!(rows[&format!("SHARE#{selector}")]["outcome"], "refused");
+            assert_eq!(rows[&format!("SHARE#{}", b.id)]["outcome"], "shared");
+            anyhow::Ok(())
+        }))
+        .await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_refusal_fails_the_execution_so_that_it_is_found() -> Result<()> {
+    flow(async |fixture| {
+        let image = fixture.image("failing").await?;
+        fixture.share(&image, "999999999999").await?;
+        let (status, cause) = fixture.hub.trigger(&image).await?;
+        assert_eq!(status, "FAILED");
+        assert!(cause.contains("999999999999 is not in this organization"), "{cause}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_closed_account_is_refused_by_name() -> Result<()> {
+    flow(async |fixture| {
+        let (b, closed) = (fixture.target_account("b").await?, fixture.target_account("closed").await?);
+        fixture.hub.close_account(&closed.id).await?;
+        let golden = fixture.golden("closed").await?;
+        let status = fixture.share(&golden.image, &format!("{} {}", closed.id, b.id)).await?;
+        assert_eq!(
+            status,
+            format!(
+                "shared with 1 account; refused: account {} is closed or suspended; remove it from the tag",
+                closed.id
+            )
+        );
+        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
+        assert!(!fixture.hub.key_policy(&golden.key).await?.contains(&closed.id));
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_on_the_aws_managed_key_is_refused_with_the_remedy() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let image = fixture.image_on("managed", "alias/aws/ebs").await?;
+        let queue = watch(fixture, &image, "none").await?;
+        assert_eq!(
+            fixture.share(&image, &b.id).await?,
+            "refused: the image is encrypted with the AWS managed key aws/ebs, which cannot be shared; copy the image with a key of your own and tag the copy"
+        );
+        assert_eq!(calls(fixture, &queue).await?, [""; 0]);
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_on_a_disabled_key_or_one_pending_deletion_is_refused_with_the_remedy() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        for dying in [false, true] {
+            let golden = fixture.golden("unusable").await?;
+            if dying {
+                fixture.hub.kms.schedule_key_deletion().key_id(&golden.key).send().await?;
+            } else {
+                fixture.hub.kms.disable_key().key_id(&golden.key).send().await?;
+            }
+            let status = fixture.share(&golden.image, &b.id).await?;
+            assert!(status.starts_with("refused: "), "{status}");
+            assert!(
+                status.ends_with(
+                    "is disabled or about to be deleted; enable it, or copy the image with another key"
+                ),
+                "{status}"
+            );
+            assert!(!b.sees(&golden.image).await?);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_unreadable_or_past_end_shares_nothing() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let ends = [
+            (
+                "soon",
+                "refused: `soon` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is",
+            ),
+            (
+                "2020-01-01",
+                "refused: ami-share:until was 2020-01-01T23:59:59Z, which is in the past; set a later date to share again",
+            ),
+        ];
+        for (until, expected) in ends {
+            let image = fixture.image("until").await?;
+            fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:until", until)]).await?;
+            assert_eq!(fixture.hub.status(&image, |_| true).await?, expected);
+            assert!(fixture.hub.launch_permissions(&image).await?.is_empty());
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn invalid_ami_share_tags_are_reported() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let tags = [
+            (
+                "ami-share:copy",
+                "yes",
+                "`yes` in ami-share:copy is not understood; write `allowed` or remove the tag",
+            ),
+            (
+                "ami-share:withh",
+                "org",
+                "`ami-share:withh` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions",
+            ),
+        ];
+        for (tag, value, reason) in tags {
+            let image = fixture.image("misspelt").await?;
+            fixture.hub.tag(&image, &[("ami-share:with", &b.id), (tag, value)]).await?;
+            let status = fixture.hub.status(&image, |_| true).await?;
+            assert_eq!(status, format!("shared with 1 account; refused: {reason}"));
+            assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str()]);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let image = b.image(&fixture.name("theirs"), &[]).await?;
+        b.grant_out_of_band(&image, &fixture.hub.id).await?;
+        let status = fixture.share(&image, &c.id).await?;
+        let owner = &b.id;
+        let reason = format!(
+            "the image belongs to account {owner}, and only its owner can share it; copy it and tag the copy"
+        );
+        assert_eq!(status, format!("refused: {reason}"));
+        Ok(())
+    })
+}
