@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use ami_share_domain::access_review::NEARLY_FULL_PERCENT;
-use ami_share_domain::key_policy::SIZE_LIMIT;
+use ami_share_domain::key::policy::SIZE_LIMIT;
+use ami_share_domain::review::report::NEARLY_FULL_PERCENT;
 use ami_share_tests::workspace;
 use serde_json::Value;
 
@@ -145,7 +145,7 @@ fn actions() -> BTreeSet<(String, String)> {
 #[test]
 fn the_readme_names_the_tags_that_there_are() {
     let is_letter = |c: char| c.is_ascii_lowercase();
-    let mut in_code = words(&text("shared/domain/src/share_tags.rs"), "&str = \"ami-share:", is_letter);
+    let mut in_code = words(&text("shared/domain/src/tags/share_tags.rs"), "&str = \"ami-share:", is_letter);
     in_code.remove(""); // the prefix itself
     let mut in_readme = words(&text("README.md"), "ami-share:", is_letter);
     in_readme.remove(""); // `ami-share:*`
@@ -155,7 +155,7 @@ fn the_readme_names_the_tags_that_there_are() {
 #[test]
 fn the_readme_names_the_events_that_are_sent() {
     let is_letter = |c: char| c.is_ascii_alphabetic() || c == ' ';
-    let in_code = words(&text("shared/domain/src/notice.rs"), "=> \"AMI ", is_letter);
+    let in_code = words(&text("shared/domain/src/notify/notification.rs"), "=> \"AMI ", is_letter);
     let in_readme =
         rows(&text("README.md"), "## Notices").iter().flat_map(|row| code(&row[0])).collect::<BTreeSet<_>>();
     assert_eq!(in_readme, in_code.iter().map(|kind| format!("AMI {kind}")).collect());
@@ -356,7 +356,7 @@ fn the_readme_explains_every_kind_of_refusal() {
 fn the_readme_explains_every_action_of_the_audit_log() {
     let rows = rows(&text("README.md"), "### The history");
     let in_readme: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).collect();
-    assert_eq!(in_readme, variants("shared/domain/src/audit.rs", "Deed"));
+    assert_eq!(in_readme, variants("shared/domain/src/audit_log.rs", "Deed"));
 }
 
 #[test]

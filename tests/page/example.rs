@@ -1,10 +1,9 @@
 //! Example reviews of any size, with something of everything that the page can show.
 
-use ami_share_domain::access_review::{
-    AccessReview, ReviewedImage, ReviewedKey, ReviewedShare, UnmanagedGrant,
-};
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 use anyhow::Result;
 
 const HUB: &str = "111122223333";

@@ -5,7 +5,7 @@ mod example;
 use std::fs;
 use std::path::PathBuf;
 
-use ami_share_domain::access_review::AccessReview;
+use ami_share_domain::review::report::AccessReview;
 use ami_share_tests::browser::{Report, reconcile, review_trigger};
 use ami_share_tests::workspace;
 use anyhow::{Context, Result, ensure};

@@ -18,17 +18,17 @@ use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, KeyArn};
-use ami_share_domain::key_decision::{KeyDecision, unread};
-use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::key_lockout::{
+use ami_share_domain::key;
+use ami_share_domain::key::decision::{KeyDecision, unread};
+use ami_share_domain::key::ledger::KeyLedger;
+use ami_share_domain::key::lockout::{
     missing, no_room_to_rewrite, refuse_key, refuse_lock_out, refuse_revocation, unintelligible, unreadable,
 };
-use ami_share_domain::key_plan;
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
-use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::metrics;
 use ami_share_domain::refusal::Refusal;
+use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
@@ -312,7 +312,7 @@ impl ExtendKeyPolicy {
     async fn read_back(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
         for _ in 0..READ_BACKS {
             let is_settled = match self.policy(key).await? {
-                Answer::Policy(policy) => key_plan::granted(&policy, key.partition()) == *granted,
+                Answer::Policy(policy) => key::plan::granted(&policy, key.partition()) == *granted,
                 Answer::Gone => true,
                 // Somebody has put another one since; the step comes again and sees that.
                 Answer::Unreadable(_) => false,

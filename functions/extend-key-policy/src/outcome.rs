@@ -1,10 +1,10 @@
 //! What is answered, from what was observed and what KMS said; pure.
 
-use ami_share_domain::key_lockout::still_granted_on_key;
-use ami_share_domain::key_policy::SIZE_LIMIT;
-use ami_share_domain::key_request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
-use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::key::lockout::still_granted_on_key;
+use ami_share_domain::key::policy::SIZE_LIMIT;
+use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::targets::target::KeyPrincipal;
 
 use crate::Observed;
 

@@ -7,12 +7,12 @@ use ami_share_aws::keys::{KeyWriter, Put};
 use ami_share_aws::leases::Lease;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::isolation::Isolation;
-use ami_share_domain::key_lockout::{dangling_principals, refuse_broken};
-use ami_share_domain::key_plan;
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_request::Excluded;
-use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::key;
+use ami_share_domain::key::lockout::{dangling_principals, refuse_broken};
+use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::key::request::Excluded;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::Failure;
 
 /// What came of putting.
@@ -122,7 +122,7 @@ impl Putting<'_> {
     }
 
     fn document(&self, principals: &[KeyPrincipal]) -> String {
-        key_plan::granting(self.policy, principals, self.key.partition())
+        key::plan::granting(self.policy, principals, self.key.partition())
     }
 
     async fn put_once(&self, document: &str) -> Result<Put, Failure> {

@@ -1,8 +1,9 @@
 //! Reads `Step Functions Execution Status Change`: which image, which execution, what it died of.
 
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::notification::{self, Notification};
-use ami_share_domain::status;
+use ami_share_domain::notify::notification;
+use ami_share_domain::notify::notification::Notification;
+use ami_share_domain::notify::status;
 use ami_share_domain::trigger::Trigger;
 use jiff::Timestamp;
 use serde_json::Value;

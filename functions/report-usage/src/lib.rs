@@ -5,8 +5,8 @@
 
 use ami_share_aws::usage_reports::UsageReportReader;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
-use ami_share_domain::image_request::ShareResult;
-use ami_share_domain::usage::{Usage, UsageQuestion, in_words};
+use ami_share_domain::image::request::ShareResult;
+use ami_share_domain::image::usage::{Usage, UsageQuestion, in_words};
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 

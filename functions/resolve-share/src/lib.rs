@@ -5,10 +5,10 @@
 use ami_share_aws::error::AwsError;
 use ami_share_aws::images::FoundImage;
 use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_domain::ledger::Intent;
-use ami_share_domain::schedules::Schedules;
-use ami_share_domain::share::{Resolved, Share};
-use ami_share_domain::share_tags::STATUS;
+use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::ledger::Intent;
+use ami_share_domain::image::schedule::Schedules;
+use ami_share_domain::tags::share_tags::STATUS;
 use ami_share_domain::trigger::Trigger;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::{Resolution, Resolver, digest};

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_aws::images::FoundImage;
 use ami_share_aws::keys::KeyObserver;
-use ami_share_domain::access_review::{ReviewedImage, ReviewedKey};
 use ami_share_domain::ids::{ImageId, KeyArn};
-use ami_share_domain::review_key::ReviewedKeyState;
-use ami_share_domain::share_tags::is_tagged;
+use ami_share_domain::review::key::ReviewedKeyState;
+use ami_share_domain::review::report::{ReviewedImage, ReviewedKey};
+use ami_share_domain::tags::share_tags::is_tagged;
 use ami_share_lambda::Failure;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;

@@ -7,16 +7,17 @@ use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::permissions::PermissionReader;
-use ami_share_domain::access_review::ReviewedImage;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::key_lockout::{Caller, ObservedKey, refuse_key};
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::ledger::ImageLedger;
-use ami_share_domain::review::{self, Seen};
-use ami_share_domain::review_key::{ReviewedKeyState, problem};
-use ami_share_domain::share::{Image, Share};
+use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::ledger::ImageLedger;
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::key::ledger::KeyLedger;
+use ami_share_domain::key::lockout::{Caller, ObservedKey, refuse_key};
+use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::review;
+use ami_share_domain::review::compare::Seen;
+use ami_share_domain::review::key::{ReviewedKeyState, problem};
+use ami_share_domain::review::report::ReviewedImage;
 use ami_share_domain::trigger::{Trigger, TriggeredBy};
 use ami_share_lambda::Failure;
 use ami_share_resolve::{Resolution, Resolver, digest};
@@ -157,9 +158,9 @@ impl Reader {
         speaks_for: &BTreeSet<KeyArn>,
     ) -> ReviewedImage {
         match &facts.desired {
-            Desired::Nothing(found) => review::idle(&found.image, &facts.state, &facts.observed),
-            Desired::Unknown { image, reason } => review::unreadable(image, &facts.state, reason),
-            Desired::Share { share, desired_state } => review::compare(&Seen {
+            Desired::Nothing(found) => review::compare::idle(&found.image, &facts.state, &facts.observed),
+            Desired::Unknown { image, reason } => review::compare::unreadable(image, &facts.state, reason),
+            Desired::Share { share, desired_state } => review::compare::compare(&Seen {
                 share,
                 desired_state,
                 state: &facts.state,

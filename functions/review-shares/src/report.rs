@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedKey};
 use ami_share_domain::metrics;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey};
 use ami_share_lambda::{Failure, Invocation};
 use jiff::Timestamp;
 

@@ -8,8 +8,9 @@ use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::schedules::{ScheduleSettings, ScheduleWriter};
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::schedules::{self, ScheduleKind, ScheduleStep, Schedules};
-use ami_share_domain::share::Share;
+use ami_share_domain::image;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::schedule::{ScheduleKind, ScheduleStep, Schedules};
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -67,7 +68,7 @@ impl Function for ScheduleExpiry {
     async fn handle(&self, request: ExpiryRequest, invocation: &Invocation) -> Result<Scheduled, Failure> {
         let share = request.share;
         let now = Timestamp::now();
-        let desired = schedules::desired(&share, now);
+        let desired = image::schedule::desired(&share, now);
         if share.dry_run {
             return Ok(Scheduled { schedules: desired, changed: false });
         }
@@ -92,13 +93,13 @@ impl ScheduleExpiry {
             tracing::info!(intent = share.intent, "a later intent has taken over");
             return Ok(Scheduled { schedules: ledger.schedules, changed: false });
         }
-        let steps = schedules::plan(&ledger.schedules, &desired, now);
+        let steps = image::schedule::plan(&ledger.schedules, &desired, now);
         let (writer, starter) =
             (self.clients.schedule_writer(self.settings.clone()), self.clients.execution_starter());
         let recorder = self.clients.ledger_writer(&self.table);
         if !steps.is_empty() {
             lease.renew().await?;
-            let meanwhile = schedules::while_applying(&steps, &ledger.schedules);
+            let meanwhile = image::schedule::while_applying(&steps, &ledger.schedules);
             recorder.set_schedules(image, &meanwhile).await?;
         }
         for step in &steps {

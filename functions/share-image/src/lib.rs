@@ -14,12 +14,14 @@ use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::PermissionReader;
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{self, Desired, ImagePlan, ObservedImage};
-use ami_share_domain::image_request::{ImageRequest, ShareResult};
-use ami_share_domain::ledger::ImageLedger;
+use ami_share_domain::image;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::ImageLedger;
+use ami_share_domain::image::plan::{Desired, ImagePlan, ObservedImage};
+use ami_share_domain::image::request::{ImageRequest, ShareResult};
+use ami_share_domain::image::usage::UsageQuestion;
 use ami_share_domain::metrics;
-use ami_share_domain::share::{Share, Target};
-use ami_share_domain::usage::UsageQuestion;
+use ami_share_domain::targets::target::Target;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::{SignedDuration, Timestamp};
 
@@ -117,7 +119,8 @@ impl ShareImage {
         let plan = self.plan(share, &shared, &observed);
         refused.extend(plan.refuse_all(&mut shared));
         let mut restored = request.restored(&shared, &observed.image, &observed.ledger);
-        let unmanaged = image_plan::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
+        let unmanaged =
+            image::unmanaged::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
         let usage_report = self.request_usage_report(share, &observed.ledger, lease).await?;
         let changing = Changing {
             request: &request,
@@ -182,7 +185,7 @@ impl ShareImage {
             limit: self.target_limit,
             makes_private: self.makes_private,
         };
-        image_plan::plan(&observed.image, &desired)
+        image::plan::plan(&observed.image, &desired)
     }
 
     /// Asks AWS, where the stack wants it, whether those who are about to lose access still use the image. The

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use ami_share_aws::permissions::RejectedPermission;
 use ami_share_domain::ids::KeyArn;
-use ami_share_domain::image_request::ImageRequest;
+use ami_share_domain::image::request::ImageRequest;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::Target;
+use ami_share_domain::targets::target::Target;
 
 /// The keys that still admit somebody whom no live share needs.
 pub(crate) fn keys_to_revoke(request: &ImageRequest) -> Vec<KeyArn> {

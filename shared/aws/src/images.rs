@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_domain::share::Image;
-use ami_share_domain::share_tags::{PREFIX, STATUS};
+use ami_share_domain::image::desired::Image;
+use ami_share_domain::tags::share_tags::{PREFIX, STATUS};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder;
 use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState, Tag};

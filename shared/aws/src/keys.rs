@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ami_share_domain::ids::{AccountId, KeyArn};
-use ami_share_domain::key_lockout::ObservedKey;
-use ami_share_domain::share_tags::MANAGED;
+use ami_share_domain::key::lockout::ObservedKey;
+use ami_share_domain::tags::share_tags::MANAGED;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::operation::RequestId;
 use aws_sdk_kms::types::{KeyManagerType, KeyState};

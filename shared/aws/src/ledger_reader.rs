@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
-use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::ledger::{ImageLedger, Intent, ShareRow};
-use ami_share_domain::schedules::Schedules;
+use ami_share_domain::image::ledger::{ImageLedger, Intent, ShareRow};
+use ami_share_domain::image::schedule::Schedules;
+use ami_share_domain::key::ledger::KeyLedger;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;

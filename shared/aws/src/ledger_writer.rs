@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use ami_share_domain::audit_log::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn, SnapshotId};
-use ami_share_domain::key_ledger::{ExcludedChange, KeyLedger};
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{Intent, ShareRow};
-use ami_share_domain::notification::{Conclusion, ReportedUnmanaged, warning_of};
-use ami_share_domain::schedules::Schedules;
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::{Intent, ShareRow};
+use ami_share_domain::image::schedule::Schedules;
+use ami_share_domain::key::ledger::{ExcludedChange, KeyLedger};
+use ami_share_domain::notify::notification::{Conclusion, ReportedUnmanaged, warning_of};
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::Target;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::isolation::Isolation;
-use ami_share_domain::notification::{Notification, SOURCE};
+use ami_share_domain::notify::notification::{Notification, SOURCE};
 use aws_sdk_eventbridge::Client as EventBridge;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use aws_sdk_sns::Client as Sns;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ami_share_domain::ids::{AccountId, OuId, RootId};
-use ami_share_domain::organization::{Account, Organization, Parent, Scope, Unit};
+use ami_share_domain::targets::organization::{Account, Organization, Parent, Scope, Unit};
 use aws_sdk_organizations::Client;
 use aws_sdk_organizations::types::{Account as AwsAccount, AccountState, AccountStatus};
 use futures::{StreamExt, TryStreamExt, stream};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
-use ami_share_domain::image_plan::{ImageStep, ObservedImage, Verdict};
+use ami_share_domain::image::plan::{ImageStep, ObservedImage, Verdict};
 use ami_share_domain::isolation::Isolation;
-use ami_share_domain::share::LaunchPermission;
+use ami_share_domain::targets::target::LaunchPermission;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::types::{

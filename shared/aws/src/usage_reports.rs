@@ -5,7 +5,7 @@
 //! Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/your-ec2-ami-usage.html>
 
 use ami_share_domain::ids::{AccountId, ImageId};
-use ami_share_domain::usage::Usage;
+use ami_share_domain::image::usage::Usage;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ImageUsageReport, ImageUsageReportEntry, ImageUsageResourceTypeRequest};
 

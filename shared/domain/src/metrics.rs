@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::access_review::AccessReview;
-use crate::key_policy::SIZE_LIMIT;
-use crate::key_request::KeyOutcome;
-use crate::ledger::{ShareOutcome, ShareRow};
-use crate::notification::{HubNotification, NotificationKind};
+use crate::image::desired::Share;
+use crate::image::ledger::{ShareOutcome, ShareRow};
+use crate::key::policy::SIZE_LIMIT;
+use crate::key::request::KeyOutcome;
+use crate::notify::notification::{HubNotification, NotificationKind};
 use crate::refusal::RefusalCode;
-use crate::share::Share;
+use crate::review::report::AccessReview;
 
 /// The namespace of all metrics in CloudWatch.
 pub const NAMESPACE: &str = "ami-share";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::ImageId;
-use crate::share_tags::PREFIX;
+use crate::tags::share_tags::PREFIX;
 
 /// Who asked for a look, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

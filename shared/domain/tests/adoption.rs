@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::image_request::ImageRequest;
-use ami_share_domain::key_request::KeyOutcome;
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::image::request::ImageRequest;
+use ami_share_domain::key::request::KeyOutcome;
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{
     desired_states, out_of_band, pool, revocation_reason, share_of, some_targets,
 };

@@ -11,9 +11,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ami_share_domain::image_request::{ImageRequest, ShareResult};
-use ami_share_domain::key_request::KeyRequest;
-use ami_share_domain::share::{Resolved, Share};
+use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::request::{ImageRequest, ShareResult};
+use ami_share_domain::key::request::KeyRequest;
 use ami_share_domain::trigger::Trigger;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;

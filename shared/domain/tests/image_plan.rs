@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::access_review::UnmanagedGrant;
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{
-    self, Desired, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Verdict, unmanaged,
+use ami_share_domain::image;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::ImageLedger;
+use ami_share_domain::image::plan::{
+    Desired, ImagePlan, ImageStep, ObservedImage, SNAPSHOT_MODIFICATIONS, Verdict,
 };
-use ami_share_domain::ledger::ImageLedger;
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::image::unmanaged::unmanaged;
 use ami_share_domain::refusal::RefusalCode;
-use ami_share_domain::share::{LaunchPermission, Share, Target};
+use ami_share_domain::targets::target::LaunchPermission;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, share_of};
 use ami_share_testkit::ids::{account, image_id, snapshot};
 use ami_share_testkit::shares::{account_target, ou_target, target_lists};
@@ -42,7 +46,7 @@ impl Case {
             limit: self.limit,
             makes_private: self.makes_private,
         };
-        image_plan::plan(&self.observed, &desired)
+        image::plan::plan(&self.observed, &desired)
     }
 
     fn steps(&self) -> Vec<ImageStep> {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::key_plan::{granted, granting};
-use ami_share_domain::key_policy::SIZE_LIMIT;
-use ami_share_domain::key_statements::{KeyPrincipal, statements_for};
+use ami_share_domain::key::plan::{granted, granting};
+use ami_share_domain::key::policy::SIZE_LIMIT;
+use ami_share_domain::key::statements::statements_for;
+use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, key_principals};
 use ami_share_testkit::policies::{Foreign, crowded_policy, default_policy, foreign};

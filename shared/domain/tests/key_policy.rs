@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_statements::{KeyPrincipal, read_statements, statements_for};
+use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::key::statements::{read_statements, statements_for};
+use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{key_principals, matching};
 use ami_share_testkit::policies::{Foreign, as_stored, foreign, tamperings};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::key_statements::{KeyPrincipal, statements_for};
+use ami_share_domain::key::statements::statements_for;
+use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::ids::{id, ou, own_organization, top_path};
 use serde_json::Value;
 

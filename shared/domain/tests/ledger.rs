@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::key_decision::unread;
-use ami_share_domain::key_ledger::{KeyLedger, Need};
-use ami_share_domain::key_request::{KeyAction, KeyRequest};
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, Intent, NotifiedRow, ShareOutcome, ShareRow};
-use ami_share_domain::notification::NotificationKind;
+use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::ledger::{ImageLedger, Intent, NotifiedRow, ShareOutcome, ShareRow};
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::key::decision::unread;
+use ami_share_domain::key::ledger::{KeyLedger, Need};
+use ami_share_domain::key::request::{KeyAction, KeyRequest};
+use ami_share_domain::notify::notification::NotificationKind;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Image, Share, Target};
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, pool, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, id, image_id, key, now, snapshot};

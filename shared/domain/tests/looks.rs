@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::notification::{Notification, NotificationKind};
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::share::{LaunchPermission, Share, Target};
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::notify::notification::{Notification, NotificationKind};
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::LaunchPermission;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{
     desired_states, out_of_band, pool, revocation_reason, share_of, some_targets,
 };

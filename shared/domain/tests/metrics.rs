@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use ami_share_domain::access_review::{AccessReview, NEARLY_FULL_PERCENT, ReviewedKey};
-use ami_share_domain::key_policy::SIZE_LIMIT;
-use ami_share_domain::key_request::KeyOutcome;
-use ami_share_domain::ledger::ImageLedger;
+use ami_share_domain::image::ledger::ImageLedger;
+use ami_share_domain::key::policy::SIZE_LIMIT;
+use ami_share_domain::key::request::KeyOutcome;
 use ami_share_domain::metrics::{self, Measurements, Metric, Unit};
-use ami_share_domain::notification;
+use ami_share_domain::notify::notification;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::review::report::{AccessReview, NEARLY_FULL_PERCENT, ReviewedKey};
 use ami_share_testkit::ids::{account, key, now};
 use ami_share_testkit::shares::{account_target, result, share};
 use jiff::{SignedDuration, Timestamp};
@@ -69,7 +69,7 @@ fn the_time_to_share_is_measured_only_for_newly_granted_managed_targets() {
     let before = ImageLedger::default().rows_before(&desired, &targets, |_| true, opened);
     let of_rows = |rows: Vec<_>| {
         let shares =
-            rows.into_iter().map(|row: ami_share_domain::ledger::ShareRow| (row.target.clone(), row));
+            rows.into_iter().map(|row: ami_share_domain::image::ledger::ShareRow| (row.target.clone(), row));
         ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
     };
     let new = rows(&of_rows(before), opened);

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::access_review::UnmanagedGrant;
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::image_request::ShareResult;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notification::{
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::image::request::ShareResult;
+use ami_share_domain::image::schedule::warn_at;
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::image::usage::{Usage, UsageQuestion};
+use ami_share_domain::notify::notification::{
     HubNotification, NotificationDetail, NotificationKind, leading, plan, warning_of,
 };
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::schedules::warn_at;
-use ami_share_domain::share::{Share, Target};
-use ami_share_domain::usage::{Usage, UsageQuestion};
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, revocation_reason, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, now, snapshot};

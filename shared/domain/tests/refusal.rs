@@ -1,9 +1,10 @@
 //! Refusals in the documents between the steps: however many words one sentence refuses, it stands there once.
 
-use ami_share_domain::image_request::{ImageRequest, ShareResult};
-use ami_share_domain::key_request::{Excluded, KeyOutcome};
+use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::request::{ImageRequest, ShareResult};
+use ami_share_domain::key::request::{Excluded, KeyOutcome};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Resolved, Share, Target};
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::ids::{account, key};
 use ami_share_testkit::shares::{refusals, share};
 use proptest::prelude::*;

@@ -10,17 +10,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::image_plan::{ImageStep, ObservedImage};
-use ami_share_domain::key_ledger::{KeyLedger, Need};
-use ami_share_domain::key_lockout::{Caller, ObservedKey};
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::ShareOutcome;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::ShareOutcome;
+use ami_share_domain::image::plan::{ImageStep, ObservedImage};
+use ami_share_domain::key::ledger::{KeyLedger, Need};
+use ami_share_domain::key::lockout::{Caller, ObservedKey};
+use ami_share_domain::key::policy::KeyPolicy;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review;
-use ami_share_domain::review_key::{ReviewedKeyState, problem};
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::review::key::{ReviewedKeyState, problem};
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation_reason, share_of};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
@@ -388,14 +389,14 @@ fn desired_access_that_the_ledger_lacks_is_unmanaged_until_it_is_recorded() {
 #[test]
 fn the_review_reports_only_the_access_of_an_image_that_was_never_shared() {
     let observed = ObservedImage { is_public: true, ..ObservedImage::default() };
-    let found = review::idle(&image(), "disabled", &observed);
+    let found = review::compare::idle(&image(), "disabled", &observed);
     assert_eq!((found.state.as_str(), found.unmanaged.len()), ("disabled", 1));
     assert_eq!(found.differences, Vec::<String>::new());
 }
 
 #[test]
 fn an_image_that_cannot_be_compared_differs_and_says_why() {
-    let found = review::unreadable(&image(), "available", "kms:DescribeKey failed");
+    let found = review::compare::unreadable(&image(), "available", "kms:DescribeKey failed");
     assert_eq!(found.differences, ["it could not be compared: kms:DescribeKey failed"]);
     assert!(found.shares.is_empty());
 }

@@ -1,10 +1,10 @@
 //! When an image is looked at again: at the end of its shares and some days before, never twice for one moment.
 
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::schedules::{
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::schedule::{
     ScheduleKind, ScheduleStep, Schedules, desired, plan, warn_at, while_applying,
 };
-use ami_share_domain::share::Share;
+use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_testkit::ids::{account, id, now};
 use ami_share_testkit::shares::{account_target, share};
 use jiff::{SignedDuration, Timestamp};

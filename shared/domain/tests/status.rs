@@ -1,10 +1,10 @@
 //! The status tag: always something, never too long, and never silent about a refusal that fits.
 
+use ami_share_domain::notify::status::{Summary, failed};
 use ami_share_domain::refusal::Refusal;
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::share::Target;
-use ami_share_domain::share_tags::VALUE_LIMIT;
-use ami_share_domain::status::{Summary, failed};
+use ami_share_domain::tags::share_tags::VALUE_LIMIT;
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::ids::{account, id, matching, now};
 use ami_share_testkit::shares::{account_target, refusals, target_lists};
 use proptest::prelude::*;

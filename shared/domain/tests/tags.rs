@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::refusal::RefusalCode;
-use ami_share_domain::selector::Selector;
-use ami_share_domain::share_tags::{COPY, ShareTags, UNTIL, Until, VALUE_LIMIT, WITH};
+use ami_share_domain::tags::selector::Selector;
+use ami_share_domain::tags::share_tags::{COPY, ShareTags, UNTIL, Until, VALUE_LIMIT, WITH};
 use ami_share_testkit::ids::matching;
 use ami_share_testkit::selectors::{malformed_selectors, public_selectors, selectors, share_tags};
 use proptest::prelude::*;

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{AccountId, OrganizationId, OuId};
-use ami_share_domain::limits::{Limits, Sharing};
-use ami_share_domain::organization::{Organization, Parent};
 use ami_share_domain::refusal::RefusalCode;
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::selector::Selector;
-use ami_share_domain::share::Target;
-use ami_share_domain::share_tags::Until;
-use ami_share_domain::targets::Targets;
+use ami_share_domain::tags::selector::Selector;
+use ami_share_domain::tags::share_tags::Until;
+use ami_share_domain::targets::limits::{Limits, Sharing};
+use ami_share_domain::targets::organization::{Organization, Parent};
+use ami_share_domain::targets::resolve::Targets;
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::Target;
 use ami_share_testkit::fixtures::{Fixture, fixtures, reached, reordered_fixtures};
 use ami_share_testkit::ids::{account, hub, id, now, ou};
 use ami_share_testkit::organizations::tree;

@@ -10,7 +10,7 @@ mod picture;
 mod reach;
 mod totals;
 
-use ami_share_domain::access_review::AccessReview;
+use ami_share_domain::review::report::AccessReview;
 use askama::Template;
 
 /// The page of a review, as HTML in UTF-8.

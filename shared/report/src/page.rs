@@ -1,6 +1,7 @@
 //! The page: what its template shows, and what the browser is allowed to do with it.
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedShare, UnmanagedGrant};
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedShare};
 use askama::Template;
 
 use crate::picture::Picture;

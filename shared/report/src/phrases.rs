@@ -3,8 +3,8 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 use ami_share_domain::refusal::RefusalCode;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 
 /// What EC2 calls everybody, in launch permissions and in snapshot permissions alike.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchPermission.html>

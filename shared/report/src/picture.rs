@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedShare};
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedShare};
 
 use crate::phrases::{EVERYBODY, counted, ends_soon, kind, name, short};
 

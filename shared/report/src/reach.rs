@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use ami_share_domain::access_review::{AccessReview, ReviewedShare};
 use ami_share_domain::ids::AccountId;
+use ami_share_domain::review::report::{AccessReview, ReviewedShare};
 
 /// A target with the accounts that were behind it, and how many shares it has.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, UnmanagedGrant};
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage};
 
 use crate::phrases::EVERYBODY;
 

@@ -2,9 +2,10 @@
 //! of them within others, so that looks often undo each other's work.
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_plan::ObservedImage;
-use ami_share_domain::revocation_reason::RevocationReason;
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::target::Target;
 use proptest::prelude::*;
 
 use crate::ids::{account, image_id, now, snapshot};

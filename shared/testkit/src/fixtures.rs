@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{AccountId, OrganizationId};
-use ami_share_domain::limits::{Limits, Sharing};
-use ami_share_domain::organization::Organization;
-use ami_share_domain::selector::Selector;
-use ami_share_domain::share_tags::{ShareTags, UNTIL, WITH};
-use ami_share_domain::targets::{Context, Previous, Targets, needs_organization, resolve};
+use ami_share_domain::tags::selector::Selector;
+use ami_share_domain::tags::share_tags::{ShareTags, UNTIL, WITH};
+use ami_share_domain::targets::limits::{Limits, Sharing};
+use ami_share_domain::targets::organization::Organization;
+use ami_share_domain::targets::resolve::{Context, Previous, Targets, needs_organization, resolve};
 use jiff::Timestamp;
 use proptest::prelude::*;
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ami_share_domain::ids::{
     AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, RootId, SnapshotId,
 };
-use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::targets::target::KeyPrincipal;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::string::{RegexGeneratorStrategy, string_regex};

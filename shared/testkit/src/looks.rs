@@ -11,12 +11,13 @@ mod telling;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ami_share_domain::image_request::ShareResult;
-use ami_share_domain::key_request::{KeyAction, KeyOutcome};
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::Intent;
-use ami_share_domain::notification::NotificationPlan;
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::Intent;
+use ami_share_domain::image::request::ShareResult;
+use ami_share_domain::key::request::{KeyAction, KeyOutcome};
+use ami_share_domain::notify::notification::NotificationPlan;
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::Target;
 use jiff::{SignedDuration, Timestamp};
 
 use self::image::Change;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{AccountId, OuId};
-use ami_share_domain::organization::{Account, Organization, Parent, Unit};
+use ami_share_domain::targets::organization::{Account, Organization, Parent, Unit};
 use proptest::prelude::*;
 
 use crate::ids::{OWN_ROOT, account, hub, id, organization_arn, ou, ou_arn, own_organization};

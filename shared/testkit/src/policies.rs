@@ -1,7 +1,7 @@
 //! Key policies that other people wrote, what AWS makes of our statements when it stores them, and what
 //! people do to them by hand.
 
-use ami_share_domain::key_policy::SIZE_LIMIT;
+use ami_share_domain::key::policy::SIZE_LIMIT;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::access_review::ReviewedImage;
 use ami_share_domain::ids::KeyArn;
-use ami_share_domain::review::{Seen, compare};
-use ami_share_domain::review_key::ReviewedKeyState;
-use ami_share_domain::schedules::Schedules;
-use ami_share_domain::share::Share;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::schedule::Schedules;
+use ami_share_domain::review::compare::{Seen, compare};
+use ami_share_domain::review::key::ReviewedKeyState;
+use ami_share_domain::review::report::ReviewedImage;
 use jiff::SignedDuration;
 
 use crate::world::World;
@@ -66,7 +66,7 @@ pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, Reviewe
 /// The world in which the appointments of the image of `share` are kept, as `schedule-expiry` would leave them.
 #[must_use]
 pub fn scheduled(mut world: World, share: &Share) -> World {
-    let desired: Schedules = ami_share_domain::schedules::desired(share, world.clock);
+    let desired: Schedules = ami_share_domain::image::schedule::desired(share, world.clock);
     world.images.entry(share.image.id.clone()).or_default().ledger.schedules = desired;
     world
 }

@@ -1,7 +1,7 @@
 //! Strategies for the words of `ami-share:with`, the tags that hold them, and what people write by mistake.
 
-use ami_share_domain::selector::Selector;
-use ami_share_domain::share_tags::{ShareTags, Until};
+use ami_share_domain::tags::selector::Selector;
+use ami_share_domain::tags::share_tags::{ShareTags, Until};
 use jiff::Timestamp;
 use proptest::prelude::*;
 

@@ -1,9 +1,10 @@
 //! Images, targets and shares in one line each, and strategies for lists of targets.
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_request::ShareResult;
+use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
-use ami_share_domain::share::{Image, Share, Target};
+use ami_share_domain::targets::target::Target;
 use ami_share_domain::trigger::TriggeredBy;
 use proptest::prelude::*;
 

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit_log::AuditRow;
 use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
-use ami_share_domain::image_plan::{ImageStep, ObservedImage};
-use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::key_plan::{KeyPlan, grant, granted, revoke};
-use ami_share_domain::key_policy::KeyPolicy;
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notification::Notification;
-use ami_share_domain::share::LaunchPermission;
+use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::image::plan::{ImageStep, ObservedImage};
+use ami_share_domain::key::ledger::KeyLedger;
+use ami_share_domain::key::plan::{KeyPlan, grant, granted, revoke};
+use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::notify::notification::Notification;
+use ami_share_domain::targets::target::KeyPrincipal;
+use ami_share_domain::targets::target::LaunchPermission;
 use jiff::Timestamp;
 
 use crate::ids::{image_id, now};

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ami_share_aws::error::{AwsError, Fault};
-use ami_share_domain::key_statements::KeyPrincipal;
-use ami_share_domain::ledger::ShareRow;
-use ami_share_domain::notification::{Conclusion, ReportedUnmanaged};
+use ami_share_domain::image::ledger::ShareRow;
+use ami_share_domain::notify::notification::{Conclusion, ReportedUnmanaged};
+use ami_share_domain::targets::target::KeyPrincipal;
 use jiff::Timestamp;
 use serde_json::Value;
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use ami_share_aws::error::Fault;
 use ami_share_aws::keys::Put;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
-use ami_share_domain::organization::Scope;
+use ami_share_domain::targets::organization::Scope;
 
 use crate::replay::{Recorded, replay};
 

@@ -4,7 +4,8 @@ use ami_share_aws::error::{AwsError, Fault};
 use ami_share_aws::leases::Lease;
 use ami_share_aws::notifications::{Addresses, Deliveries, NotificationSender};
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::notification::{self, Notification};
+use ami_share_domain::notify::notification;
+use ami_share_domain::notify::notification::Notification;
 
 use crate::lease::{LONG, lease, mine};
 use crate::replay::{Recorded, Requests, replay};

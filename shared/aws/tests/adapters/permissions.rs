@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ami_share_aws::error::{AwsError, Fault};
 use ami_share_aws::permissions::Applied;
-use ami_share_domain::image_plan::{ImageStep, Verdict};
-use ami_share_domain::share::LaunchPermission;
+use ami_share_domain::image::plan::{ImageStep, Verdict};
+use ami_share_domain::targets::target::LaunchPermission;
 
 use crate::lease::{LONG, SHORT, another_has_it, lease, mine};
 use crate::replay::{Recorded, Requests, replay};

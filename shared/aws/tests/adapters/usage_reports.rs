@@ -1,7 +1,7 @@
 //! Image usage reports.
 
 use ami_share_aws::error::Fault;
-use ami_share_domain::usage::Usage;
+use ami_share_domain::image::usage::Usage;
 
 use crate::replay::{Recorded, replay};
 use crate::{account, ec2_error, image};

@@ -1,9 +1,8 @@
 //! Strategies for reviews of every kind, with texts that HTML would read as its own.
 
-use ami_share_domain::access_review::{
-    AccessReview, ReviewedImage, ReviewedKey, ReviewedShare, UnmanagedGrant,
-};
 use ami_share_domain::ids::AccountId;
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 use ami_share_testkit::ids::{account, hub, image_id, key, matching, ou, ou_arn, snapshot};
 use ami_share_testkit::shares::refusals;
 use jiff::Timestamp;

@@ -11,7 +11,8 @@ mod arbitrary;
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::access_review::{AccessReview, ReviewedImage, ReviewedShare, UnmanagedGrant};
+use ami_share_domain::image::unmanaged::UnmanagedGrant;
+use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedShare};
 use ami_share_report::render;
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, now, ou};

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image_plan::{self, Desired, ImagePlan, ImageStep, ObservedImage};
-use ami_share_domain::image_request::{ImageRequest, ShareResult};
-use ami_share_domain::key_request::KeyAction;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::share::{Share, Target};
+use ami_share_domain::image;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::image::plan::{Desired, ImagePlan, ImageStep, ObservedImage};
+use ami_share_domain::image::request::{ImageRequest, ShareResult};
+use ami_share_domain::key::request::KeyAction;
+use ami_share_domain::targets::target::Target;
 
 use super::key::KeyStep;
 use super::{Fixture, Running};
@@ -52,7 +54,7 @@ impl Running {
             limit,
             makes_private,
         };
-        let plan = image_plan::plan(&observed, &desired);
+        let plan = image::plan::plan(&observed, &desired);
         refused.extend(plan.refuse_all(&mut targets));
         let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         let made_private = private.map(|step| self.resource(step)).collect();
@@ -61,7 +63,7 @@ impl Running {
         let result = ShareResult {
             revoked: ledger.pending_revocation(share).into_iter().collect(),
             restored: request.restored(&targets, &observed, &ledger),
-            unmanaged: image_plan::unmanaged(&observed, &share.image.id, share, &ledger),
+            unmanaged: image::unmanaged::unmanaged(&observed, &share.image.id, share, &ledger),
             made_private,
             keys_to_revoke: revoke.collect(),
             ..ShareResult::of(share.clone(), &targets, refused)

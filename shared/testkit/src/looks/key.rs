@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use ami_share_domain::ids::KeyArn;
-use ami_share_domain::key_decision::{KeyDecision, unread};
-use ami_share_domain::key_ledger::KeyLedger;
-use ami_share_domain::key_lockout::unreadable;
-use ami_share_domain::key_plan::KeyPlan;
-use ami_share_domain::key_request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
-use ami_share_domain::key_statements::KeyPrincipal;
+use ami_share_domain::image::desired::Share;
+use ami_share_domain::key::decision::{KeyDecision, unread};
+use ami_share_domain::key::ledger::KeyLedger;
+use ami_share_domain::key::lockout::unreadable;
+use ami_share_domain::key::plan::KeyPlan;
+use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::refusal::RefusalCode;
-use ami_share_domain::share::Share;
+use ami_share_domain::targets::target::KeyPrincipal;
 
 use super::{Fixture, Running};
 use crate::world::{Lease, World};

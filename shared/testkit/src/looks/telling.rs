@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image_request::ShareResult;
-use ami_share_domain::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::notification::{
+use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
+use ami_share_domain::image::request::ShareResult;
+use ami_share_domain::notify::notification::{
     Conclusion, Notification, NotificationPlan, conclusion, plan, warning_of,
 };
 

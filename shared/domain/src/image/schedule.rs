@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-use crate::share::Share;
+use crate::image::desired::Share;
 
 /// What is nearer than this is not left to Scheduler: it takes no appointment that is past when it arrives.
 const NEAR_SECONDS: i64 = 15;

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::refusal::{Refusal, RefusalCode};
-use crate::selector::Selector;
+use crate::tags::selector::Selector;
 
 /// The tag that names who gets the image; `ami-share:with:2` to `:9` continue it.
 pub const WITH: &str = "ami-share:with";

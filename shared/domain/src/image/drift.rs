@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use crate::audit_log::{AuditAction, AuditRow};
 use crate::ids::{AccountId, SnapshotId};
-use crate::image_plan::ObservedImage;
-use crate::image_request::ImageRequest;
-use crate::key_statements::KeyPrincipal;
-use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
-use crate::share::{Share, Target};
+use crate::image::desired::Share;
+use crate::image::ledger::{ImageLedger, ShareOutcome, ShareRow};
+use crate::image::plan::ObservedImage;
+use crate::image::request::ImageRequest;
+use crate::targets::target::KeyPrincipal;
+use crate::targets::target::Target;
 
 /// What is taken for ours.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,12 +2,11 @@
 //!
 //! `review-shares` fills it; it is stored as JSON, and shown as a page by `shared/report`.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, ImageId, KeyArn};
+use crate::image::unmanaged::UnmanagedGrant;
 use crate::refusal::Refusal;
 
 /// One review of a hub: every managed image and every key that one of them needs.
@@ -76,28 +75,6 @@ pub struct ReviewedShare {
     pub triggered_by: Option<String>,
     /// The event that asked; empty when it had no id.
     pub event: String,
-}
-
-/// Access that ami-share did not give, and therefore never takes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct UnmanagedGrant {
-    /// What is open: an image or a snapshot, by id.
-    pub resource: String,
-    /// To whom: an account, the ARN of an OU or organization, or `all`, which means everybody.
-    pub grantee: String,
-}
-
-impl UnmanagedGrant {
-    /// Whether everybody has this access.
-    pub fn is_public(&self) -> bool {
-        self.grantee == "all"
-    }
-}
-
-impl fmt::Display for UnmanagedGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.resource, self.grantee)
-    }
 }
 
 /// One key, and whom its policy admits by our statements.

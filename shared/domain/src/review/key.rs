@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::access_review::ReviewedKey;
 use crate::ids::{ImageId, KeyArn};
-use crate::key_ledger::{KeyLedger, Need};
-use crate::key_lockout::{
+use crate::key;
+use crate::key::ledger::{KeyLedger, Need};
+use crate::key::lockout::{
     Caller, ObservedKey, dangling_principals, missing, refuse_broken, refuse_key, refuse_lock_out,
 };
-use crate::key_plan::{self, KeyPlan};
-use crate::key_policy::{KeyPolicy, SIZE_LIMIT};
-use crate::key_statements::KeyPrincipal;
+use crate::key::plan::KeyPlan;
+use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
+use crate::review::report::ReviewedKey;
+use crate::targets::target::KeyPrincipal;
 
 /// A key as it is, and what the ledger says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +52,12 @@ impl ReviewedKeyState {
     /// Whom our statements admit.
     pub fn actual(&self) -> BTreeSet<KeyPrincipal> {
         let policy = self.policy.as_ref();
-        policy.map(|policy| key_plan::granted(policy, self.arn.partition())).unwrap_or_default()
+        policy.map(|policy| key::plan::granted(policy, self.arn.partition())).unwrap_or_default()
     }
 
     /// What a look would make of the policy so that it admits `desired`; `None` without a policy.
     pub(crate) fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> Option<KeyPlan> {
-        Some(key_plan::grant(self.policy.as_ref()?, desired, self.arn.partition()))
+        Some(key::plan::grant(self.policy.as_ref()?, desired, self.arn.partition()))
     }
 
     /// What the ledger says that `image` needs.

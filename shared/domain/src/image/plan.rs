@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::access_review::UnmanagedGrant;
 use crate::audit_log::AuditAction;
-use crate::ids::{AccountId, ImageId, SnapshotId};
-use crate::ledger::{ImageLedger, ShareRow};
+use crate::ids::{AccountId, SnapshotId};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share::{LaunchPermission, Share, Target};
-use crate::share_tags::WITH;
+use crate::tags::share_tags::WITH;
+use crate::targets::target::LaunchPermission;
+use crate::targets::target::Target;
 
 /// Modifications that one `ModifySnapshotAttribute` takes. Source:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html>
@@ -306,51 +305,6 @@ impl ImageStep {
             | Self::RevokeSnapshot { snapshot, .. }
             | Self::MakeSnapshotPrivate { snapshot } => Some(snapshot),
             Self::GrantImage { .. } | Self::RevokeImage { .. } | Self::MakeImagePrivate => None,
-        }
-    }
-}
-
-/// Access to the image and its snapshots that ami-share did not give: neither in the ledger, nor wanted now.
-pub fn unmanaged(
-    observed: &ObservedImage,
-    image: &ImageId,
-    share: &Share,
-    ledger: &ImageLedger,
-) -> Vec<UnmanagedGrant> {
-    let everybody = || "all".to_owned();
-    let grant = |resource: &dyn fmt::Display, grantee: String| UnmanagedGrant {
-        resource: resource.to_string(),
-        grantee,
-    };
-    let is_managed = |name: &str| ledger.shares.get(name).is_some_and(ShareRow::has_access);
-    let by_others = observed
-        .launch
-        .iter()
-        .filter(|permission| !is_managed(permission.name()) && !share.includes(permission.name()));
-    let mut grants: Vec<UnmanagedGrant> =
-        by_others.map(|permission| grant(image, permission.to_string())).collect();
-    grants.extend(observed.is_public.then(|| grant(image, everybody())));
-    let desired: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
-        true => BTreeSet::new(),
-        false => share.desired_accounts(),
-    };
-    for (snapshot, accounts) in &observed.snapshots {
-        let managed = ledger.snapshots.get(snapshot);
-        let by_others = accounts.iter().filter(|account| {
-            !managed.is_some_and(|managed| managed.contains(*account)) && !desired.contains(account)
-        });
-        grants.extend(by_others.map(|account| grant(snapshot, account.to_string())));
-    }
-    grants.extend(observed.public_snapshots.iter().map(|snapshot| grant(snapshot, everybody())));
-    grants
-}
-
-impl fmt::Display for LaunchPermission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Account(id) => id.fmt(f),
-            Self::Ou(arn) => arn.fmt(f),
-            Self::Organization(arn) => arn.fmt(f),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::key_statements::SID_PREFIX;
+use crate::key::statements::SID_PREFIX;
 
 /// The largest key policy, in bytes. Source:
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html>

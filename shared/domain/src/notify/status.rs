@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::refusal::Refusal;
-use crate::revocation_reason::RevocationReason;
-use crate::share::Target;
-use crate::share_tags::VALUE_LIMIT;
+use crate::tags::share_tags::VALUE_LIMIT;
+use crate::targets::revocation_reason::RevocationReason;
+use crate::targets::target::Target;
 
 /// Targets that are named before the others are only counted.
 const NAMED: usize = 3;

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access_review::UnmanagedGrant;
 use crate::ids::KeyArn;
-use crate::key_request::KeyOutcome;
+use crate::image::desired::Share;
+use crate::image::unmanaged::UnmanagedGrant;
+use crate::image::usage::{Usage, UsageQuestion};
+use crate::key::request::KeyOutcome;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share::{Share, Target};
-use crate::usage::{Usage, UsageQuestion};
+use crate::targets::target::Target;
 
 /// The input of `share-image`: the share, with what came of its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

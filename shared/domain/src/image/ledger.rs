@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, KeyArn, SnapshotId};
-use crate::image_request::ShareResult;
+use crate::image::desired::{Image, Share};
+use crate::image::request::ShareResult;
+use crate::image::schedule::Schedules;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::schedules::Schedules;
-use crate::share::{Image, Share, Target};
+use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
 /// What was last wanted of an image. A later intent has a higher number, and wins.
@@ -192,7 +193,7 @@ pub struct NotifiedRow {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
     /// The accounts that have been warned of an end of which others have not, each with that end
-    /// ([`warning_of`](crate::notification::warning_of)): should the look die, the next one warns the others only.
+    /// ([`warning_of`](crate::notify::notification::warning_of)): should the look die, the next one warns the others only.
     #[serde(default)]
     pub warning: BTreeSet<String>,
     /// The report that the notices of a withdrawal wait for, as AWS numbers it.

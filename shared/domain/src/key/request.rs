@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ImageId, KeyArn};
-use crate::key_statements::KeyPrincipal;
 use crate::refusal::{Refusal, RefusalCode, Sentence};
-use crate::share::Target;
+use crate::targets::target::KeyPrincipal;
+use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
 /// The input of `extend-key-policy`: one key of one share.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ImageId;
-use crate::key_statements::KeyPrincipal;
+use crate::targets::target::KeyPrincipal;
 
 /// Whom one image needs on a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

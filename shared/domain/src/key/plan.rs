@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::key_policy::{KeyPolicy, SIZE_LIMIT};
-use crate::key_statements::{KeyPrincipal, read_statements, statements_for};
+use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
+use crate::key::statements::{read_statements, statements_for};
+use crate::targets::target::KeyPrincipal;
 
 /// The difference between what a key policy admits and what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]

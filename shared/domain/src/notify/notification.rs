@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::access_review::UnmanagedGrant;
 use crate::ids::{AccountId, KeyArn};
-use crate::image_request::ShareResult;
-use crate::ledger::{ImageLedger, ShareOutcome, ShareRow};
+use crate::image::desired::Share;
+use crate::image::ledger::{ImageLedger, ShareOutcome, ShareRow};
+use crate::image::request::ShareResult;
+use crate::image::unmanaged::UnmanagedGrant;
+use crate::image::usage;
+use crate::image::usage::Usage;
 use crate::refusal::RefusalCode;
-use crate::share::{Share, Target};
-use crate::usage::{self, Usage};
+use crate::targets::target::Target;
 
 /// The source of our own events.
 pub const SOURCE: &str = "ami-share";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, RootId};
-use crate::selector::Selector;
+use crate::tags::selector::Selector;
 
 /// How much of the organization a set of selectors needs; more costs more calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

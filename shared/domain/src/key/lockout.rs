@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::ids::{AccountId, KeyArn};
-use crate::key_policy::{BadPolicy, KeyPolicy, SIZE_LIMIT};
-use crate::key_statements::{KeyPrincipal, strings};
+use crate::key::policy::{BadPolicy, KeyPolicy, SIZE_LIMIT};
+use crate::key::statements::strings;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::share_tags::MANAGED;
+use crate::tags::share_tags::MANAGED;
+use crate::targets::target::KeyPrincipal;
 
 /// A key as `resolve-share` sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,13 +4,10 @@
 //! principals; organizations and OUs are admitted by condition, never by listing their accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::ids::{AccountId, BadId, OrgPath, OrganizationId};
+use crate::targets::target::KeyPrincipal;
 
 /// What the Sid of each of our statements starts with.
 pub const SID_PREFIX: &str = "AmiShare";
@@ -22,56 +19,6 @@ const USE: [&str; 4] =
 /// EC2 makes a grant for the volumes that it attaches; `kms:GrantIsForAWSResource` keeps it to that. Source:
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource>
 const GRANT: [&str; 1] = ["kms:CreateGrant"];
-
-/// Whom a key policy admits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum KeyPrincipal {
-    /// Every account of an organization, by `aws:PrincipalOrgID`.
-    Organization(OrganizationId),
-    /// Every account in an OU, by `aws:PrincipalOrgPaths`.
-    Path(OrgPath),
-    /// One account.
-    Account(AccountId),
-}
-
-impl fmt::Display for KeyPrincipal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Organization(id) => id.fmt(f),
-            Self::Path(path) => path.fmt(f),
-            Self::Account(id) => id.fmt(f),
-        }
-    }
-}
-
-impl FromStr for KeyPrincipal {
-    type Err = BadId;
-
-    fn from_str(text: &str) -> Result<Self, BadId> {
-        if text.contains('/') {
-            text.parse().map(Self::Path)
-        } else if text.starts_with("o-") {
-            text.parse().map(Self::Organization)
-        } else {
-            text.parse().map(Self::Account)
-        }
-    }
-}
-
-impl TryFrom<String> for KeyPrincipal {
-    type Error = BadId;
-
-    fn try_from(text: String) -> Result<Self, BadId> {
-        text.parse()
-    }
-}
-
-impl From<KeyPrincipal> for String {
-    fn from(principal: KeyPrincipal) -> String {
-        principal.to_string()
-    }
-}
 
 /// Our statements for exactly these principals, in a fixed order; none for nobody.
 /// `partition` is that of the key's ARN (`aws`, `aws-cn`, `aws-us-gov`).

@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{
-    AccountId, ImageId, KeyArn, OrgPath, OrganizationArn, OrganizationId, OuArn, OuId, SnapshotId,
-};
-use crate::key_statements::KeyPrincipal;
+use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::revocation_reason::RevocationReason;
+use crate::targets::revocation_reason::RevocationReason;
+use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
 /// An image as notices and launch permissions need it.
@@ -31,112 +29,6 @@ pub struct Image {
     pub status: Option<String>,
 }
 
-/// What a launch permission names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LaunchPermission {
-    /// One account.
-    Account(AccountId),
-    /// An OU, by ARN: AWS takes no id here.
-    Ou(OuArn),
-    /// An organization, by ARN.
-    Organization(OrganizationArn),
-}
-
-/// An account, OU or organization that an image is shared with, with all that later steps need of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Target {
-    /// One account.
-    Account {
-        /// Its id.
-        id: AccountId,
-        /// The `tag:` selectors that led here; empty when the account was only named itself.
-        #[serde(skip_serializing_if = "Vec::is_empty", default)]
-        through: Vec<String>,
-    },
-    /// An OU and everything under it.
-    Ou {
-        /// Its id.
-        id: OuId,
-        /// Its ARN.
-        arn: OuArn,
-        /// Its path from the organization, for key policies.
-        path: OrgPath,
-        /// The usable accounts in it, the hub left out.
-        accounts: Vec<AccountId>,
-        /// The `tag:` selectors that led here.
-        #[serde(skip_serializing_if = "Vec::is_empty", default)]
-        through: Vec<String>,
-    },
-    /// A whole organization.
-    Organization {
-        /// Its id.
-        id: OrganizationId,
-        /// Its ARN.
-        arn: OrganizationArn,
-        /// Its usable accounts, the hub left out; empty for an organization that is not ours.
-        accounts: Vec<AccountId>,
-    },
-}
-
-impl LaunchPermission {
-    /// The id of the account, OU or organization, as tags and the ledger name it.
-    pub fn name(&self) -> &str {
-        let whole = match self {
-            Self::Account(id) => id.as_str(),
-            Self::Ou(arn) => arn.as_str(),
-            Self::Organization(arn) => arn.as_str(),
-        };
-        whole.rsplit('/').next().unwrap_or(whole)
-    }
-}
-
-impl Target {
-    /// The id, as tags, the ledger and notices name the target.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Account { id, .. } => id.as_str(),
-            Self::Ou { id, .. } => id.as_str(),
-            Self::Organization { id, .. } => id.as_str(),
-        }
-    }
-
-    /// What the image's launch permission names.
-    pub fn launch_permission(&self) -> LaunchPermission {
-        match self {
-            Self::Account { id, .. } => LaunchPermission::Account(id.clone()),
-            Self::Ou { arn, .. } => LaunchPermission::Ou(arn.clone()),
-            Self::Organization { arn, .. } => LaunchPermission::Organization(arn.clone()),
-        }
-    }
-
-    /// What a key policy admits.
-    pub fn key_principal(&self) -> KeyPrincipal {
-        match self {
-            Self::Account { id, .. } => KeyPrincipal::Account(id.clone()),
-            Self::Ou { path, .. } => KeyPrincipal::Path(path.clone()),
-            Self::Organization { id, .. } => KeyPrincipal::Organization(id.clone()),
-        }
-    }
-
-    /// The accounts behind the target, for notices and snapshots.
-    pub fn accounts(&self) -> &[AccountId] {
-        match self {
-            Self::Account { id, .. } => std::slice::from_ref(id),
-            Self::Ou { accounts, .. } | Self::Organization { accounts, .. } => accounts,
-        }
-    }
-
-    /// The `tag:` selectors that led here.
-    pub fn through(&self) -> &[String] {
-        match self {
-            Self::Account { through, .. } | Self::Ou { through, .. } => through,
-            Self::Organization { .. } => &[],
-        }
-    }
-}
-
 /// What is wanted of one image: the output of `resolve-share`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
@@ -149,7 +41,7 @@ pub struct Share {
     /// Who is wanted but gets nothing now; what they have they keep.
     #[serde(default)]
     pub retained: Vec<Target>,
-    /// The words that get nothing. In [`ShareResult`](crate::image_request::Given) they stand beside the share, with those
+    /// The words that get nothing. In [`ShareResult`](crate::image::request::Given) they stand beside the share, with those
     /// that were refused since, and not in it.
     #[serde(with = "crate::refusal::together")]
     pub refused: Vec<Refusal>,

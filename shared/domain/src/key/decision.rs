@@ -3,14 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::key_ledger::KeyLedger;
-use crate::key_lockout::perhaps_granted;
-use crate::key_plan::{self, KeyPlan};
-use crate::key_policy::KeyPolicy;
-use crate::key_request::{KeyAction, KeyOutcome, KeyRequest};
-use crate::key_statements::KeyPrincipal;
+use crate::key;
+use crate::key::ledger::KeyLedger;
+use crate::key::lockout::perhaps_granted;
+use crate::key::plan::KeyPlan;
+use crate::key::policy::KeyPolicy;
+use crate::key::request::{KeyAction, KeyOutcome, KeyRequest};
 use crate::refusal::Refusal;
-use crate::share::Target;
+use crate::targets::target::KeyPrincipal;
+use crate::targets::target::Target;
 
 /// One key as a look sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +41,10 @@ impl KeyDecision {
         let Departing { released, pending_revocation } = Departing::of(request, ledger);
         let partition = request.key.partition();
         let plan = match request.action {
-            KeyAction::Grant => key_plan::grant(policy, &desired, partition),
-            KeyAction::Revoke => key_plan::revoke(policy, &pending_revocation, partition),
+            KeyAction::Grant => key::plan::grant(policy, &desired, partition),
+            KeyAction::Revoke => key::plan::revoke(policy, &pending_revocation, partition),
         };
-        Self { actual: key_plan::granted(policy, partition), desired, released, pending_revocation, plan }
+        Self { actual: key::plan::granted(policy, partition), desired, released, pending_revocation, plan }
     }
 
     /// Whom a retraction is about: those to take out, and those whom only this image gives up.

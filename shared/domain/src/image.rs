@@ -1,0 +1,10 @@
+//! One image and its snapshots: what is desired, what AWS holds, what the ledger records, and what must change.
+
+pub mod desired;
+pub mod drift;
+pub mod ledger;
+pub mod plan;
+pub mod request;
+pub mod schedule;
+pub mod unmanaged;
+pub mod usage;
