@@ -1,5 +1,5 @@
-//! What the README says of building and of trying a function: `sam validate`, `sam build` and `sam local invoke`, with
-//! the README's own command lines, and with real containers where there is an engine for them.
+//! What the documents say of building and of trying a function: `sam validate`, `sam build` and `sam local invoke`, with
+//! their own command lines, and with real containers where there is an engine for them.
 
 mod readme;
 mod release;
@@ -99,7 +99,7 @@ fn the_readme_pins_the_tools_that_are_used_here() -> Result<()> {
     for pin in readme::command("pip install")?.iter().filter(|selector| selector.contains("==")) {
         anyhow::ensure!(
             requirements.lines().any(|line| line == pin),
-            "the README has {pin}, {} not",
+            "the documents have {pin}, {} does not",
             sam::REQUIREMENTS
         );
     }

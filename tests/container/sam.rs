@@ -53,7 +53,7 @@ fn build_now() -> Result<(PathBuf, File)> {
     Ok((folder, lock))
 }
 
-/// Runs one of the README's command lines; its output goes straight through.
+/// Runs one of the documented command lines; its output goes straight through.
 pub fn run(command: &[String]) -> Result<()> {
     let name = command.join(" ");
     say(&name);

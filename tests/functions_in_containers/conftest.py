@@ -2,7 +2,7 @@
 
 Reads the environment:
 - AMI_SHARE_BUILT: the folder of what `sam build` made, with its template.
-- AMI_SHARE_INVOKE: the README's command line for one function in a container.
+- AMI_SHARE_INVOKE: the command line of docs/local.md for one function in a container.
 - AMI_SHARE_ENDPOINT: a simulated AWS that containers can reach.
 - AMI_SHARE_REFERENCE: an equal one, in which Lambda runs the functions.
 - AMI_SHARE_SCRATCH: a folder of our own.

@@ -1,4 +1,4 @@
-"""`sam local invoke`, as the README has it: one function, one event, one container."""
+"""`sam local invoke`, as docs/local.md has it: one function, one event, one container."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from world import REGION, World
 
 ROOT = Path(__file__).parents[2]
 
-# What the README's command line stands for; what it names is put in its place.
+# What the documented command line stands for; what it names is put in its place.
 FUNCTION, EVENT, VARIABLES = "ResolveShareFunction", "events/tag-change-image.json", "variables.json"
 
 
@@ -34,7 +34,7 @@ class Sam:
         variables = self._scratch / "variables.json"
         variables.write_text(json.dumps({logical_id: configuration["Environment"]["Variables"]}))
         given = {FUNCTION: logical_id, EVENT: str(event), VARIABLES: str(variables)}
-        assert set(given) <= set(self._invoke), f"the README's command line does not say {' '.join(given)}"
+        assert set(given) <= set(self._invoke), f"the documented command line does not say {' '.join(given)}"
         command = [given.get(word, word) for word in self._invoke]
         credentials = self._world.credentials(configuration["Role"], configuration["FunctionName"])
         environment = {**os.environ, **{name.upper(): value for name, value in credentials.items()}}
