@@ -39,7 +39,7 @@ async fn reckon() -> Result<()> {
 
 async fn measure(hub: &Account, stack: &Stack) -> Result<Month> {
     let cast = Cast::assemble(hub, stack.logs()).await?;
-    let deeds = cast.deeds().await?;
+    let life_events = cast.life_events().await?;
     let review = cast.review().await?;
-    Ok(Month { deeds, review, reviews: REVIEWS, watched: watched::watched()? })
+    Ok(Month { life_events, review, reviews: REVIEWS, watched: watched::watched()? })
 }
