@@ -55,7 +55,7 @@ def described(error: ClientError) -> str:
     return f"{code_of(error)}: {message[:160]}"
 
 
-def judged(call: Callable[..., Any], **parameters: Any) -> str:
+def response_code(call: Callable[..., Any], **parameters: Any) -> str:
     """`accepted`, or the code with which AWS refuses the call, a denial included: for callers whose permissions are the question.
 
     NotChecked where the endpoint does not know the call, or refuses it for another reason.
@@ -71,7 +71,7 @@ def judged(call: Callable[..., Any], **parameters: Any) -> str:
 
 def answer(call: Callable[..., Any], **parameters: Any) -> str:
     """The same for ourselves, with full permissions: NotChecked where a policy above the account denies it."""
-    code = judged(call, **parameters)
+    code = response_code(call, **parameters)
     if code in DENIED:
         raise NotChecked(f"these credentials may not do it ({code})")
     return code

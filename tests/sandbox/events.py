@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.answers import ACCEPTED, judged
+from sandbox.answers import ACCEPTED, response_code
 from sandbox.findings import Finding, Needs, NotChecked, check, holds_if
 from sandbox.fixture import OUR_TAG, Fixture
 from sandbox.images import change_image, change_snapshot
@@ -121,7 +121,7 @@ def missing_bus(fixture: Fixture) -> Finding:
     bus = fixture.second.arn("events", f"event-bus/{fixture.name('missing')}")
     entry = {"EventBusName": bus, "Source": "ami-share-check", "DetailType": "Check", "Detail": "{}"}
     answered: dict[str, Any] = {}
-    code = judged(lambda **given: answered.update(fixture.account.client("events").put_events(**given)), Entries=[entry])
+    code = response_code(lambda **given: answered.update(fixture.account.client("events").put_events(**given)), Entries=[entry])
     if code != ACCEPTED:
         known = {"ResourceNotFoundException", "AccessDeniedException", "AccessDenied", "InvalidParameterValue"}
         return holds_if(code in known, f"the call is refused with {code}")

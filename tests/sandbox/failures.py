@@ -91,7 +91,7 @@ def redrive_in_a_map(fixture: Fixture) -> Finding:
 def errors_of_a_nested_execution(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html (names no errors)
 
-    To wait, Step Functions needs a rule that it makes itself and keeps: where the rule does not exist, this check waits for no child.
+    To wait, Step Functions needs a rule that it makes itself and keeps: where it does not exist, this check waits for no child.
     """
     waits = _may_wait(fixture)
     machine = fixture.new_workflow("parent", state_machines.starting(fixture.account.partition, waits))

@@ -20,7 +20,7 @@ from sandbox.naming import kms_tags, log_group_name, name, tag_map, tags
 from sandbox.received_events import ReceivedEvents
 from sandbox.usage_watch import UsageWatch
 
-# The tag that the image is registered with. Its moment is past, so it asks for no share, whoever reads it.
+# The tag that the image is registered with. Its moment is past, so it never asks for a share.
 OUR_TAG = {"Key": "ami-share:until", "Value": "2001-01-01"}
 
 # An account id that does not exist. AWS may refuse it for its form alone.

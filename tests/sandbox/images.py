@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.answers import ALLOWED_IN_DRY_RUN, MISSING, REJECTED, ACCEPTED, answer, code_of, judged, seconds_until, undo, until
+from sandbox.answers import ACCEPTED, ALLOWED_IN_DRY_RUN, MISSING, REJECTED, answer, code_of, response_code, seconds_until, undo, until
 from sandbox.findings import Finding, Needs, NotChecked, check, contradicted, holds, holds_if
 from sandbox.fixture import A_SECOND_ACCOUNT, NONEXISTENT, Fixture
 
@@ -182,5 +182,5 @@ def image_filter(fixture: Fixture) -> Finding:
 
 def dry_run(call: Any, **parameters: Any) -> str:
     """Whether EC2 would authorize the call. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
-    code = judged(call, DryRun=True, **parameters)
+    code = response_code(call, DryRun=True, **parameters)
     return "allowed" if code == ALLOWED_IN_DRY_RUN else code

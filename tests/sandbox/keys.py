@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sandbox.answers import REJECTED, ACCEPTED, answer, seconds_until, undo, until
+from sandbox.answers import ACCEPTED, REJECTED, answer, seconds_until, undo, until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds, holds_if
 from sandbox.fixture import NONEXISTENT, Fixture
 from sandbox.images import LATE_SECONDS

@@ -5,7 +5,7 @@ from collections import Counter
 
 from botocore.exceptions import ClientError
 
-from sandbox.answers import DENIED, ACCEPTED, answer, code_of, undo, until
+from sandbox.answers import ACCEPTED, DENIED, answer, code_of, undo, until
 from sandbox.findings import Finding, Needs, NotChecked, check, contradicted, holds_if
 from sandbox.fixture import Fixture
 from sandbox.images import launch_permissions

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from sandbox.answers import DENIED, ACCEPTED, is_denied_explicitly, judged
+from sandbox.answers import ACCEPTED, DENIED, is_denied_explicitly, response_code
 from sandbox.caller import RIGHTS_WITHIN_SECONDS, caller, shown, wait_until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds, holds_if
 from sandbox.fixture import Fixture
@@ -29,12 +29,12 @@ def _adds_to_snapshot(ec2: Any, fixture: Fixture, permission: dict[str, str]) ->
 def _adds_one_account(ec2: Any, fixture: Fixture) -> dict[str, str]:
     """Whether the role may share the image and the snapshot with an account, once its permissions are in effect."""
 
-    def asked() -> dict[str, str]:
+    def codes() -> dict[str, str]:
         account = {"UserId": fixture.grantee}
         return {"image": _adds(ec2, fixture, account), "snapshot": _adds_to_snapshot(ec2, fixture, account)}
 
-    wait_until(lambda: set(asked().values()) == {"allowed"}, fixture.within(RIGHTS_WITHIN_SECONDS))
-    return asked()
+    wait_until(lambda: set(codes().values()) == {"allowed"}, fixture.within(RIGHTS_WITHIN_SECONDS))
+    return codes()
 
 
 def _need_yes_or_no(codes: dict[str, str]) -> None:
@@ -88,7 +88,7 @@ def lock_out_check(fixture: Fixture) -> Finding:
     kms, policy = caller(fixture).client("kms"), json.dumps(fixture.key_policy())
 
     def puts(**given: Any) -> str:
-        return judged(kms.put_key_policy, KeyId=fixture.key, PolicyName="default", Policy=policy, **given)
+        return response_code(kms.put_key_policy, KeyId=fixture.key, PolicyName="default", Policy=policy, **given)
 
     wait_until(lambda: puts() == ACCEPTED, fixture.within(TAG_WITHIN_SECONDS), pause=5)
     plain, bypassing = puts(), puts(BypassPolicyLockoutSafetyCheck=True)
@@ -105,7 +105,7 @@ def key_tag_settles(fixture: Fixture) -> Finding:
     acting, key, policy = caller(fixture), fixture.new_key(), json.dumps(fixture.key_policy())
 
     def puts(key: str = key) -> str:
-        return judged(acting.client("kms").put_key_policy, KeyId=key, PolicyName="default", Policy=policy)
+        return response_code(acting.client("kms").put_key_policy, KeyId=key, PolicyName="default", Policy=policy)
 
     # So that the wait afterwards is not for the role's permissions.
     if not wait_until(lambda: puts(fixture.key) == ACCEPTED, fixture.within(TAG_WITHIN_SECONDS), pause=5):

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from sandbox.answers import DENIED, ACCEPTED, is_denied_explicitly, judged
+from sandbox.answers import ACCEPTED, DENIED, is_denied_explicitly, response_code
 from sandbox.caller import OWN_LOGS, RIGHTS_WITHIN_SECONDS, caller, shown, wait_until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds_if
 from sandbox.fixture import Fixture
@@ -21,7 +21,7 @@ def conditions_of_put_events(fixture: Fixture) -> Finding:
     def puts(**other: str) -> str:
         """The call may be denied, or the entry."""
         answered: dict[str, Any] = {}
-        code = judged(lambda **given: answered.update(events.put_events(**given)), Entries=[ours, ours | other])
+        code = response_code(lambda **given: answered.update(events.put_events(**given)), Entries=[ours, ours | other])
         refused = [entry["ErrorCode"] for entry in answered.get("Entries", []) if "ErrorCode" in entry]
         return refused[0] if refused else code
 
@@ -39,17 +39,17 @@ def denial_of_other_logs(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html"""
     logs, own, other = caller(fixture).client("logs"), fixture.log_group(OWN_LOGS), fixture.log_group("other")
 
-    def asked(group: str) -> dict[str, str]:
+    def codes(group: str) -> dict[str, str]:
         """The groups exist already: CloudWatch Logs says so to callers that may make one."""
         line = {"timestamp": int(time.time() * 1000), "message": "a check of ami-share"}
         return {
-            "CreateLogGroup": judged(logs.create_log_group, logGroupName=group),
-            "CreateLogStream": judged(logs.create_log_stream, logGroupName=group, logStreamName="check"),
-            "PutLogEvents": judged(logs.put_log_events, logGroupName=group, logStreamName="check", logEvents=[line]),
+            "CreateLogGroup": response_code(logs.create_log_group, logGroupName=group),
+            "CreateLogStream": response_code(logs.create_log_stream, logGroupName=group, logStreamName="check"),
+            "PutLogEvents": response_code(logs.put_log_events, logGroupName=group, logStreamName="check", logEvents=[line]),
         }
 
-    wait_until(lambda: set(asked(own).values()) <= _MAY, fixture.within(RIGHTS_WITHIN_SECONDS))
-    in_own, in_other = asked(own), asked(other)
+    wait_until(lambda: set(codes(own).values()) <= _MAY, fixture.within(RIGHTS_WITHIN_SECONDS))
+    in_own, in_other = codes(own), codes(other)
     seen = f"in its own: {shown(in_own)}; in another: {shown(in_other)}"
     if not {*in_own.values(), *in_other.values()} <= DENIED | _MAY:
         raise NotChecked(f"CloudWatch Logs answers neither yes nor no: {seen}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.answers import DENIED, ACCEPTED, judged
+from sandbox.answers import ACCEPTED, DENIED, response_code
 from sandbox.caller import RIGHTS_WITHIN_SECONDS, caller, shown, wait_until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds
 from sandbox.fixture import Fixture
@@ -24,36 +24,36 @@ def leading_keys(fixture: Fixture) -> Finding:
         return {"TableName": table, "Key": row(pk), "ConditionExpression": "attribute_exists(pk)"}
 
     def transacts(*items: dict[str, Any]) -> str:
-        return judged(dynamodb.transact_write_items, TransactItems=list(items))
+        return response_code(dynamodb.transact_write_items, TransactItems=list(items))
 
     def batch(*deleted: str) -> str:
         requests = [{"DeleteRequest": {"Key": row(pk)}} for pk in deleted]
-        return judged(dynamodb.batch_write_item, RequestItems={table: requests})
+        return response_code(dynamodb.batch_write_item, RequestItems={table: requests})
 
     def batch_get(*pks: str) -> str:
-        return judged(dynamodb.batch_get_item, RequestItems={table: {"Keys": [row(pk) for pk in pks]}})
+        return response_code(dynamodb.batch_get_item, RequestItems={table: {"Keys": [row(pk) for pk in pks]}})
 
     def query(pk: str) -> str:
         condition = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": pk}}}
-        return judged(dynamodb.query, TableName=table, **condition)
+        return response_code(dynamodb.query, TableName=table, **condition)
 
-    wait_until(lambda: judged(dynamodb.update_item, **update("IMAGE#1")) == ACCEPTED, fixture.within(RIGHTS_WITHIN_SECONDS))
+    wait_until(lambda: response_code(dynamodb.update_item, **update("IMAGE#1")) == ACCEPTED, fixture.within(RIGHTS_WITHIN_SECONDS))
     allowed = {
-        "UpdateItem": judged(dynamodb.update_item, **update("IMAGE#1")),
-        "PutItem of the audit log": judged(dynamodb.put_item, TableName=table, Item=row("AUDIT#1")),
+        "UpdateItem": response_code(dynamodb.update_item, **update("IMAGE#1")),
+        "PutItem of the audit log": response_code(dynamodb.put_item, TableName=table, Item=row("AUDIT#1")),
         "BatchWriteItem": batch("IMAGE#2", "IMAGE#3"),
         "a transaction of both partitions": transacts({"Update": update("KEY#1")}, {"ConditionCheck": condition("IMAGE#1")}),
         "Query": query("IMAGE#1"),
-        "GetItem": judged(dynamodb.get_item, TableName=table, Key=row("IMAGE#1")),
+        "GetItem": response_code(dynamodb.get_item, TableName=table, Key=row("IMAGE#1")),
         "BatchGetItem": batch_get("IMAGE#1", "IMAGE#2"),
     }
     denied = {
-        "UpdateItem of the audit log": judged(dynamodb.update_item, **update("AUDIT#1")),
-        "DeleteItem of the audit log": judged(dynamodb.delete_item, TableName=table, Key=row("AUDIT#1")),
+        "UpdateItem of the audit log": response_code(dynamodb.update_item, **update("AUDIT#1")),
+        "DeleteItem of the audit log": response_code(dynamodb.delete_item, TableName=table, Key=row("AUDIT#1")),
         "BatchWriteItem with one of the audit log": batch("IMAGE#2", "AUDIT#1"),
         "a transaction with one of the audit log": transacts({"Update": update("KEY#1")}, {"Update": update("AUDIT#1")}),
         "Query of the audit log": query("AUDIT#1"),
-        "GetItem of the audit log": judged(dynamodb.get_item, TableName=table, Key=row("AUDIT#1")),
+        "GetItem of the audit log": response_code(dynamodb.get_item, TableName=table, Key=row("AUDIT#1")),
         "BatchGetItem with one of the audit log": batch_get("IMAGE#1", "AUDIT#1"),
     }
     # Not a belief, but useful: PutItem is allowed in one of the two partitions only.

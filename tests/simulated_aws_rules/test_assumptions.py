@@ -106,7 +106,7 @@ def test_the_conditions_that_are_checked_are_those_of_the_template_and_of_the_re
         def name(self, what):
             return what
 
-    template, readme = (ROOT / "template.yaml").read_text(), (ROOT / "README.md").read_text()
+    template, readme = (ROOT / "template.yaml").read_text(), (ROOT / "docs" / "security.md").read_text()
     for statement in caller.statements(Fixture()):
         for operator, condition in statement.get("Condition", {}).items():
             ((key, wanted),) = condition.items()
