@@ -145,7 +145,10 @@ impl<'a> Track<'a> {
         let mut expected = task.accounts.to_vec();
         expected.sort();
         let policy = self.hub.key_policy(&task.key).await?;
-        ensure!(expected.iter().all(|account| policy.contains(account)), "the key does not grant access to everybody");
+        ensure!(
+            expected.iter().all(|account| policy.contains(account)),
+            "the key does not grant access to everybody"
+        );
         for image in &task.images {
             ensure!(
                 self.hub.launch_permissions(image).await? == expected,
