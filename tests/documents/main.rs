@@ -430,7 +430,7 @@ fn the_threat_model_names_the_test_of_each_safeguard_or_says_that_there_is_none(
     let model = text("docs/threat-model.md");
     let tables =
         ["can set tags", "can forge events", "can start the workflows"].map(|who| format!("## Who {who}"));
-    let others = ["Tampering with what it keeps", "A member with ill will", "Confused deputies"];
+    let others = ["Tampering with stored data", "A malicious target account", "Confused deputies"];
     let others =
         others.into_iter().chain(["Denial of service", "Supply chain"]).map(|title| format!("## {title}"));
     for heading in tables.into_iter().chain(others) {

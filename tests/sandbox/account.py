@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# What AWS throttles is tried again; what it refuses is what we want to see.
+# Throttled calls are retried; refusals are what the checks want to see.
 _PATIENT = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=70)
 
 
@@ -25,7 +25,7 @@ class Account:
 
     @property
     def id(self) -> str:
-        """Its number."""
+        """Its id."""
         return self.identity["Account"]
 
     @property
@@ -35,7 +35,7 @@ class Account:
 
     @property
     def endpoint(self) -> str:
-        """Where its EC2 is asked."""
+        """The endpoint of its EC2 calls."""
         return str(self.client("ec2").meta.endpoint_url)
 
     @property
@@ -44,11 +44,11 @@ class Account:
         return any(domain in self.endpoint for domain in (".amazonaws.com", ".api.aws"))
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of something in this account and Region."""
+        """The ARN of a resource in this account and Region."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
 
     def acting_as(self, role_arn: str) -> "Account":
-        """The same account, with the rights of a role in it.
+        """The same account, with the permissions of a role in it.
 
         https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
         """
@@ -60,8 +60,8 @@ class Account:
         )
         return Account(session, self.region)
 
-    def untiring(self, service: str, region: str | None = None) -> Any:
-        """A client that asks once: what is throttled is seen."""
+    def without_retries(self, service: str, region: str | None = None) -> Any:
+        """A client that does not retry, so that throttling shows."""
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
         return self._session.client(service, region_name=region or self.region, config=once)
 

@@ -1,4 +1,4 @@
-"""Calls that may be refused: which code AWS answers with, and whether that is an answer to the question at all."""
+"""Calls that AWS may refuse: which code it answers with, and whether that answers the question at all."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.findings import NotChecked
 
-TAKEN = "taken"
+ACCEPTED = "accepted"
 
-# What `shared/aws/src/error.rs` counts as an item that AWS does not accept, and as a thing that does not exist.
+# What `shared/aws/src/error.rs` counts as an item that AWS does not accept, and as a resource that does not exist.
 REJECTED = {
     "MalformedPolicyDocumentException",
     "InvalidAMIAttributeItemValue",
@@ -22,15 +22,15 @@ REJECTED = {
 }
 MISSING = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"}
 
-# How a service says that the caller may not.
+# How a service says that the caller is not authorized.
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-# How EC2 says that the caller might have. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+# How EC2 says that the caller would be authorized. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 ALLOWED_IN_DRY_RUN = "DryRunOperation"
 
-# What an endpoint that is not AWS says of a call that it does not have.
+# What an endpoint that is not AWS answers to a call that it does not support.
 _UNKNOWN = {"InternalFailure", "InternalError", "404", "500", "501", "NotImplemented", "UnknownOperationException", "InvalidAction"}
 
-# The credentials, the clock, the pace or the service's health: none of them has to do with what was asked.
+# Errors of the credentials, the clock, the request rate or the service's health say nothing about the question.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
 # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 _UNRELATED = {
@@ -45,7 +45,7 @@ _UNRELATED = {
 
 
 def code_of(error: ClientError) -> str:
-    """AWS's code of a refusal."""
+    """AWS's error code of a refusal."""
     return str(error.response.get("Error", {}).get("Code", "no code"))
 
 
@@ -55,10 +55,10 @@ def described(error: ClientError) -> str:
     return f"{code_of(error)}: {message[:160]}"
 
 
-def judged(call: Callable[..., Any], **parameters: Any) -> str:
-    """`taken`, or the code with which AWS refuses the call, a denial included: for callers whose rights are the question.
+def response_code(call: Callable[..., Any], **parameters: Any) -> str:
+    """`accepted`, or the code with which AWS refuses the call, a denial included: for callers whose permissions are the question.
 
-    NotChecked where the endpoint does not know the call, or refuses it for something that was not asked.
+    NotChecked where the endpoint does not know the call, or refuses it for another reason.
     """
     try:
         call(**parameters)
@@ -66,29 +66,29 @@ def judged(call: Callable[..., Any], **parameters: Any) -> str:
         return related(error)
     except BotoCoreError as error:
         raise NotChecked(f"the call did not get through ({type(error).__name__}: {str(error)[:160]})") from error
-    return TAKEN
+    return ACCEPTED
 
 
 def answer(call: Callable[..., Any], **parameters: Any) -> str:
-    """The same for ourselves, who may do everything: NotChecked where something above the account forbids it."""
-    code = judged(call, **parameters)
+    """The same for ourselves, with full permissions: NotChecked where a policy above the account denies it."""
+    code = response_code(call, **parameters)
     if code in DENIED:
         raise NotChecked(f"these credentials may not do it ({code})")
     return code
 
 
 def related(error: ClientError) -> str:
-    """The code of a refusal, if it can have to do with what was asked; NotChecked otherwise."""
+    """The code of a refusal, if it can answer the question; NotChecked otherwise."""
     code = code_of(error)
     if code in _UNKNOWN:
         raise NotChecked(f"this endpoint does not answer the call ({code})") from error
     if code in _UNRELATED:
-        raise NotChecked(f"the call was refused for something else ({described(error)})") from error
+        raise NotChecked(f"the call was refused for another reason ({described(error)})") from error
     return code
 
 
 def is_denied_explicitly(call: Callable[..., Any], **parameters: Any) -> bool:
-    """Whether a statement denies it, and not the lack of one that allows it.
+    """Whether a statement denies it, rather than no statement allowing it.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
     """
@@ -100,20 +100,20 @@ def is_denied_explicitly(call: Callable[..., Any], **parameters: Any) -> bool:
 
 
 def undo(call: Callable[..., Any], *arguments: Any, **parameters: Any) -> None:
-    """Takes a change back. Where that fails, what was changed is removed at the end all the same."""
+    """Undoes a change. If that fails, the changed resource is removed at the end anyway."""
     with suppress(NotChecked):
         call(*arguments, **parameters)
 
 
-def until(look: Callable[[], Any], seconds: float, pause: float = 0.25) -> Any:
-    """The first true value that `look` returns within so many seconds, or its last one."""
+def until(read: Callable[[], Any], seconds: float, pause: float = 0.25) -> Any:
+    """The first true value that `read` returns within so many seconds, or its last one."""
     end = time.monotonic() + seconds
-    while not (seen := look()) and time.monotonic() < end:
+    while not (seen := read()) and time.monotonic() < end:
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
     return seen
 
 
-def seconds_until(look: Callable[[], Any], seconds: float) -> float | None:
-    """How long it takes until `look` returns something true; None if it does not in time."""
+def seconds_until(read: Callable[[], Any], seconds: float) -> float | None:
+    """How long it takes until `read` returns a true value; None if it does not in time."""
     began = time.monotonic()
-    return time.monotonic() - began if until(look, seconds, pause=0.1) else None
+    return time.monotonic() - began if until(read, seconds, pause=0.1) else None

@@ -10,19 +10,19 @@ RESULTS = Path(__file__).resolve().parents[2] / "target" / "sandbox"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """Ends the program at `--help`, and where something is misspelt."""
+    """Ends the program at `--help`, and on a misspelt argument."""
     parser = argparse.ArgumentParser(
         prog="python3 tests/sandbox",
         description="Checks on a sandbox account what ami-share believes about AWS (docs/assumptions.md).",
     )
     parser.add_argument("--account", required=True, help="the sandbox account's id: a guard against the wrong credentials")
-    parser.add_argument("--region", required=True, help="where to check; a Region that your images are in")
+    parser.add_argument("--region", required=True, help="where to check; a Region that has your images")
     parser.add_argument("--profile", help="the profile of the AWS configuration that has the credentials")
-    parser.add_argument("--second-profile", help="the profile of another account, for what needs two")
-    parser.add_argument("--yes", action="store_true", help="really do it; without it only the plan is shown")
+    parser.add_argument("--second-profile", help="the profile of another account, for the beliefs that need two")
+    parser.add_argument("--yes", action="store_true", help="run the checks; without it the command only shows the plan")
     parser.add_argument("--only", type=lambda text: text.split(","), metavar="ID,ID", help="check these beliefs only")
     parser.add_argument("--clean", metavar="RUN", help="check nothing; remove what this earlier run left behind")
-    parser.add_argument("--patience", type=float, default=1.0, help="how long to wait for what takes its time: 1 is usual")
+    parser.add_argument("--patience", type=float, default=1.0, help="multiplies all waiting times: 1 is usual")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder that gets the report")
     given = parser.parse_args(arguments)
     if given.clean and not naming.RUN.fullmatch(given.clean):

@@ -1,7 +1,7 @@
-"""Finds all that a run made, by name and tag, and takes it away.
+"""Finds everything that a run made, by name and tag, and removes it.
 
-Nothing is remembered: what is there is looked for, so a run that died half-way, on whatever machine, is cleaned as well as
-one that ended. What a run may have made stands here and nowhere else.
+It stores nothing and lists what exists, so it also cleans up after a run that was interrupted on any machine. This module alone
+knows what a run may have made.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ _GONE = {
     "AWS.SimpleQueueService.NonExistentQueue", "StateMachineDoesNotExist", "InvalidSnapshot.NotFound",
     "InvalidVolume.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable",
 }  # fmt: skip
-# What was made last, EC2's filters and KMS's list may show so much later.
+# EC2's filters and KMS's list may show so much later what was made last.
 # https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 LATE_SECONDS = 20
 
@@ -31,21 +31,21 @@ Thing = tuple[str, str]  # What kind of thing, and its name or id.
 
 
 class Cleaned(NamedTuple):
-    """What was removed, and what is left, be it for want of a permission or because it could not be looked for."""
+    """What was removed, and what is left because it could not be removed or listed."""
 
     removed: list[Thing]
     left: list[Thing]
 
 
 def clean(account: Account, run: str, say: Callable[[str], None]) -> Cleaned:
-    """Removes all that the run made and that is shown by now."""
+    """Removes everything of the run that AWS shows by now."""
     removed: list[Thing] = []
     left: list[Thing] = []
-    for kind, (look, remove) in _KINDS.items():
+    for kind, (find, remove) in _KINDS.items():
         try:
-            things = list(look(account, run))
-        except Exception as error:  # Whatever it is, the other kinds are looked for.
-            say(f"  cannot look for a {kind}: {error}")
+            things = list(find(account, run))
+        except Exception as error:  # Whatever it is, the other kinds are cleaned up.
+            say(f"  cannot list each {kind}: {error}")
             left.append((kind, "unknown"))
             continue
         for thing in things:
@@ -78,7 +78,7 @@ def _removed(remove: Callable[[Account, str], None], account: Account, thing: st
 
 
 def _one(call: Callable[..., Any], given: str, **parameters: Any) -> list[str]:
-    """The name, if something is there."""
+    """The name, if the resource exists."""
     try:
         call(**parameters)
     except ClientError as error:
@@ -93,9 +93,9 @@ def _paged(account: Account, service: str, operation: str, **parameters: Any) ->
 
 
 def _schedule_groups(account: Account, run: str) -> list[str]:
-    look = account.client("scheduler").get_schedule_group
+    read = account.client("scheduler").get_schedule_group
     try:
-        group = look(Name=name(run))
+        group = read(Name=name(run))
     except ClientError as error:
         if code_of(error) in _GONE:
             return []
@@ -147,8 +147,8 @@ def _remove_workflow(account: Account, thing: str) -> None:
 
 
 def _functions(account: Account, run: str) -> list[str]:
-    wanted = name(run, "function")
-    return _one(account.client("lambda").get_function, wanted, FunctionName=wanted)
+    function = name(run, "function")
+    return _one(account.client("lambda").get_function, function, FunctionName=function)
 
 
 def _remove_function(account: Account, thing: str) -> None:
@@ -165,14 +165,14 @@ def _remove_log_group(account: Account, thing: str) -> None:
 
 
 def _tables(account: Account, run: str) -> list[str]:
-    wanted = name(run, "table")
+    table_name = name(run, "table")
     try:
-        table = account.client("dynamodb").describe_table(TableName=wanted)["Table"]
+        table = account.client("dynamodb").describe_table(TableName=table_name)["Table"]
     except ClientError as error:
         if code_of(error) in _GONE:
             return []
         raise
-    return [] if table["TableStatus"] == "DELETING" else [wanted]
+    return [] if table["TableStatus"] == "DELETING" else [table_name]
 
 
 def _remove_table(account: Account, thing: str) -> None:
@@ -189,13 +189,13 @@ def _images(account: Account, run: str) -> list[str]:
 
 
 def _remove_image(account: Account, thing: str) -> None:
-    """With the reports about its use, which would stay for 30 days."""
+    """With its usage reports, which would stay for 30 days."""
     ec2 = account.client("ec2")
     try:
         for report in ec2.describe_image_usage_reports(ImageIds=[thing]).get("ImageUsageReports", []):
             ec2.delete_image_usage_report(ReportId=report["ReportId"])
     except (ClientError, BotoCoreError):
-        pass  # They cost nothing, and vanish by themselves.
+        pass  # They cost nothing, and expire by themselves.
     ec2.deregister_image(ImageId=thing)
 
 
@@ -218,7 +218,7 @@ def _remove_volume(account: Account, thing: str) -> None:
 
 
 def _keys(account: Account, run: str) -> list[str]:
-    """Those that are not about to be deleted already."""
+    """Keys that are not scheduled for deletion yet."""
     ids = [key["KeyId"] for page in _paged(account, "kms", "list_keys") for key in page["Keys"]]
     return [key for key in ids if _is_key_of(account, run, key)]
 
@@ -232,12 +232,12 @@ def _is_key_of(account: Account, run: str, key: str) -> bool:
         return {"TagKey": TAG, "TagValue": run} in kms.list_resource_tags(KeyId=key)["Tags"]
     except ClientError as error:
         if code_of(error) in DENIED | _GONE:
-            return False  # Somebody else's, then: the policy of a run's keys leaves them to the account.
+            return False  # A foreign key: the policy of a run's keys allows the account everything.
         raise
 
 
 def _remove_key(account: Account, thing: str) -> None:
-    """A key that waits for its deletion already is in the wrong state for it.
+    """KMS refuses to schedule the deletion of a key that is pending deletion.
 
     https://docs.aws.amazon.com/kms/latest/APIReference/API_ScheduleKeyDeletion.html (7 days are the least)
     """
@@ -251,8 +251,8 @@ def _remove_key(account: Account, thing: str) -> None:
 
 def _roles(account: Account, run: str) -> list[str]:
     iam = account.client("iam")
-    wanted = [name(run, "caller"), name(run, "service")]
-    return [role for role in wanted for role in _one(iam.get_role, role, RoleName=role)]
+    names = [name(run, "caller"), name(run, "service")]
+    return [role for role in names for role in _one(iam.get_role, role, RoleName=role)]
 
 
 def _remove_role(account: Account, thing: str) -> None:
@@ -262,7 +262,7 @@ def _remove_role(account: Account, thing: str) -> None:
     iam.delete_role(RoleName=thing)
 
 
-# By kind: how it is found, and how it is removed. The order is that of removal: who uses goes before what is used.
+# By kind: how to find it, and how to remove it, in the order of removal: users before what they use.
 _KINDS: dict[str, tuple[Callable[[Account, str], list[str]], Callable[[Account, str], None]]] = {
     "schedule group": (_schedule_groups, _remove_schedule_group),
     "rule": (_rules, _remove_rule),

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Verdict(Enum):
-    """What came of one belief."""
+    """The result of checking one belief."""
 
     HOLDS = "holds"
     CONTRADICTED = "does not hold"
@@ -18,7 +18,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, and what was seen or why nothing was."""
+    """A verdict, and what was seen or why nothing was seen."""
 
     verdict: Verdict
     seen: str
@@ -38,7 +38,7 @@ class Check:
 
     id: str
     belief: str
-    look: Callable[[Any], Finding]
+    run: Callable[[Any], Finding]
 
 
 CHECKS: list[Check] = []
@@ -47,9 +47,9 @@ CHECKS: list[Check] = []
 def check(id: str, belief: str) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
     """Registers a function as the check of the belief with this id in docs/assumptions.md."""
 
-    def register(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
-        CHECKS.append(Check(id, belief, look))
-        return look
+    def register(run: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
+        CHECKS.append(Check(id, belief, run))
+        return run
 
     return register
 
@@ -65,5 +65,5 @@ def contradicted(seen: str) -> Finding:
 
 
 def holds_if(is_so: bool, seen: str) -> Finding:
-    """Either of the two."""
+    """One of the two."""
     return holds(seen) if is_so else contradicted(seen)

@@ -1,5 +1,5 @@
-"""What must be true before anything is made or removed: the account is the one that was meant. And before anything is made:
-ami-share does not work in it.
+"""What must be true before anything is made or removed: the account is the intended one. And before anything is made:
+ami-share is not deployed in it.
 """
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,13 +15,13 @@ class Refused(Exception):
 
 
 def is_meant(account: Account, expected: str) -> None:
-    """Raises Refused where somebody else is signed in, or nobody."""
+    """Raises Refused where the credentials belong to another account, or are missing."""
     try:
         seen = account.id
     except (ClientError, BotoCoreError) as error:
-        raise Refused(f"nobody is signed in: {error}") from error
+        raise Refused(f"there are no valid credentials: {error}") from error
     if seen != expected:
-        raise Refused("these credentials are not of the account that --account names")
+        raise Refused("these credentials do not belong to the account that --account names")
 
 
 def has_no_ami_share(account: Account) -> None:
@@ -30,6 +30,6 @@ def has_no_ami_share(account: Account) -> None:
         pages = account.client("cloudformation").get_paginator("describe_stacks").paginate()
         outputs = {output["OutputKey"] for page in pages for stack in page["Stacks"] for output in stack.get("Outputs", [])}
     except (ClientError, BotoCoreError) as error:
-        raise Refused(f"it cannot be told whether ami-share is deployed here: {error}") from error
+        raise Refused(f"cannot find out whether ami-share is deployed here: {error}") from error
     if OUR_OUTPUT in outputs:
         raise Refused("ami-share is deployed in this account and Region; use an account without it")

@@ -1,4 +1,4 @@
-"""What ends a run early: Ctrl-C, `kill`, a terminal that is closed. Nothing of it ends the cleaning up that follows."""
+"""Signals that end a run early: Ctrl-C, `kill`, a closed terminal. None of them ends the cleanup that follows."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -10,10 +10,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def heeded() -> Iterator[None]:
-    """Within it, each raises KeyboardInterrupt. Afterwards they do what they did before."""
+    """Within it, each signal raises KeyboardInterrupt. Afterwards the previous handlers are back."""
     before = {one: signal.getsignal(one) for one in _SIGNALS}
     for one in _SIGNALS:
-        # Who starts us in the background may have had Ctrl-C ignored. Who starts us with `nohup` means it.
+        # A parent that started us in the background may have had Ctrl-C ignored. `nohup` ignores SIGHUP on purpose.
         if not (one is signal.SIGHUP and before[one] is signal.SIG_IGN):
             signal.signal(one, _raise)
     try:
@@ -24,7 +24,7 @@ def heeded() -> Iterator[None]:
 
 
 def hold_off(say: Callable[[str], None]) -> None:
-    """From now on none of them ends us."""
+    """From now on no signal ends the run."""
     signal.signal(signal.SIGINT, lambda *_: say("  cleaning up first; it will end by itself"))
     for one in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)

@@ -9,7 +9,7 @@ RUN = re.compile(r"[0-9a-f]{8}")
 
 
 def name(run: str, what: str = "") -> str:
-    """The name of something that a run makes: `ami-share-check-3f9a1c2b-queue`."""
+    """The name of a resource that a run makes: `ami-share-check-3f9a1c2b-queue`."""
     return f"{PREFIX}-{run}-{what}" if what else f"{PREFIX}-{run}"
 
 

@@ -13,7 +13,7 @@ from sandbox.unchecked import UNCHECKED
 
 @dataclass(frozen=True)
 class Row:
-    """One belief and what came of it."""
+    """One belief and its finding."""
 
     id: str
     belief: str
@@ -22,7 +22,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All beliefs, those included that no sandbox can confirm."""
+    """All beliefs, including those that no sandbox can confirm."""
 
     run: str
     region: str
@@ -42,8 +42,8 @@ class Report:
     def summary(self) -> str:
         """`12 hold, 1 does not hold, 3 skipped`."""
         counts = Counter(row.finding.verdict for row in self.rows)
-        words = {Verdict.HOLDS: "hold", Verdict.CONTRADICTED: "do not hold"}
-        return ", ".join(f"{counts[verdict]} {words.get(verdict, verdict.value)}" for verdict in Verdict if counts[verdict])
+        plurals = {Verdict.HOLDS: "hold", Verdict.CONTRADICTED: "do not hold"}
+        return ", ".join(f"{counts[verdict]} {plurals.get(verdict, verdict.value)}" for verdict in Verdict if counts[verdict])
 
     def markdown(self, mask: Mask) -> str:
         """For pasting into an issue."""
@@ -69,15 +69,15 @@ class Report:
 
 
 def of(run: str, region: str, against: str, findings: dict[str, Finding]) -> Report:
-    """The report of a run. What was not asked for, or not come to any more, is not checked."""
-    missed = Finding(Verdict.NOT_CHECKED, "this run did not come to it")
+    """The report of a run. Checks that were not selected or not reached count as not checked."""
+    missed = Finding(Verdict.NOT_CHECKED, "this run did not reach it")
     rows = [Row(check.id, check.belief, findings.get(check.id, missed)) for check in CHECKS]
     rows += [Row(one.id, one.belief, Finding(Verdict.SKIPPED, f"needs {one.needs}")) for one in UNCHECKED]
     return Report(run, region, against, rows)
 
 
 def write(report: Report, mask: Mask, folder: Path) -> list[Path]:
-    """Writes both forms; gives the files."""
+    """Writes both forms and returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {folder / f"{report.run}.md": report.markdown(mask), folder / f"{report.run}.json": report.json(mask)}
     for file, text in files.items():

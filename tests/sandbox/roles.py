@@ -1,4 +1,4 @@
-"""The IAM roles that a run makes: one that AWS's services use, and one that the checks of rights act as."""
+"""The IAM roles that a run makes: one that AWS's services use, and one that the checks of IAM assume."""
 
 import json
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import Any
 from sandbox.account import Account
 from sandbox.answers import until
 from sandbox.findings import NotChecked
-from sandbox.machines import MANAGED_RULE
 from sandbox.naming import name, prefix, tags
+from sandbox.state_machines import MANAGED_RULE
 
 Statement = dict[str, Any]
 
@@ -21,18 +21,18 @@ def for_services(account: Account, run: str, say: Callable[[str], None]) -> str:
     services = ["scheduler.amazonaws.com", "states.amazonaws.com", "lambda.amazonaws.com"]
     trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"}
     waits = ["states:DescribeExecution", "states:StopExecution"]
-    hears = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
+    watches = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
     statements = [
         _allows(["states:StartExecution"], account.arn("states", f"stateMachine:{prefix(run)}*")),
         _allows(waits, account.arn("states", f"execution:{prefix(run)}*")),
-        _allows(hears, account.arn("events", f"rule/{MANAGED_RULE}")),
+        _allows(watches, account.arn("events", f"rule/{MANAGED_RULE}")),
         _allows(["dynamodb:UpdateItem"], account.arn("dynamodb", f"table/{name(run, 'table')}")),
     ]
     return _make(account, run, "service", trust, statements, say)
 
 
 def for_ourselves(account: Account, run: str, statements: list[Statement], say: Callable[[str], None]) -> str:
-    """A role that we can act as, with these rights and no other: its ARN."""
+    """A role that we can assume, with these permissions and no other: its ARN."""
     ourselves = f"arn:{account.partition}:iam::{account.id}:root"
     trust = {"Effect": "Allow", "Principal": {"AWS": ourselves}, "Action": "sts:AssumeRole"}
     return _make(account, run, "caller", trust, statements, say)
@@ -57,7 +57,7 @@ def _make(
         return True
 
     if not until(is_put, 60, pause=2):
-        raise NotChecked("IAM does not know a role that it has made a minute ago")
+        raise NotChecked("IAM does not know a role that it made a minute ago")
     return str(made["Role"]["Arn"])
 
 

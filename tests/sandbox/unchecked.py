@@ -1,4 +1,4 @@
-"""Beliefs that no sandbox can confirm, and why: they stand in docs/assumptions.md, and in the report as not checked."""
+"""Beliefs that no sandbox can confirm, and why: docs/assumptions.md lists them, and the report shows them as skipped."""
 
 from dataclasses import dataclass
 
@@ -25,13 +25,13 @@ UNCHECKED = [
     ),
     Unchecked(
         "forwarded-source",
-        "A bus policy with `events:source` admits events of AWS Organizations that a rule of the management account forwards from another Region.",
+        "A bus policy with `events:source` allows events of AWS Organizations that a rule of the management account forwards from another Region.",
         "the management account of an organization, with a hub in another account and Region",
     ),
     Unchecked(
         "delegation-policy",
-        "The resource-based delegation policy of the README lets the hub's roles make all six calls that read the organization.",
-        "the management account of an organization, and a member account",
+        "The documented resource-based delegation policy lets the hub's roles make all six calls that read the organization.",
+        "the management account of an organization, and a hub in another account",
     ),
     Unchecked(
         "metrics-without-dimensions",
@@ -55,7 +55,7 @@ UNCHECKED = [
     ),
     Unchecked(
         "auto-scaling-grant",
-        "The grant of the README lets the Auto Scaling groups of a member launch encrypted images, and members cannot make it themselves.",
+        "The documented KMS grant lets the Auto Scaling groups of a target account launch encrypted images, and target accounts cannot make it themselves.",
         "a second account with an Auto Scaling group, whose instances cost money",
     ),
     Unchecked(

@@ -1,4 +1,4 @@
-"""Watches a usage report, so that it is known when it became available, and not only that it is."""
+"""Watches a usage report, to measure when it became available."""
 
 import time
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from sandbox.answers import code_of
 
 @dataclass
 class UsageWatch:
-    """One report that was just asked for. Its moments are in seconds since then."""
+    """One report that was just requested. Its moments are in seconds since then."""
 
     ec2: Any
     report_id: str
     pending_at: float = 0.0
     settled_at: float | None = None
     report: dict[str, Any] = field(default_factory=dict)
-    _asked: float = field(default_factory=time.monotonic)
+    _requested: float = field(default_factory=time.monotonic)
 
     @property
     def age(self) -> float:
-        """How long ago it was asked for."""
-        return time.monotonic() - self._asked
+        """Seconds since the request."""
+        return time.monotonic() - self._requested
 
-    def look(self) -> bool:
-        """Whether it is pending no more."""
+    def poll(self) -> bool:
+        """Whether it is no longer pending."""
         if self.settled_at is None:
             began = self.age
             self.report = self._found()
@@ -37,7 +37,7 @@ class UsageWatch:
         return self.settled_at is not None
 
     def _found(self) -> dict[str, Any]:
-        """Nothing, where EC2 does not know yet what it has just made."""
+        """Nothing, while EC2 does not know yet the report that it has just made."""
         try:
             found = self.ec2.describe_image_usage_reports(ReportIds=[self.report_id])["ImageUsageReports"]
         except ClientError as error:

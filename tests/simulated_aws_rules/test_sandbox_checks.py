@@ -14,7 +14,7 @@ import sys
 import boto3
 import pytest
 from running import HUB, REGION, TESTS, start, wait_until_ready
-from sandbox.machines import MANAGED_RULE
+from sandbox.state_machines import MANAGED_RULE
 from sandbox.unchecked import UNCHECKED
 
 SECOND = "222222222222"
@@ -123,7 +123,7 @@ def test_without_yes_the_plan_is_shown_and_nothing_is_made(sandbox):
 def test_in_another_account_than_was_meant_nothing_is_made(sandbox):
     before = sandbox.inventory()
     status, said = sandbox.run("--account", "999999999999", "--yes")
-    assert status == 2 and "not of the account that --account names" in said
+    assert status == 2 and "do not belong to the account that --account names" in said
     assert sandbox.inventory() == before
 
 
@@ -183,7 +183,7 @@ def test_a_run_that_is_interrupted_cleans_up_and_says_what_it_has_seen(sandbox, 
     text = "".join(said)
     assert process.returncode == 3 and "interrupted" in text and "nothing is left" in text, text
     assert "| `image-bad-account` | holds |" in text
-    assert "| `usage-report-delay` | not checked | this run did not come to it |" in text
+    assert "| `usage-report-delay` | not checked | this run did not reach it |" in text
     assert sandbox.inventory() == before
 
 

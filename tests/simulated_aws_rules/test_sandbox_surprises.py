@@ -40,8 +40,8 @@ def test_a_belief_that_is_wrong_is_said_to_be_wrong(check_here, monkeypatch):
     monkeypatch.setattr(accounts, "exists", lambda _: True)
     status, said = check_here("image-bad-account", "key-bad-principal", "image-filter")
     assert status == 1
-    assert "| `image-bad-account` | does not hold | EC2 took an account that does not exist |" in said
-    assert "| `key-bad-principal` | does not hold | KMS took an account that does not exist |" in said
+    assert "| `image-bad-account` | does not hold | EC2 accepted an account that does not exist |" in said
+    assert "| `key-bad-principal` | does not hold | KMS accepted an account that does not exist |" in said
     assert "| `image-filter` | holds |" in said
 
 
@@ -67,9 +67,9 @@ def test_a_denial_that_spares_the_own_log_is_seen_to_do_so(check_here, logs_are_
 
 def test_a_log_that_is_not_denied_contradicts(check_here, logs_are_judged, monkeypatch):
     given = caller.statements
-    monkeypatch.setattr(caller, "statements", lambda stage: [one for one in given(stage) if "NotResource" not in one])
+    monkeypatch.setattr(caller, "statements", lambda fixture: [one for one in given(fixture) if "NotResource" not in one])
     status, said = check_here("log-denial")
-    assert status == 1 and re.search(r"`log-denial` \| does not hold \| .*in another: .*PutLogEvents: taken", said)
+    assert status == 1 and re.search(r"`log-denial` \| does not hold \| .*in another: .*PutLogEvents: accepted", said)
 
 
 def test_an_entry_that_is_not_looked_at_contradicts(check_here, monkeypatch):
@@ -77,11 +77,11 @@ def test_an_entry_that_is_not_looked_at_contradicts(check_here, monkeypatch):
     monkeypatch.setitem(requested_actions._ASKING, ("events", "PutEvents"), lambda response: iter(list(judge(response))[:1]))
     status, said = check_here("put-events-conditions")
     assert status == 1
-    assert "| `put-events-conditions` | does not hold | all alike: taken, another source: taken" in said
+    assert "| `put-events-conditions` | does not hold | all alike: accepted, another source: accepted" in said
 
 
 def test_an_event_without_its_error_contradicts(check_here, monkeypatch):
-    monkeypatch.setattr(failures, "_told", lambda *_: {"status": "FAILED", "cause": failures.CAUSE})
+    monkeypatch.setattr(failures, "_failure_event", lambda *_: {"status": "FAILED", "cause": failures.CAUSE})
     status, said = check_here("status-event-error")
     assert status == 1 and "| `status-event-error` | does not hold | error None, cause a check of ami-share" in said
 
@@ -106,7 +106,7 @@ def test_a_report_that_is_looked_at_late_proves_nothing(check_here, monkeypatch)
     monkeypatch.setenv("SIMULATED_AWS_REPORT_DELAY", "0")
     monkeypatch.setattr(usage, "REPORT_SECONDS", 0.001)
     status, said = check_here("usage-report-delay")
-    assert status == 0 and re.search(r"`usage-report-delay` \| not checked \| available after .* looked at too late", said)
+    assert status == 0 and re.search(r"`usage-report-delay` \| not checked \| available after .* polled too late", said)
 
 
 def test_a_check_that_breaks_off_stops_no_other(check_here, aws, monkeypatch):

@@ -39,7 +39,7 @@ async fn reckon() -> Result<()> {
 
 async fn measure(hub: &Account, stack: &Stack) -> Result<Month> {
     let accounts = Accounts::assemble(hub, stack.logs()).await?;
-    let actions = accounts.actions().await?;
+    let life_events = accounts.life_events().await?;
     let review = accounts.review().await?;
-    Ok(Month { actions, review, reviews: REVIEWS, watched: watched::watched()? })
+    Ok(Month { life_events, review, reviews: REVIEWS, watched: watched::watched()? })
 }

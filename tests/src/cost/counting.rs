@@ -23,7 +23,7 @@ pub const MEMORY_GB: f64 = 0.25;
 pub const PLATFORM_LOG_BYTES: f64 = 400.0;
 /// The months for which logs are kept: `LogRetentionDays` by default.
 pub const LOG_MONTHS: f64 = 3.0;
-/// The months for which reviews are kept (`ReviewRetentionDays` by default), and after which the ledger is looked at.
+/// The months for which reviews are kept (`ReviewRetentionDays` by default), and after which the ledger is measured.
 pub const YEAR: f64 = 12.0;
 const BYTES_OF_GB: f64 = 1e9;
 

@@ -1,4 +1,4 @@
-//! Lets images live and reviews run on the simulated AWS, one after the other, and measures each deed.
+//! Runs the lives of images and reviews on the simulated AWS, one after the other, and measures each event.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
 
 use super::counting::{Moment, Used};
-use super::month::{AuditAction, Review};
+use super::month::{LifeEvent, Review};
 use super::usage::Usage;
 use crate::progress::say;
 use crate::world::Account;
@@ -18,11 +18,11 @@ use crate::world::Account;
 pub const ACCOUNTS: usize = 3;
 /// Accounts in the OU that it names besides.
 pub const ACCOUNTS_OF_OU: usize = 5;
-/// Images that live a whole life; what each deed of them uses is the mean.
+/// Images that live a whole life; the usage of each event is the mean of them.
 pub const LIVES: usize = 3;
-/// How often each image is looked at in a month for nothing: events that come twice, tags that say the same.
-pub const RECONCILIATIONS: f64 = 4.0;
-/// The deed that others are compared with.
+/// How often each image is reconciled in a month without need: duplicate events, unchanged tags.
+pub const IDLE_RECONCILIATIONS: f64 = 4.0;
+/// The event that others are compared with.
 pub const SHARED: &str = "tagged and shared";
 /// Images of the three reviews. The last one takes one page more than the others.
 pub const REVIEWED: [u32; 3] = [2, 12, 62];
@@ -30,7 +30,7 @@ pub const REVIEWED: [u32; 3] = [2, 12, 62];
 const AT_ONCE: usize = 4;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The hub with an organization, and the words of the typical image's tag.
+/// The hub with an organization, and the selectors of the typical image's tag.
 pub struct Accounts<'a> {
     hub: &'a Account,
     logs: &'a Path,
@@ -39,7 +39,7 @@ pub struct Accounts<'a> {
 }
 
 impl<'a> Accounts<'a> {
-    /// Makes the organization. Every account has a bus for its notices.
+    /// Makes the organization. Every account has a bus for its notifications.
     pub async fn assemble(hub: &'a Account, logs: &'a Path) -> Result<Self> {
         say("making an organization with an OU, and a bus in each account");
         hub.ignore_organization().await?;
@@ -49,19 +49,19 @@ impl<'a> Accounts<'a> {
         let mut selectors = Vec::new();
         for number in 0..ACCOUNTS + ACCOUNTS_OF_OU {
             let parent = if number < ACCOUNTS { &root } else { &ou };
-            let account = hub.create_account(&format!("member-{number}"), parent).await?;
+            let account = hub.create_account(&format!("account-{number}"), parent).await?;
             hub.assume(&account).await?.listen().await?;
             if number < ACCOUNTS {
                 selectors.push(account);
             }
         }
         selectors.push(ou);
-        let fewer_selectors = selectors.get(1..).context("no words")?.join(" ");
+        let fewer_selectors = selectors.get(1..).context("no selectors")?.join(" ");
         Ok(Self { hub, logs, selectors: selectors.join(" "), fewer_selectors })
     }
 
-    /// What each deed in the life of an image uses: the mean of several lives.
-    pub async fn actions(&self) -> Result<Vec<AuditAction>> {
+    /// What each event in the life of an image uses: the mean of several lives.
+    pub async fn life_events(&self) -> Result<Vec<LifeEvent>> {
         let mut lives = Vec::new();
         for number in 0..LIVES {
             say(format!("life {} of {LIVES}", number + 1));
@@ -84,7 +84,7 @@ impl<'a> Accounts<'a> {
         let tags = [("ami-share:with", self.selectors.as_str()), ("ami-share:until", until.as_str())];
         let shared = self.measure(SHARED, 1.0, 1, async || hub.tag(image, &tags).await);
         let shared = shared.await?;
-        let again = self.measure("looked at again, nothing to do", RECONCILIATIONS, 1, async || {
+        let again = self.measure("reconciled again, nothing to do", IDLE_RECONCILIATIONS, 1, async || {
             hub.start_execution(&json!({ "image_id": image })).await.map(drop)
         });
         let again = again.await?;
@@ -94,29 +94,30 @@ impl<'a> Accounts<'a> {
         let changed = changed.await?;
         let until = in_days(3)?;
         let near = [("ami-share:until", until.as_str())];
-        let warned =
-            self.measure("end moved nearer, all warned of it", 1.0, 1, async || hub.tag(image, &near).await);
+        let warned = self.measure("`ami-share:until` moved nearer, all warned of it", 1.0, 1, async || {
+            hub.tag(image, &near).await
+        });
         let warned = warned.await?;
         let ended = self
-            .measure("tag removed, all withdrawn", 1.0, 1, async || hub.untag(image, "ami-share:with").await);
+            .measure("tag removed, all revoked", 1.0, 1, async || hub.untag(image, "ami-share:with").await);
         let ended = ended.await?;
         let gone = self.measure("deregistered", 1.0, 1, async || hub.deregister(image).await);
         Ok(vec![made, shared, again, changed, warned, ended, gone.await?])
     }
 
-    /// Does a deed, waits until all that comes of it is over, and says what it used.
+    /// Causes an event, waits until everything that it triggers is over, and returns what that used.
     async fn measure(
         &self,
         name: &'static str,
         times: f64,
         reconciliations: usize,
-        action: impl AsyncFnOnce() -> Result<()>,
+        event: impl AsyncFnOnce() -> Result<()>,
     ) -> Result<Lived> {
         let before = Moment::now(self.hub, self.logs).await?;
-        action().await?;
+        event().await?;
         let started =
             async || Ok((before.executions_since(self.hub).await? >= reconciliations).then_some(()));
-        self.hub.until("the looks have begun", started).await?;
+        self.hub.until("the reconciliations have begun", started).await?;
         self.hub.still().await?;
         let used = before.since(self.hub, self.logs).await.with_context(|| format!("measuring: {name}"))?;
         Ok(Lived { name, times, used })
@@ -125,26 +126,26 @@ impl<'a> Accounts<'a> {
     /// What a review uses, by three reviews of different sizes that find nothing to do.
     pub async fn review(&self) -> Result<Review> {
         let mut reviews = Vec::new();
-        let mut previous = 0;
+        let mut shared_so_far = 0;
         for images in REVIEWED {
-            say(format!("sharing {} images for a review of {images}", images - previous));
-            self.share_for_review(previous..images).await?;
-            previous = images;
+            say(format!("sharing {} images for a review of {images}", images - shared_so_far));
+            self.share_for_review(shared_so_far..images).await?;
+            shared_so_far = images;
             reviews.push((images, self.reviewed(images).await?));
         }
         let three: [(u32, Usage); 3] = reviews.try_into().ok().context("there are not three reviews")?;
         Ok(Review::from_three(three))
     }
 
-    /// Without its events, so that each image is looked at once and not three times.
+    /// Without its events, so that each image is reconciled once and not three times.
     async fn share_for_review(&self, numbers: std::ops::Range<u32>) -> Result<()> {
         self.hub.disable_rules().await?;
         let shared = stream::iter(numbers).map(async |number| {
             let key = self.hub.create_key().await?;
             let tags = [("ami-share:with", self.selectors.as_str())];
-            let image = self.hub.register_image(&format!("standing-{number}"), &[&key], &tags).await?;
+            let image = self.hub.register_image(&format!("reviewed-{number}"), &[&key], &tags).await?;
             let (status, said) = self.hub.trigger(&image).await?;
-            ensure!(status == "SUCCEEDED", "the look at {image} is {status}: {said}");
+            ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {said}");
             Ok(())
         });
         shared.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
@@ -159,7 +160,7 @@ impl<'a> Accounts<'a> {
         let counted = |name| review.count(name);
         ensure!(
             (counted("images"), counted("differing")) == (Some(images.into()), Some(0)),
-            "a review of {images} images that are as they should be says {}",
+            "a review of {images} images that match their tags says {}",
             review.output
         );
         let mut used = before.since(self.hub, self.logs).await?;
@@ -168,27 +169,27 @@ impl<'a> Accounts<'a> {
     }
 }
 
-/// A deed of one image.
+/// An event of one image.
 struct Lived {
     name: &'static str,
     times: f64,
     used: Used,
 }
 
-/// What each deed used in the mean of all lives.
-fn mean(lives: &[Vec<Lived>]) -> Result<Vec<AuditAction>> {
+/// What each event used in the mean of all lives.
+fn mean(lives: &[Vec<Lived>]) -> Result<Vec<LifeEvent>> {
     let share = 1.0 / lives.len() as f64;
-    let mut actions: Vec<AuditAction> = Vec::new();
+    let mut life_events: Vec<LifeEvent> = Vec::new();
     for lived in lives.iter().flatten() {
         let usage = lived.used.billed()? * share;
         let (reconciliations, calls) = (lived.used.executions * share, lived.used.calls() * share);
-        match actions.iter_mut().find(|action| action.name == lived.name) {
-            Some(action) => {
-                action.reconciliations += reconciliations;
-                action.calls += calls;
-                action.usage = action.usage.clone() + usage;
+        match life_events.iter_mut().find(|event| event.name == lived.name) {
+            Some(event) => {
+                event.reconciliations += reconciliations;
+                event.calls += calls;
+                event.usage = event.usage.clone() + usage;
             }
-            None => actions.push(AuditAction {
+            None => life_events.push(LifeEvent {
                 name: lived.name,
                 times: lived.times,
                 reconciliations,
@@ -197,7 +198,7 @@ fn mean(lives: &[Vec<Lived>]) -> Result<Vec<AuditAction>> {
             }),
         }
     }
-    Ok(actions)
+    Ok(life_events)
 }
 
 /// A moment so many days ahead, as `ami-share:until` has it.

@@ -1,4 +1,4 @@
-//! A month of a hub with so many images, put together from what was measured: deeds, reviews, and what is billed by the month.
+//! A month of a hub with so many images, computed from what was measured: life events, reviews, and what is billed by the month.
 
 use super::prices::Item;
 use super::usage::Usage;
@@ -11,7 +11,7 @@ const TAGGED_PAGE: u32 = 100;
 
 /// Something that happens to an image, as it was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AuditAction {
+pub struct LifeEvent {
     /// What happens.
     pub name: &'static str,
     /// How often it happens to each image in a month.
@@ -36,7 +36,7 @@ pub struct Review {
 }
 
 impl Review {
-    /// Reads it off three reviews, of so many images each. The first two have a page of each kind, the third has one
+    /// Computes it from three reviews, of so many images each. The first two have a page of each kind, the third has one
     /// page of the ledger's more.
     pub fn from_three([(few, of_few), (some, of_some), (many, of_many)]: [(u32, Usage); 3]) -> Self {
         let image = ((of_some.clone() - of_few) * (1.0 / f64::from(some - few))).at_least_nothing();
@@ -73,7 +73,7 @@ pub struct Watched {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Month {
     /// What happens to each image.
-    pub actions: Vec<AuditAction>,
+    pub life_events: Vec<LifeEvent>,
     /// A review.
     pub review: Review,
     /// Reviews in a month.
@@ -85,19 +85,19 @@ pub struct Month {
 impl Month {
     /// What a hub with so many images uses.
     pub fn of(&self, images: u32) -> Usage {
-        let actions = self
-            .actions
+        let life_events = self
+            .life_events
             .iter()
-            .fold(Usage::default(), |sum, action| sum + action.usage.clone() * action.times);
+            .fold(Usage::default(), |sum, event| sum + event.usage.clone() * event.times);
         let reviews = self.review.of(images) * self.reviews;
-        actions * f64::from(images) + reviews + self.watching(images)
+        life_events * f64::from(images) + reviews + self.watching(images)
     }
 
     /// Metrics, alarms and dashboards. A metric is billed for the hours in which it has values: here each execution
     /// falls into an hour of its own, as long as there are hours, and gives every metric a value.
     pub fn watching(&self, images: u32) -> Usage {
         let reconciliations: f64 =
-            self.actions.iter().map(|action| action.reconciliations * action.times).sum();
+            self.life_events.iter().map(|event| event.reconciliations * event.times).sum();
         let hours = (reconciliations * f64::from(images) + self.reviews).min(HOURS);
         let Watched { metrics, alarms, dashboards } = self.watched;
         Usage::default()
@@ -125,22 +125,22 @@ mod tests {
     }
 
     #[test]
-    fn the_usage_of_a_month_is_actions_per_image_plus_reviews_plus_monitoring() {
+    fn a_month_is_its_life_events_for_each_image_its_reviews_and_its_monitoring() {
         let review = Review { fixed: reads(1.0), page: reads(0.0), image: reads(2.0) };
-        let action = |name, times, amount| AuditAction {
+        let event = |name, times, amount| LifeEvent {
             name,
             times,
             reconciliations: 1.0,
             calls: 9.0,
             usage: reads(amount),
         };
-        let actions = vec![action("shared", 1.0, 10.0), action("looked at", 4.0, 3.0)];
+        let life_events = vec![event("shared", 1.0, 10.0), event("reconciled", 4.0, 3.0)];
         let watched = Watched { metrics: 73, alarms: 5, dashboards: 1 };
-        let month = Month { actions, review, reviews: 30.0, watched };
+        let month = Month { life_events, review, reviews: 30.0, watched };
         let usage = month.of(10);
         assert_eq!(usage.of(Item::ReadUnit), 10.0 * 22.0 + 30.0 * 21.0);
         assert_eq!((usage.of(Item::Alarm), usage.of(Item::Dashboard)), (5.0, 1.0));
-        // 50 looks and 30 reviews, an hour each; more than there are hours costs no more.
+        // 50 reconciliations and 30 reviews, an hour each; more than there are hours costs no more.
         assert!((usage.of(Item::Metric) - 8.0).abs() < 1e-9);
         assert_eq!(month.of(1_000).of(Item::Metric), 73.0);
     }

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::life::SHARED;
-use super::month::{AuditAction, Month};
+use super::month::{LifeEvent, Month};
 use super::prices::{Found, Item, Price};
 use super::usage::Usage;
 use crate::table::table;
 
-/// The hubs that are reckoned up, by their images.
+/// The sizes of the hubs that the tables show, in images.
 pub const IMAGES: [u32; 3] = [10, 100, 1_000];
 
 /// All tables, as Markdown.
 pub fn tables(month: &Month) -> String {
     let titled = [
         ("A month, in dollars", costs(month)),
-        ("What happens to an image", actions(&month.actions)),
+        ("What happens to an image", life_events(&month.life_events)),
         ("What a review uses", reviews(month)),
         ("What a month uses", amounts(month)),
         ("Prices", prices()),
@@ -23,7 +23,7 @@ pub fn tables(month: &Month) -> String {
     titled.map(|(title, table)| format!("## {title}\n\n{table}")).join("\n")
 }
 
-/// By service, the dearest of the largest hub first.
+/// By service, the most expensive of the largest hub first.
 fn costs(month: &Month) -> String {
     let hubs = IMAGES.map(|images| month.of(images));
     let by_service: Vec<BTreeMap<&str, f64>> = hubs.iter().map(Usage::cost_by_service).collect();
@@ -48,11 +48,11 @@ fn costs(month: &Month) -> String {
     table(&head.collect::<Vec<_>>(), &rows)
 }
 
-fn actions(actions: &[AuditAction]) -> String {
+fn life_events(life_events: &[LifeEvent]) -> String {
     let head = [
         "what happens",
         "times a month",
-        "looks",
+        "reconciliations",
         "invocations",
         "calls",
         "compared with a share",
@@ -63,9 +63,9 @@ fn actions(actions: &[AuditAction]) -> String {
         "KMS",
         "dollars for 1,000",
     ];
-    let share = actions.iter().find(|action| action.name == SHARED).map_or(1.0, |action| action.calls);
-    let row = |action: &AuditAction| {
-        let AuditAction { name, times, reconciliations, calls, usage } = action;
+    let share = life_events.iter().find(|event| event.name == SHARED).map_or(1.0, |event| event.calls);
+    let row = |event: &LifeEvent| {
+        let LifeEvent { name, times, reconciliations, calls, usage } = event;
         let items = [Item::Transition, Item::WriteUnit, Item::ReadUnit, Item::Event, Item::KeyRequest];
         let used = items.map(|item| amount(usage.of(item)));
         let start = [
@@ -78,7 +78,7 @@ fn actions(actions: &[AuditAction]) -> String {
         ];
         start.into_iter().chain(used).chain([dollars(usage.cost() * 1_000.0)]).collect()
     };
-    table(&head.map(str::to_owned), &actions.iter().map(row).collect::<Vec<_>>())
+    table(&head.map(str::to_owned), &life_events.iter().map(row).collect::<Vec<_>>())
 }
 
 fn reviews(month: &Month) -> String {

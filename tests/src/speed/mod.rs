@@ -1,4 +1,4 @@
-//! How fast ami-share is beside the scripts that people write at home: `cargo speed`.
+//! How fast ami-share is compared with the scripts that people usually write: `cargo speed`.
 //!
 //! [`script`] is what they write, [`race`] lets both share images on the simulated AWS, [`page`] prints the ratios.
 

@@ -1,4 +1,4 @@
-//! Lets scripts and ami-share share images with the same accounts, each images of its own, and looks at the clock.
+//! Lets scripts and ami-share share images of their own with the same accounts, and measures the time.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::world::Account;
 
 /// The races: so many images, tagged in the same moment, with so many accounts each.
 pub const RACES: [(usize, usize); 4] = [(1, 1), (1, 10), (1, 100), (10, 10)];
-/// Seconds that a call is on its way, whoever makes it.
+/// Seconds that a call is on its way, for scripts and ami-share alike.
 pub const LATENCY: f64 = 0.05;
 /// Account ids that fit into the 256 characters of a tag.
 const SELECTORS_OF_A_TAG: usize = 19;
@@ -21,11 +21,11 @@ const SELECTORS_OF_A_TAG: usize = 19;
 pub struct Run {
     /// From its start until everybody has access; of ami-share, until the image's status says so.
     pub seconds: f64,
-    /// Calls, what others are told and written down included.
+    /// Calls, including those for notifications and for the ledger.
     pub calls: f64,
 }
 
-/// What came of a race.
+/// The result of a race.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Race {
     /// Images that were shared.
@@ -40,7 +40,7 @@ pub struct Race {
     pub ami_share: Run,
 }
 
-/// Images on one key, and whom to share them with.
+/// Images on one key, and the accounts to share them with.
 struct Task<'a> {
     images: Vec<String>,
     key: String,
@@ -63,7 +63,7 @@ impl<'a> Track<'a> {
         let root = hub.root().await?;
         let mut accounts = Vec::new();
         for number in 0..most {
-            accounts.push(hub.create_account(&format!("member-{number}"), &root).await?);
+            accounts.push(hub.create_account(&format!("account-{number}"), &root).await?);
         }
         Ok(Self { hub, accounts })
     }
@@ -99,7 +99,7 @@ impl<'a> Track<'a> {
         for number in 0..images {
             made.push(self.hub.image(&format!("racing-{of_key}-{number}"), &[&key]).await?);
         }
-        // Each new image is looked at.
+        // Each new image is reconciled.
         self.hub.still().await?;
         let accounts = self.accounts.get(..accounts).context("too few accounts")?;
         Ok(Task { images: made, key, accounts })
@@ -142,18 +142,21 @@ impl<'a> Track<'a> {
 
     /// Whoever shared them: a race that does not reach its end is none.
     async fn check(&self, task: &Task<'_>) -> Result<()> {
-        let mut desired = task.accounts.to_vec();
-        desired.sort();
+        let mut expected = task.accounts.to_vec();
+        expected.sort();
         let policy = self.hub.key_policy(&task.key).await?;
-        ensure!(desired.iter().all(|account| policy.contains(account)), "the key does not admit everybody");
+        ensure!(
+            expected.iter().all(|account| policy.contains(account)),
+            "the key does not grant access to everybody"
+        );
         for image in &task.images {
             ensure!(
-                self.hub.launch_permissions(image).await? == desired,
+                self.hub.launch_permissions(image).await? == expected,
                 "{image} is not shared with everybody"
             );
             for snapshot in self.hub.snapshots_of(image).await? {
                 ensure!(
-                    self.hub.snapshot_permissions(&snapshot).await? == desired,
+                    self.hub.snapshot_permissions(&snapshot).await? == expected,
                     "{image} may not be copied by everybody"
                 );
             }
@@ -166,7 +169,7 @@ impl<'a> Track<'a> {
 fn tags(accounts: &[String]) -> Vec<(String, String)> {
     let names = std::iter::once("ami-share:with".to_owned())
         .chain((2..).map(|number| format!("ami-share:with:{number}")));
-    let selectors = accounts.chunks(SELECTORS_OF_A_TAG).map(|selectors| selectors.join(" "));
+    let selectors = accounts.chunks(SELECTORS_OF_A_TAG).map(|some| some.join(" "));
     names.zip(selectors).chain([("ami-share:copy".to_owned(), "allowed".to_owned())]).collect()
 }
 

@@ -7,16 +7,16 @@ from typing import Any
 
 Definition = dict[str, Any]
 
-# The rule by which Step Functions hears of the end of executions that others wait for. It makes it when the first state
-# machine that waits is made, and keeps it: it is neither named nor tagged by us.
+# The rule by which Step Functions learns that an execution has ended that another one waits for. Step Functions makes it with
+# the first state machine that waits, and keeps it: we neither name nor tag it.
 # https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
 MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
-# Waits until `not_before`, fails with `error` and `cause`, or just ends: as its input says.
+# Waits until `not_before`, fails with `error` and `cause`, or succeeds at once, as its input says.
 WAITS_OR_FAILS: Definition = {
-    "StartAt": "WhatToDo",
+    "StartAt": "ChooseNext",
     "States": {
-        "WhatToDo": {
+        "ChooseNext": {
             "Type": "Choice",
             "Choices": [
                 {"Variable": "$.not_before", "IsPresent": True, "Next": "WaitUntilNotBefore"},
@@ -32,9 +32,9 @@ WAITS_OR_FAILS: Definition = {
 
 
 def counting(partition: str, table: str) -> Definition:
-    """Counts in each row of its input, one after the other, how often it came there; fails at a row that has `broken`.
+    """Counts its runs in each row of its input, one after the other; fails at a row that has `broken`.
 
-    What fails is the task itself: a redrive begins at the state that failed, and a Fail state would fail again.
+    The task itself fails: a redrive begins at the state that failed, and a Fail state would fail again.
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-ddb.html
     """
     count = {

@@ -1,4 +1,4 @@
-"""Hears what EventBridge tells of our image, snapshot and workflow: a rule on the default bus, and a queue behind it.
+"""Receives the events of our image, snapshot and workflow: a rule on the default bus, and a queue as its target.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
 """
@@ -17,7 +17,7 @@ CALLS = ["RegisterImage", "ModifyImageAttribute", "ResetImageAttribute", "Modify
 
 
 def _pattern(workflow: str) -> dict[str, Any]:
-    """Whatever of these kinds happens in the account; what is not ours is passed over."""
+    """All events of these kinds in the account; the checks ignore those of other resources."""
     return {
         "source": ["aws.ec2", "aws.tag", "aws.states"],
         "$or": [
@@ -29,25 +29,25 @@ def _pattern(workflow: str) -> dict[str, Any]:
     }
 
 
-class Hearing:
-    """The events that have come so far."""
+class ReceivedEvents:
+    """The events that have arrived so far."""
 
     def __init__(self, account: Account, run: str):
         self._account, self._run = account, run
         self._sqs = account.client("sqs")
         self._url: str | None = None
         self._deadline: float | None = None
-        self.heard: list[Event] = []
+        self.received: list[Event] = []
 
     def begin(self) -> None:
         """Makes the queue and the rule."""
         queue, rule = name(self._run, "queue"), name(self._run, "rule")
         queue_arn, rule_arn = self._account.arn("sqs", queue), self._account.arn("events", f"rule/{rule}")
-        admits = {
+        allows_the_rule = {
             "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
             "Resource": queue_arn, "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
         }  # fmt: skip
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [admits]})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allows_the_rule]})
         made = self._sqs.create_queue(QueueName=queue, Attributes={"Policy": policy}, tags=tag_map(self._run))
         events = self._account.client("events")
         pattern = _pattern(self._account.arn("states", f"stateMachine:{name(self._run, 'workflow')}"))
@@ -55,18 +55,18 @@ class Hearing:
         events.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": queue_arn}])
         self._url = made["QueueUrl"]
 
-    def wait_for(self, wanted: Callable[[Event], bool], seconds: float) -> Event | None:
-        """The first event that is wanted. All waits together take so many seconds: what is late is late for all."""
+    def wait_for(self, matches: Callable[[Event], bool], seconds: float) -> Event | None:
+        """The first event that matches. All waits together take so many seconds: the deadline is the same for all."""
         self._deadline = self._deadline or time.monotonic() + seconds
-        return self._until(self._deadline, wanted)
+        return self._until(self._deadline, matches)
 
-    def soon(self, wanted: Callable[[Event], bool], seconds: float) -> Event | None:
-        """The same for one that comes within so many seconds from now, whatever else is waited for."""
-        return self._until(time.monotonic() + seconds, wanted)
+    def soon(self, matches: Callable[[Event], bool], seconds: float) -> Event | None:
+        """The same for an event that arrives within so many seconds from now, whatever other waits take."""
+        return self._until(time.monotonic() + seconds, matches)
 
-    def _until(self, deadline: float, wanted: Callable[[Event], bool]) -> Event | None:
+    def _until(self, deadline: float, matches: Callable[[Event], bool]) -> Event | None:
         while True:
-            found = next((event for event in self.heard if wanted(event)), None)
+            found = next((event for event in self.received if matches(event)), None)
             left = deadline - time.monotonic()
             if found or (left <= 0 and not self._receive(0)):
                 return found
@@ -74,10 +74,10 @@ class Hearing:
                 self._receive(min(10, max(1, int(left))))
 
     def _receive(self, seconds: int) -> bool:
-        """Whether anything came."""
+        """Whether anything arrived."""
         answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
         messages = answer.get("Messages", [])
         for message in messages:
-            self.heard.append(json.loads(message["Body"]))
+            self.received.append(json.loads(message["Body"]))
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return bool(messages)

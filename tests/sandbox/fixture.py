@@ -1,4 +1,4 @@
-"""What the checks stand on, each made when the first check asks for it: a key, an image, a role, a queue, workflows.
+"""The resources that the checks use, each made when the first check asks for it: a key, an image, a role, a queue, workflows.
 
 Everything is named and tagged by `naming`, so that `cleaning` finds it.
 """
@@ -11,36 +11,36 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from sandbox import machines, roles
+from sandbox import roles, state_machines
 from sandbox.account import Account
 from sandbox.answers import DENIED, code_of, until
 from sandbox.findings import Needs, NotChecked
-from sandbox.hearing import Hearing
+from sandbox.made_once import once
 from sandbox.naming import kms_tags, log_group_name, name, tag_map, tags
-from sandbox.once import once
+from sandbox.received_events import ReceivedEvents
 from sandbox.usage_watch import UsageWatch
 
-# The tag that the image is registered with. Its moment is past, so it asks for nothing wherever it is read.
+# The tag that the image is registered with. Its moment is past, so it never asks for a share.
 OUR_TAG = {"Key": "ami-share:until", "Value": "2001-01-01"}
 
-# An account id that nobody has. It may be refused for its form alone.
-NOBODY = "000000000000"
+# An account id that does not exist. AWS may refuse it for its form alone.
+NONEXISTENT = "000000000000"
 
 A_SECOND_ACCOUNT = "a second account (--second-profile)"
 
-class Stage:
-    """One run of the checks. `patience` multiplies how long is waited for what takes its time."""
+class Fixture:
+    """One run of the checks. `patience` multiplies all waiting times."""
 
     def __init__(self, account: Account, second: Account | None, run: str, patience: float, say: Callable[[str], None]):
         self.account, self._second, self.run, self.say = account, second, run, say
         self._patience = patience
 
     def within(self, seconds: float) -> float:
-        """So many seconds, as patient as the user wants it."""
+        """So many seconds, multiplied by the user's `--patience`."""
         return seconds * self._patience
 
     def name(self, what: str) -> str:
-        """The name of something that this run makes."""
+        """The name of a resource that this run makes."""
         return name(self.run, what)
 
     @property
@@ -67,13 +67,13 @@ class Stage:
 
     @property
     def grantee(self) -> str:
-        """An account that exists, to be let in: the second one, or our own, which has access anyway."""
+        """An account that exists, to grant access to: the second one, or our own, which has access anyway."""
         return self._second.id if self._second else self.account.id
 
     @cached_property
-    def nobodies(self) -> tuple[str, str]:
-        """Account ids that nobody has: one of an odd form, and one drawn by lot, as hardly any is anybody's."""
-        return NOBODY, str(10**11 + secrets.randbelow(9 * 10**11))
+    def nonexistent_accounts(self) -> tuple[str, str]:
+        """Account ids that do not exist: one of an odd form, and a random one, which hardly ever exists."""
+        return NONEXISTENT, str(10**11 + secrets.randbelow(9 * 10**11))
 
     @cached_property
     def organization(self) -> dict[str, Any]:
@@ -84,9 +84,9 @@ class Stage:
             raise Needs("an account in an organization") from error
 
     @once
-    def hearing(self) -> Hearing:
-        """What EventBridge tells of our image and workflow, from now on."""
-        made = Hearing(self.account, self.run)
+    def received_events(self) -> ReceivedEvents:
+        """The events of our image and workflow, from now on."""
+        made = ReceivedEvents(self.account, self.run)
         made.begin()
         return made
 
@@ -102,14 +102,14 @@ class Stage:
                 if trail.get_trail_status(Name=one["TrailARN"]).get("IsLogging"):
                     return True
             except ClientError:
-                continue  # A trail of the organization that we may not look at.
+                continue  # A trail of the organization that we may not read.
         return False
 
     @once
     def snapshot(self) -> str:
         """A snapshot of an empty volume of 1 GiB, which is deleted again at once.
 
-        What EBS encrypts by default, with AWS's own key, cannot be shared at all.
+        A snapshot that EBS encrypts by default, with the AWS managed key, cannot be shared at all.
         https://docs.aws.amazon.com/ebs/latest/userguide/encryption-by-default.html
         """
         self.say("making an empty snapshot of 1 GiB")
@@ -131,7 +131,7 @@ class Stage:
         return str(snapshot)
 
     def _wait(self, waiter: str, **what: Any) -> None:
-        """Waits for something new, also where EC2 does not know it yet: botocore's waiters end there.
+        """Waits for a new resource, also while EC2 does not know it yet: botocore's waiters fail then.
 
         https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
         """
@@ -152,15 +152,15 @@ class Stage:
 
     @once
     def image(self) -> str:
-        """An image of it; its events are heard from the first on."""
-        _ = self.hearing
+        """An image of it; its events are received from the first on."""
+        _ = self.received_events
         return self.new_image("image", OUR_TAG)
 
     @once
     def usage_report(self) -> UsageWatch:
-        """A report of who uses the image, watched from the moment in which it was asked for."""
-        wanted = [{"ResourceType": "ec2:Instance"}, {"ResourceType": "ec2:LaunchTemplate"}]
-        made = self.ec2.create_image_usage_report(ImageId=self.image, ResourceTypes=wanted)
+        """A report of which accounts use the image, watched from the moment in which it was requested."""
+        types = [{"ResourceType": "ec2:Instance"}, {"ResourceType": "ec2:LaunchTemplate"}]
+        made = self.ec2.create_image_usage_report(ImageId=self.image, ResourceTypes=types)
         return UsageWatch(self.ec2, made["ReportId"])
 
     def new_image(self, what: str, *more_tags: dict[str, str]) -> str:
@@ -188,7 +188,7 @@ class Stage:
         return str(made["KeyMetadata"]["Arn"])
 
     def key_policy(self, *more_statements: dict[str, Any]) -> dict[str, Any]:
-        """KMS's default policy, with these statements behind it."""
+        """KMS's default policy, followed by these statements."""
         everything = {
             "Sid": "Enable IAM User Permissions", "Effect": "Allow", "Action": "kms:*", "Resource": "*",
             "Principal": {"AWS": f"arn:{self.account.partition}:iam::{self.account.id}:root"},
@@ -201,13 +201,13 @@ class Stage:
         return roles.for_services(self.account, self.run, self.say)
 
     def caller_role(self, statements: list[dict[str, Any]]) -> str:
-        """A role that we can act as, with these rights and no other."""
+        """A role that we can assume, with these permissions and no other."""
         return roles.for_ourselves(self.account, self.run, statements, self.say)
 
     @once
     def workflow(self) -> str:
         """A state machine that waits or fails, as its input says."""
-        return self.new_workflow("workflow", machines.WAITS_OR_FAILS)
+        return self.new_workflow("workflow", state_machines.WAITS_OR_FAILS)
 
     def new_workflow(self, what: str, definition: dict[str, Any]) -> str:
         """Makes a state machine: its ARN."""
@@ -221,7 +221,7 @@ class Stage:
 
     @once
     def bus(self) -> str:
-        """An event bus that nobody listens to, by its ARN."""
+        """An event bus without rules, by its ARN."""
         made = self.account.client("events").create_event_bus(Name=self.name("bus"), Tags=tags(self.run))
         return str(made["EventBusArn"])
 
@@ -233,7 +233,7 @@ class Stage:
 
     @once
     def schedule_group(self) -> str:
-        """A group of schedules, by its name."""
+        """A schedule group, by its name."""
         group = name(self.run)
         self.account.client("scheduler").create_schedule_group(Name=group, Tags=tags(self.run))
         return group
@@ -252,8 +252,8 @@ class Stage:
         return table
 
     def until_trusted(self, call: Callable[..., Any], **parameters: Any) -> Any:
-        """Makes a call that names a new role: IAM takes seconds until other services know it. Step Functions denies the call
-        then, as it does to callers that may not make it.
+        """Makes a call that names a new role: it takes seconds until other services know it. Step Functions denies the
+        call then, as it does to callers without the permission.
 
         https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
         """
