@@ -25,7 +25,7 @@ NOTICES = {"StringEquals": {"events:source": "ami-share"}, "StringLike": {"event
 
 
 def statements(stage: Stage) -> list[dict[str, Any]]:
-    """As they stand in template.yaml: `tests/simulated_aws_rules/test_assumptions.py` compares them with it."""
+    """As they stand in template.yaml: `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares them with it."""
     here, ec2 = stage.account, f"arn:{stage.account.partition}:ec2:{stage.account.region}"
     permissions = ["ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"]
     table = here.arn("dynamodb", f"table/{stage.name('table')}")

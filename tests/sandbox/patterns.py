@@ -8,7 +8,7 @@ from sandbox.findings import Finding, NotChecked, check, holds_if
 from sandbox.stage import Stage
 
 # Of the executions of the share workflow, those that failed without having told of it, as template.yaml has them:
-# `tests/simulated_aws_rules/test_assumptions.py` compares.
+# `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares.
 FAILURES = [
     {"status": ["TIMED_OUT", "ABORTED"]},
     {"status": ["FAILED"], "error": [{"anything-but": "ShareRefused"}, {"exists": False}]},

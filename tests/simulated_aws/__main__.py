@@ -24,7 +24,9 @@ def main() -> int:
     stop = _Stop()
 
     # These import moto, which reads the environment when it is imported.
-    from simulated_aws import deploy, schedule_clock, server
+    from simulated_aws.cloudformation import deploy
+    from simulated_aws.core import server
+    from simulated_aws.scheduler import clock
 
     try:
         simulation = server.start(arguments.port, arguments.logs, arguments.address)
@@ -36,7 +38,7 @@ def main() -> int:
         if arguments.template is not None:
             parameters = dict(parameter.split("=", 1) for parameter in arguments.parameter)
             deploy.deploy(simulation, arguments.template, arguments.functions, parameters, lambda line: _say(f"stack: {line}"))
-        schedule_clock.start(arguments.review_every)
+        clock.start(arguments.review_every)
         _say(f"ready: AWS_ENDPOINT_URL={simulation.public_url}")
         stop.wait()
         return 0

@@ -12,7 +12,8 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 os.environ["SIMULATED_AWS_IMAGE_DELAY"] = "0.3"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from simulated_aws import emission, rules  # noqa: E402
+from simulated_aws.core import rules  # noqa: E402
+from simulated_aws.eventbridge import emission  # noqa: E402
 
 rules.install_all()
 
@@ -20,6 +21,7 @@ import pytest  # noqa: E402
 from moto.core.base_backend import BackendDict  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 from running import simulation  # noqa: E402, F401
+from stack_calls import short_timeout  # noqa: E402, F401
 from world import World  # noqa: E402
 
 

@@ -1,0 +1,179 @@
+"""What each role of template.yaml could do if it were stolen: its own session, on a stack with the real template.
+
+No function runs here. The simulated AWS judges the calls as it judges a function's, and the pages that it follows are
+named in `test_authorization.py`.
+"""
+
+import json
+import os
+import subprocess
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from running import HUB, REGION, STRANGER, TESTS, Simulation, command, wait_until_ready
+from simulated_aws.cloudformation import template
+
+TEMPLATE = TESTS.parent / "template.yaml"
+LEDGER = "ami-share-ledger"
+FUNCTIONS = {
+    "resolve-share": "ResolveShareFunctionRole", "schedule-expiry": "ScheduleExpiryFunctionRole",
+    "extend-key-policy": "ExtendKeyPolicyFunctionRole", "share-image": "ShareImageFunctionRole",
+    "report-usage": "ReportUsageFunctionRole", "notify-targets": "NotifyTargetsFunctionRole",
+    "review-shares": "ReviewSharesFunctionRole",
+}  # fmt: skip
+# S3 answers to a DELETE without a body.
+DENIED = {"403", "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """The real template, deployed with files that stand for the binaries."""
+    folder = tmp_path_factory.mktemp("stolen")
+    for name in template.binaries(TEMPLATE).values():
+        (folder / name).touch()
+    process = subprocess.Popen(
+        command("--port", "0", "--template", str(TEMPLATE), "--functions", str(folder), "--parameter", "WarnIfInUse=true"),
+        env={**os.environ, "PYTHONPATH": str(TESTS)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield Simulation(wait_until_ready(process), folder)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def thief(stack):
+    """A client of a service with a session of a function's role."""
+    resources = stack.client("cloudformation").describe_stack_resources(StackName="ami-share")["StackResources"]
+    names = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+
+    def client(function, service):
+        arn = f"arn:aws:iam::{HUB}:role/{names[FUNCTIONS[function]]}"
+        session = stack.client("sts").assume_role(RoleArn=arn, RoleSessionName="stolen")["Credentials"]
+        return boto3.client(
+            service, endpoint_url=stack.endpoint_url, region_name=REGION, aws_access_key_id=session["AccessKeyId"],
+            aws_secret_access_key=session["SecretAccessKey"], aws_session_token=session["SessionToken"],
+        )  # fmt: skip
+
+    return client
+
+
+def is_denied(call, **asked):
+    """Whether IAM denies the call; what the service says of it otherwise is of no interest."""
+    try:
+        call(**asked)
+    except ClientError as error:
+        return error.response["Error"]["Code"] in DENIED
+    return False
+
+
+def row(partition):
+    return {"pk": {"S": partition}, "sk": {"S": "row"}}
+
+
+def change(partition):
+    return {
+        "TableName": LEDGER, "Key": row(partition), "UpdateExpression": "SET a = :a",
+        "ExpressionAttributeValues": {":a": {"S": "a"}},
+    }  # fmt: skip
+
+
+def image(stack):
+    """An image of the hub: its id, and the id of its snapshot."""
+    ec2 = stack.client("ec2")
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=8)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+    made = ec2.register_image(Name=snapshot, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])
+    return made["ImageId"], snapshot
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_role_changes_or_deletes_a_row_of_the_history(stack, thief, function):
+    ledger, audit = thief(function, "dynamodb"), "AUDIT#ami-1"
+    assert is_denied(ledger.update_item, **change(audit))
+    assert is_denied(ledger.delete_item, TableName=LEDGER, Key=row(audit))
+    assert is_denied(ledger.batch_write_item, RequestItems={LEDGER: [{"DeleteRequest": {"Key": row(audit)}}]})
+    appends = function in ("extend-key-policy", "share-image", "report-usage")
+    assert is_denied(ledger.put_item, TableName=LEDGER, Item=row(audit)) != appends
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_share_image_opens_images_and_only_those_of_the_hub(stack, thief, function):
+    opened, _ = image(stack)
+    permission = {"Add": [{"UserId": STRANGER}]}
+    asked = {"ImageId": opened, "LaunchPermission": permission}
+    assert is_denied(thief(function, "ec2").modify_image_attribute, **asked) == (function != "share-image")
+    gone = {"ImageId": "ami-00000000000000000", "LaunchPermission": permission}
+    assert is_denied(thief(function, "ec2").modify_image_attribute, **gone)
+
+
+def test_share_image_makes_no_snapshot_public(stack, thief):
+    _, snapshot = image(stack)
+    client, public = thief("share-image", "ec2"), {"Add": [{"Group": "all"}]}
+    asked = {"SnapshotId": snapshot, "Attribute": "createVolumePermission"}
+    assert is_denied(client.modify_snapshot_attribute, **asked, CreateVolumePermission=public)
+    assert not is_denied(client.modify_snapshot_attribute, **asked, CreateVolumePermission={"Remove": [{"Group": "all"}]})
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_extend_key_policy_puts_policies_and_only_of_managed_keys_with_the_lockout_check(stack, thief, function):
+    kms = stack.client("kms")
+    managed = kms.create_key(Tags=[{"TagKey": "ami-share:managed", "TagValue": "true"}])["KeyMetadata"]["Arn"]
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    policy, put = kms.get_key_policy(KeyId=managed)["Policy"], thief(function, "kms").put_key_policy
+    assert is_denied(put, KeyId=managed, Policy=policy) == (function != "extend-key-policy")
+    assert is_denied(put, KeyId=other, Policy=policy)
+    assert is_denied(put, KeyId=managed, Policy=policy, BypassPolicyLockoutSafetyCheck=True)
+
+
+def test_notify_targets_writes_no_tag_but_the_status_and_tells_nothing_in_anothers_name(stack, thief):
+    tagged, snapshot = image(stack)
+    tag, put = thief("notify-targets", "ec2").create_tags, thief("notify-targets", "events").put_events
+    status, words = {"Key": "ami-share:status", "Value": "a"}, {"Key": "ami-share:with", "Value": STRANGER}
+    assert not is_denied(tag, Resources=[tagged], Tags=[status])
+    assert is_denied(tag, Resources=[tagged], Tags=[words]) and is_denied(tag, Resources=[tagged], Tags=[status, words])
+    assert is_denied(tag, Resources=[snapshot], Tags=[status])
+    notice = {"EventBusName": "ami-share", "Source": "ami-share", "DetailType": "AMI Shared", "Detail": "{}"}
+    assert not is_denied(put, Entries=[notice])
+    for other in ({"Source": "else"}, {"DetailType": "Else"}, {"EventBusName": "default"}):
+        assert is_denied(put, Entries=[notice | other])
+
+
+def test_the_reviewer_writes_nothing_to_the_ledger_and_no_object_but_reviews(stack, thief):
+    ledger, s3 = thief("review-shares", "dynamodb"), thief("review-shares", "s3")
+    bucket = stack.outputs["AccessReviewBucketName"]
+    for partition in ("IMAGE#ami-1", "KEY#arn"):
+        assert is_denied(ledger.put_item, TableName=LEDGER, Item=row(partition))
+        assert is_denied(ledger.update_item, **change(partition))
+    assert not is_denied(s3.put_object, Bucket=bucket, Key="reviews/one", Body=b"")
+    assert is_denied(s3.put_object, Bucket=bucket, Key="else/one", Body=b"")
+    assert is_denied(s3.delete_object, Bucket=bucket, Key="reviews/one")
+    assert is_denied(s3.list_objects_v2, Bucket=bucket) and not is_denied(s3.list_objects_v2, Bucket=bucket, Prefix="reviews/x")
+
+
+def test_the_keeper_of_appointments_passes_no_other_role_and_makes_no_other_schedule(stack, thief):
+    roles = stack.client("iam").list_roles()["Roles"]
+    arns = {name: one["Arn"] for name in ("AppointmentRole", "ShareImageFunctionRole") for one in roles if name in one["RoleName"]}
+    workflow = stack.outputs["ShareWorkflowArn"]
+
+    def asked(name, role):
+        return {
+            "Name": name, "GroupName": "ami-share", "ScheduleExpression": "at(2999-01-01T00:00:00)",
+            "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": {"Arn": workflow, "RoleArn": arns[role]},
+        }  # fmt: skip
+
+    create = thief("schedule-expiry", "scheduler").create_schedule
+    assert not is_denied(create, **asked("ami-1-end", "AppointmentRole"))
+    assert is_denied(create, **asked("other", "AppointmentRole"))
+    assert is_denied(create, **asked("ami-2-end", "ShareImageFunctionRole"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_role_gives_itself_more(stack, thief, function):
+    everything = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+    asked = {"RoleName": "any", "PolicyName": "more", "PolicyDocument": everything}
+    assert is_denied(thief(function, "iam").put_role_policy, **asked)
+    assert is_denied(thief(function, "lambda").list_functions)
