@@ -1,4 +1,4 @@
-"""CloudWatch alarms and dashboards of a template.
+"""The CloudWatch alarms and dashboards of a template.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-alarm.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudwatch-dashboard.html
@@ -10,7 +10,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from simulated_aws.cloudformation.resource_type import Addition, Properties
 
-# What PutMetricAlarm calls otherwise than the parameters of moto's function, which are the names in small letters.
+# Properties whose parameter of moto's function is not simply the name in snake case.
 _NAMES = {"AlarmName": "name", "AlarmDescription": "description", "OKActions": "ok_actions", "Metrics": None}
 _NEEDED = {
     "namespace": None, "metric_name": None, "period": None, "statistic": None, "description": None, "threshold": None,
@@ -39,7 +39,7 @@ class Alarm(Addition):
 
 
 class BadDashboard(Exception):
-    """The body of a dashboard is no JSON object with widgets."""
+    """The body of a dashboard is not a JSON object with widgets."""
 
 
 class Dashboard(Addition):

@@ -1,6 +1,6 @@
-"""What moto leaves out of a template's buckets: public access blocks, versions, lifecycles, ownership, and bucket policies.
+"""Adds what moto ignores in a template's buckets: public access block, versioning, lifecycle, ownership and bucket policy.
 
-Lifecycle rules are kept and shown, and never delete anything.
+Lifecycle rules are stored and shown; they never delete anything.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucketpolicy.html
@@ -65,7 +65,7 @@ def _complete(backend: Any, name: str, properties: Properties) -> None:
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """A rule as PutBucketLifecycleConfiguration has it.
+    """A rule in the form of PutBucketLifecycleConfiguration.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
     """
@@ -88,6 +88,6 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def install() -> None:
-    """Completes what moto makes of a bucket."""
+    """Adds the missing properties when moto creates or updates a bucket."""
     FakeBucket.create_from_cloudformation_json = _completing(FakeBucket.create_from_cloudformation_json.__func__)
     FakeBucket.update_from_cloudformation_json = _completing_update(FakeBucket.update_from_cloudformation_json.__func__)

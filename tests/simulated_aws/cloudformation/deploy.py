@@ -1,4 +1,4 @@
-"""Deploys template.yaml in the simulated AWS: expands it, has CloudFormation create the stack, and connects the binaries.
+"""Deploys template.yaml: expands it, creates the stack, and registers the functions' binaries.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 """
@@ -24,9 +24,9 @@ class DeployError(Exception):
 
 
 def deploy(
-    simulation: Simulation, path: Path, functions: Path, given: dict[str, str], tell: Callable[[str], None]
+    simulation: Simulation, path: Path, functions: Path, given: dict[str, str], report: Callable[[str], None]
 ) -> None:
-    """Creates the stack in the account and Region of the caller's credentials, and returns when it can be used."""
+    """Creates the stack in the account and Region of the caller's credentials; returns when the stack is ready."""
     try:
         values = stack_parameters.resolve(template.read(path).get("Parameters", {}), given)
         expanded = template.expand(path, values)
@@ -38,13 +38,13 @@ def deploy(
     binaries = {name: functions / binary for name, binary in template.binaries(path).items()}
     _check_binaries(binaries)
     template.set_code(expanded, template.binaries(path))
-    tell(f"creating {len(expanded['Resources'])} resources")
+    report(f"creating {len(expanded['Resources'])} resources")
     resources = _create(expanded, values, simulation.endpoint_url)
     logical_ids = {_name(one): one["LogicalResourceId"] for one in resources}
     permission_record.start(permission_record.fingerprint(path, binaries.values()), logical_ids)
     for resource in resources:
         _connect(simulation, resource, binaries)
-        tell(f"created {_words(resource['ResourceType'])} {_name(resource)}")
+        report(f"created {_words(resource['ResourceType'])} {_name(resource)}")
 
 
 def _check_binaries(binaries: dict[str, Path]) -> None:
@@ -72,7 +72,7 @@ def _create(expanded: template.Template, values: dict[str, str], endpoint_url: s
 
 
 def _connect(simulation: Simulation, resource: dict[str, Any], binaries: dict[str, Path]) -> None:
-    """Tells the runtime which binary is the code of the function that has just been created."""
+    """Registers the binary of a function that CloudFormation has just created."""
     binary = binaries.get(resource["LogicalResourceId"])
     if binary is not None:
         client = boto3.client("lambda", endpoint_url=simulation.endpoint_url)

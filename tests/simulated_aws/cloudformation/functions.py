@@ -1,4 +1,4 @@
-"""What moto leaves out of a template's functions: their log group, their traces, and the queue for events that they failed to serve.
+"""Adds what moto ignores in a template's functions: log group, tracing and dead-letter queue.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
 """
@@ -30,5 +30,5 @@ def _completing(create: Any) -> Any:
 
 
 def install() -> None:
-    """Completes what moto makes."""
+    """Adds the missing properties when moto creates a function."""
     LambdaFunction.create_from_cloudformation_json = _completing(LambdaFunction.create_from_cloudformation_json.__func__)

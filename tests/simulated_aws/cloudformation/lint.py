@@ -1,6 +1,6 @@
-"""`python -m simulated_aws.cloudformation.lint TEMPLATE…`: expands SAM templates and runs cfn-lint on what they become.
+"""`python -m simulated_aws.cloudformation.lint TEMPLATE…`: expands SAM templates and runs cfn-lint on the result.
 
-cfn-lint by itself does not expand SAM, and so never sees the roles, rules and permissions that SAM makes.
+cfn-lint itself does not expand SAM, so it never checks the roles, rules and permissions that SAM adds.
 
 https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/validate-cfn-lint.html
 """
@@ -16,7 +16,7 @@ from simulated_aws.cloudformation import parameters, template
 
 
 def main() -> int:
-    """Exit status: 0 if nothing was found, 1 if a template cannot be expanded, or what cfn-lint says."""
+    """Exit status: 0 without findings, 1 if a template cannot be expanded, otherwise that of cfn-lint."""
     parser = argparse.ArgumentParser(prog="python -m simulated_aws.cloudformation.lint", description=__doc__.splitlines()[0])
     parser.add_argument("templates", nargs="+", type=Path)
     return max(lint(path) for path in parser.parse_args().templates)

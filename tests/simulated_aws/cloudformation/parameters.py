@@ -1,4 +1,4 @@
-"""Checks a stack's parameters as CloudFormation does before it creates anything.
+"""Checks the parameters of a stack as CloudFormation does before it creates resources.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 """
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class ParameterError(Exception):
-    """A parameter that the template does not have, lacks, or does not accept."""
+    """A parameter that is unknown, missing, or not accepted."""
 
 
 def resolve(declared: dict[str, dict[str, Any]], given: dict[str, str]) -> dict[str, str]:
-    """The value of every parameter: what is given, or its default."""
+    """The value of every parameter: the given value, or the default."""
     for name in given:
         if name not in declared:
             raise ParameterError(f"the template has no parameter `{name}`")
@@ -49,6 +49,6 @@ def _check_number(name: str, declaration: dict[str, Any], value: str) -> None:
         raise _refusal(name, declaration, value, f"a number from {lowest:g} to {highest:g}")
 
 
-def _refusal(name: str, declaration: dict[str, Any], value: str, wanted: str) -> ParameterError:
-    rule = declaration.get("ConstraintDescription", wanted)
+def _refusal(name: str, declaration: dict[str, Any], value: str, requirement: str) -> ParameterError:
+    rule = declaration.get("ConstraintDescription", requirement)
     return ParameterError(f"the parameter `{name}` is `{value}`, and must be {rule}")

@@ -1,7 +1,7 @@
-"""`python -m simulated_aws.cloudformation.redeploy`: changes the stack that `python -m simulated_aws` has deployed, or deletes it, from outside.
+"""`python -m simulated_aws.cloudformation.redeploy`: updates or deletes the stack that `python -m simulated_aws` deployed.
 
-It does what `sam deploy` and `sam delete` do, with nothing but CloudFormation's own API: a parameter that is not named
-keeps its value, and that nothing is to be changed is no failure. Its last line is the stack's status.
+It does what `sam deploy` and `sam delete` do, through CloudFormation's API: a parameter that is not named keeps its value,
+and an update without changes succeeds. Its last line is the status of the stack.
 
 https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-cli-command-reference-sam-deploy.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html
@@ -20,13 +20,13 @@ from botocore.exceptions import ClientError
 from simulated_aws.cloudformation import parameters, template
 
 STACK_NAME = "ami-share"
-# The simulated AWS answers once the change is made. Who asks again because that takes long changes the stack twice.
+# The simulated AWS answers when the change is complete. A retry would change the stack twice.
 PATIENT = Config(read_timeout=600, retries={"max_attempts": 0})
 _COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE")
 
 
 def main() -> int:
-    """Exit status: 0 if the stack is as it was asked for, 1 if not."""
+    """Exit status: 0 if the stack was changed as requested, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m simulated_aws.cloudformation.redeploy", description=__doc__.splitlines()[0])
     parser.add_argument("--endpoint", required=True, help="where the simulated AWS is")
     parser.add_argument("--region", default="us-east-1", help="the Region that the stack is in")
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def deploy(cloudformation: Any, path: Path, given: dict[str, str]) -> dict[str, Any]:
-    """Updates the stack, or creates it where there is none; returns its description."""
+    """Updates the stack, or creates it if it is missing; returns its description."""
     before = _described(cloudformation)
     previous = {one["ParameterKey"]: one["ParameterValue"] for one in before.get("Parameters", [])}
     values = parameters.resolve(template.read(path).get("Parameters", {}), previous | given)
@@ -72,7 +72,7 @@ def deploy(cloudformation: Any, path: Path, given: dict[str, str]) -> dict[str, 
 
 
 def delete(cloudformation: Any) -> dict[str, Any]:
-    """Deletes the stack; returns its last description, which is found by its id only."""
+    """Deletes the stack; returns its last description, which only its id still finds."""
     stack_id = _described(cloudformation)["StackId"]
     cloudformation.delete_stack(StackName=STACK_NAME)
     deleted: dict[str, Any] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]

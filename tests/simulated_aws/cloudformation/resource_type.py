@@ -1,4 +1,4 @@
-"""A resource type that moto's CloudFormation does not have: what is common to all that are made here.
+"""The base class of the resource types that moto's CloudFormation lacks.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """
@@ -12,10 +12,10 @@ Properties = dict[str, Any]
 
 
 class Addition(CloudFormationModel):
-    """A resource that is made with a service's own API, and replaced as a whole.
+    """A resource that is created with the API of its service, and replaced as a whole by an update.
 
-    `NAME_PROPERTY` is the property that names it, where it has one; `ARN` is what `Fn::GetAtt … Arn` says, with
-    `{region}`, `{account}` and `{name}`, where it has an ARN. `Ref` is the name.
+    `NAME_PROPERTY` is the property with its name, if it has one. `ARN` is the value of `Fn::GetAtt … Arn`, with `{region}`,
+    `{account}` and `{name}`, if it has an ARN. `Ref` is the name.
     """
 
     TYPE = ""
@@ -38,12 +38,12 @@ class Addition(CloudFormationModel):
 
     @classmethod
     def create(cls, properties: Properties, account_id: str, region: str) -> None:
-        """Makes it. A resource with a name has it among its properties: CloudFormation's own if the template gives none."""
+        """Creates the resource. Its properties have its name: one of CloudFormation if the template has none."""
         raise NotImplementedError
 
     @classmethod
     def remove(cls, properties: Properties, account_id: str, region: str) -> None:
-        """Deletes it. Nothing needs to be done where it goes with what it was added to."""
+        """Deletes the resource. Does nothing if it disappears with the resource that it belongs to."""
 
     @classmethod
     def cloudformation_type(cls) -> str:
@@ -64,7 +64,7 @@ class Addition(CloudFormationModel):
 
     @classmethod
     def arn_of(cls, properties: Properties, account_id: str, region: str) -> str:
-        """Its ARN, or nothing where it has none."""
+        """The ARN; None if the resource has none."""
         name = properties.get(cls.NAME_PROPERTY, "")
         return cls.ARN.format(region=region, account=account_id, name=name)
 
@@ -72,7 +72,7 @@ class Addition(CloudFormationModel):
     def update_from_cloudformation_json(
         cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> "Addition":
-        # Without a name of its own it keeps the one that CloudFormation gave it.
+        # Without a name in the template it keeps the name that CloudFormation generated.
         name = cloudformation_json["Properties"].get(cls.NAME_PROPERTY) or original_resource.physical_resource_id
         return cls.create_from_cloudformation_json(name, cloudformation_json, account_id, region_name)
 

@@ -1,4 +1,4 @@
-"""What moto leaves out of a template's roles: the policies of AWS's own that they name, from moto's copy of them.
+"""Attaches AWS managed policies to a template's roles, from moto's copy of them. moto itself ignores them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
 https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
@@ -14,7 +14,7 @@ from moto.iam.models import AWSManagedPolicy, Role
 
 @cache
 def aws_managed(arn: str) -> dict[str, Any]:
-    """The document of one of AWS's own policies. Raises KeyError for one that moto does not have."""
+    """The document of an AWS managed policy. Raises KeyError for one that moto does not have."""
     document: dict[str, Any] = _data()[arn.rsplit("/", 1)[-1]]["Document"]
     return document
 
@@ -39,5 +39,5 @@ def _completing(create: Any) -> Any:
 
 
 def install() -> None:
-    """Completes what moto makes."""
+    """Adds the AWS managed policies when moto creates a role."""
     Role.create_from_cloudformation_json = _completing(Role.create_from_cloudformation_json.__func__)

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler's schedules and groups of a template.
+"""The EventBridge Scheduler schedules and schedule groups of a template.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedule.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-scheduler-schedulegroup.html
@@ -20,7 +20,7 @@ class ScheduleGroup(Addition):
 
     @classmethod
     def remove(cls, properties: Properties, account_id: str, region: str) -> None:
-        """Its schedules go with it: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html"""
+        """Deletes its schedules too: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html"""
         scheduler_backends[account_id][region].delete_schedule_group(properties["Name"])
 
 
@@ -43,7 +43,7 @@ class Schedule(Addition):
             kms_key_arn=properties.get("KmsKeyArn"),
             state=properties.get("State"),
             target=properties["Target"],
-            # The template's resource has no such property: CloudFormation would find its schedule gone.
+            # The resource of a template has no such property: the schedule would disappear behind CloudFormation's back.
             action_after_completion=None,
         )
 

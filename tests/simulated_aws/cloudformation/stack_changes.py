@@ -1,8 +1,8 @@
-"""What CloudFormation does with a stack after its creation: updates, deletion, and taking back what a failed creation made.
+"""Updates and deletes stacks, and rolls back a failed creation.
 
-A resource is updated when its properties come to something else than before, whichever parameter, condition or other
-resource they depend on; moto looks for a literal `Ref` of a changed parameter only. What a template says is to stay
-(`DeletionPolicy`) stays. An update that fails is an error here, and is not rolled back.
+A resource is updated when the resolved value of a property changes, whichever parameter, condition or other resource it
+depends on; moto checks only for a literal `Ref` of a changed parameter. `DeletionPolicy` is obeyed. An update that fails is
+an error here, and is not rolled back.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
@@ -30,12 +30,12 @@ Resource = dict[str, Any]
 LOG = logging.getLogger(__name__)
 
 _KEPT = ("Retain", "RetainExceptOnCreate")
-# A property may depend on a resource that is replaced in the same update; a chain of more than these is none of ours.
+# A property may depend on a resource that the same update replaces. Our templates have no longer chain of these.
 _ROUNDS = 5
 
 
 def _update(self: ResourceMap, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
-    """First what is no longer there, then what is new, then what has changed."""
+    """Deletes removed resources, then creates new ones, then updates changed ones."""
     old = copy.deepcopy(self._resource_json_map)
     made = {name for name in old if self._parsed_resources.get(name) is not None}
     before = {name: _resolved(self, old[name]) for name in made}
@@ -63,7 +63,7 @@ def _update(self: ResourceMap, template: dict[str, Any], parameters: dict[str, A
 
 
 def _resolved(resources: ResourceMap, resource: Resource) -> Resource:
-    """What a resource comes to, with the values of all that it depends on."""
+    """The properties of a resource, with the values of everything that they depend on."""
     resolved: Resource = parsing.clean_json(copy.deepcopy(resource), resources)
     return resolved
 
@@ -84,7 +84,7 @@ def _update_resource(resources: ResourceMap, name: str, resource: Resource) -> A
 
 
 def _delete(delete: Any) -> Any:
-    """moto knows `Retain` only."""
+    """moto knows only `Retain`."""
 
     def call(self: ResourceMap) -> None:
         kept = {name: one for name, one in self._resource_json_map.items() if one.get("DeletionPolicy") in _KEPT}
@@ -99,7 +99,7 @@ def _delete(delete: Any) -> Any:
 
 
 def _taking_back(create_resources: Any) -> Any:
-    """A creation that fails is rolled back: what it made goes, but for what is to be kept in any case.
+    """Rolls back a failed creation: deletes what it created, except retained resources.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
     """
@@ -121,7 +121,7 @@ def _taking_back(create_resources: Any) -> Any:
 
 
 def _forget(stack: Stack) -> None:
-    """Whoever asks moto for an output or a resource that is not there has it made anew."""
+    """Removes cached outputs and resources: moto would create a missing resource again when it is read."""
     stack.resource_map._resource_json_map = {}
     stack.output_map._output_json_map = {}
 
@@ -136,7 +136,7 @@ def _forgetting(delete: Any) -> Any:
 
 
 def _saying_why(update: Any) -> Any:
-    """Here an update that fails is not rolled back, so it must not pass for one that was."""
+    """Turns a failed update into an error, because it is not rolled back here."""
 
     def call(self: Stack, *args: Any, **kwargs: Any) -> None:
         try:
@@ -154,7 +154,7 @@ def _update_function(
 ) -> LambdaFunction:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
 
-    The text that stands for the code is zipped, as at the creation.
+    The placeholder for the code is zipped, as at creation.
     """
     properties = cloudformation_json["Properties"]
     original_resource.update_configuration(properties)
@@ -175,7 +175,7 @@ def _update_role(
 
 
 def _detaching(delete: Any) -> Any:
-    """CloudFormation detaches the managed policies that it has attached; IAM deletes no role that has one.
+    """Detaches the managed policies that CloudFormation attached: IAM does not delete a role that has one.
 
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteRole.html
     """
@@ -210,7 +210,7 @@ def _with_substitutions(update: Any) -> Any:
 
 
 def install() -> None:
-    """Makes UpdateStack and DeleteStack do as CloudFormation does, and CreateStack leave nothing behind when it fails."""
+    """Makes UpdateStack and DeleteStack behave as in AWS, and CreateStack roll back when it fails."""
     ResourceMap.update = _update
     ResourceMap.delete = _delete(ResourceMap.delete)
     Stack.create_resources = _taking_back(Stack.create_resources)

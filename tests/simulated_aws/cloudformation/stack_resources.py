@@ -1,4 +1,4 @@
-"""The resource types of our templates that moto's CloudFormation would skip in silence, made here with the services' own APIs.
+"""Creates the resource types of our templates that moto's CloudFormation silently skips, with the APIs of their services.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """
@@ -66,9 +66,9 @@ class Subscription(Addition):
 
     @classmethod
     def remove(cls, properties: Properties, account_id: str, region: str) -> None:
-        backend, wanted = sns_backends[account_id][region], (properties["TopicArn"], properties["Endpoint"])
+        backend, key = sns_backends[account_id][region], (properties["TopicArn"], properties["Endpoint"])
         for arn, one in list(backend.subscriptions.items()):
-            if (one.topic.arn, one.endpoint) == wanted:
+            if (one.topic.arn, one.endpoint) == key:
                 backend.unsubscribe(arn)
 
 
@@ -98,7 +98,7 @@ _ADDITIONS: list[type[CloudFormationModel]] = [
 
 
 def substitute(properties: Properties) -> None:
-    """Fills `DefinitionSubstitutions` into a state machine's definition, which moto leaves as it is.
+    """Replaces `DefinitionSubstitutions` in the definition of a state machine; moto ignores them.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
     """
@@ -120,7 +120,7 @@ def _substituting(create: Any) -> Any:
 
 
 def _without_no_value(clean: Any) -> Any:
-    """An item of a list that comes to `AWS::NoValue` is none; moto leaves a null in its place.
+    """Removes list items with the value `AWS::NoValue`; moto leaves a null.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html
     """
@@ -133,12 +133,12 @@ def _without_no_value(clean: Any) -> Any:
 
 
 def unknown_types(template: dict[str, Any]) -> set[str]:
-    """The types in a template that nothing here would make."""
+    """The resource types of a template that neither moto nor this package can create."""
     return {resource["Type"] for resource in template["Resources"].values()} - set(parsing.get_model_map())
 
 
 def install() -> None:
-    """Makes the types known, and state machines ones that are executed."""
+    """Registers the resource types, and lets moto's interpreter run state machines of a stack."""
     parsing.get_model_list.cache_clear()
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
@@ -150,8 +150,8 @@ def install() -> None:
     roles.install()
     stepfunctions_models.stepfunctions_backends = stepfunctions_parser_backends
     StateMachine.create_from_cloudformation_json = _substituting(StateMachine.create_from_cloudformation_json.__func__)
-    # `Ref` of a bus is its name; that of a permission is of no use to anybody.
+    # `Ref` of a bus is its name. `Ref` of a permission is not used.
     EventBus.physical_resource_id = property(lambda self: self.name)
     Permission.physical_resource_id = property(lambda self: self.logical_resource_id)
-    # A resource whose condition is false is none.
+    # A resource whose condition is false does not exist.
     Stack.stack_resources = property(lambda self: [one for one in self.resource_map.values() if one is not None])

@@ -1,4 +1,4 @@
-"""Expands a SAM template into plain CloudFormation, as the deployment does, from local files.
+"""Expands a SAM template into plain CloudFormation, as a deployment does, from local files.
 
 https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-reference.html
 """
@@ -17,12 +17,12 @@ from samtranslator.yaml_helper import yaml_parse
 
 Template = dict[str, Any]
 
-# Where `sam deploy` would have put the code. The simulated AWS and the lint look at neither.
+# Where `sam deploy` would put the code. Neither the simulated AWS nor the lint reads it.
 _UPLOADED = "s3://uploaded-by-sam-deploy/code.zip"
 
 
 class TemplateError(Exception):
-    """The template cannot be expanded, with all the translator's reasons."""
+    """The template cannot be expanded; the message has all reasons of the translator."""
 
 
 def read(path: Path) -> Template:
@@ -35,7 +35,7 @@ def read(path: Path) -> Template:
 
 
 def expand(path: Path, parameters: dict[str, str]) -> Template:
-    """Expands the template at `path`. State machines' definitions are read from their files, relative to the template."""
+    """Expands the template at `path`. Reads the definitions of state machines from their files, relative to the template."""
     template = copy.deepcopy(read(path))
     for resource in template.get("Resources", {}).values():
         _replace_local_files(resource, path.parent)
@@ -46,13 +46,13 @@ def expand(path: Path, parameters: dict[str, str]) -> Template:
     except InvalidDocumentException as error:
         raise TemplateError("; ".join([error.message, *(cause.message for cause in error.causes)])) from error
     finally:
-        # It counts what it translates, and complains at its end of counts that nobody took.
+        # The translator counts what it translates, and warns at exit about counts that were not read.
         translator.metrics.publish()
     return expanded
 
 
 def binaries(path: Path) -> dict[str, str]:
-    """The name of the binary of each function, by logical id: what the build method is told, or the folder of its code."""
+    """The name of each function's binary, by logical id: from the metadata of the build method, or the folder of the code."""
     return {
         logical_id: _binary(resource)
         for logical_id, resource in read(path).get("Resources", {}).items()
@@ -61,7 +61,7 @@ def binaries(path: Path) -> dict[str, str]:
 
 
 def set_code(expanded: Template, binaries: dict[str, str]) -> None:
-    """Nothing is uploaded: what stands for the code of a function is the name of its binary."""
+    """Uploads nothing: the name of the binary is the placeholder for the code of a function."""
     for logical_id, binary in binaries.items():
         expanded["Resources"][logical_id]["Properties"]["Code"] = {"ZipFile": binary}
 

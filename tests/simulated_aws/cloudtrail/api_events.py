@@ -1,7 +1,7 @@
-"""`AWS API Call via CloudTrail`: tells of the calls that make, open, disable or remove images, and of new key policies.
+"""`AWS API Call via CloudTrail`: events of the calls that create, share, disable or deregister images, and of PutKeyPolicy.
 
-Failed calls are told too, with `errorCode`. The event arrives at once; CloudTrail itself takes minutes, which only a
-flow that relies on the order of events could notice.
+Failed calls have events too, with `errorCode`. The event arrives at once; CloudTrail takes minutes, which matters only to
+a flow that relies on the order of events.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
@@ -40,30 +40,30 @@ _CALLS: list[tuple[type[BaseResponse], str, str]] = [
     (KmsResponse, "kms", "PutKeyPolicy"),
 ]
 
-# What belongs to the protocol, or changes nothing of what the call means.
-_NOT_TOLD = ("Action", "Version", "DryRun")
+# Parameters of the protocol, and those that do not change what the call does.
+_NOT_RECORDED = ("Action", "Version", "DryRun")
 
 
-def _telling(method: Callable[[Any], Any], service: str, event_name: str) -> Callable[[Any], Any]:
+def _recording(method: Callable[[Any], Any], service: str, event_name: str) -> Callable[[Any], Any]:
     def call(response: BaseResponse) -> Any:
         given = permission_events.parameters(response, event_name) or request_parameters(response, service)
         try:
             result = method(response)
         except (ServiceException, HTTPException) as error:
-            tell(response, service, event_name, given, failure(service, error))
+            emit_call(response, service, event_name, given, failure(service, error))
             raise
         outcome = {"responseElements": _response_elements(service, result)} | _resources(response, service)
-        tell(response, service, event_name, given, outcome)
+        emit_call(response, service, event_name, given, outcome)
         return result
 
     return call
 
 
-def tell(
+def emit_call(
     response: BaseResponse, service: str, event_name: str, parameters: dict[str, Any], outcome: dict[str, Any],
     region: str | None = None,
 ) -> None:
-    """Emits the event of one call, in the caller's account; in the call's Region unless the service is a global one."""
+    """Sends the event of one call in the caller's account, in the Region of the call unless the service is global."""
     account_id, region = response.current_account, region or response.region
     detail = {
         "eventVersion": "1.11",
@@ -87,7 +87,7 @@ def tell(
 
 
 def user_identity(caller: accounts.Caller) -> dict[str, Any]:
-    """Who called: a session of a role, an IAM user, or the root of the account."""
+    """The caller: a session of a role, an IAM user, or the root of the account."""
     identity = {"accountId": caller.account_id, "arn": caller.arn}
     if caller.role_arn is not None:
         issuer = {
@@ -105,11 +105,11 @@ def user_identity(caller: accounts.Caller) -> dict[str, Any]:
 def request_parameters(response: BaseResponse, service: str) -> dict[str, Any]:
     """The call's parameters as CloudTrail writes them."""
     given = response.params if service == "ec2" else json.loads(response.body)
-    return {_lower(name): _told(value, service) for name, value in given.items() if name not in _NOT_TOLD}
+    return {_lower(name): _recorded(value, service) for name, value in given.items() if name not in _NOT_RECORDED}
 
 
 def _response_elements(service: str, result: Any) -> dict[str, Any] | None:
-    """EC2 answers with the id of what it made, or with `_return`; KMS tells nothing of PutKeyPolicy's answer."""
+    """EC2 answers with the id of what it made, or with `_return`; KMS records nothing of the answer of PutKeyPolicy."""
     if service != "ec2":
         return None
     made = result.result if isinstance(result, ActionResult) and isinstance(result.result, dict) else {}
@@ -118,7 +118,7 @@ def _response_elements(service: str, result: Any) -> dict[str, Any] | None:
 
 
 def _resources(response: BaseResponse, service: str) -> dict[str, Any]:
-    """KMS names the key by its ARN here, however the caller named it in the parameters.
+    """KMS records the ARN of the key, however the caller named it in the parameters.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/ct-put-key-policy.html
     """
@@ -129,19 +129,19 @@ def _resources(response: BaseResponse, service: str) -> dict[str, Any]:
 
 
 def failure(service: str, error: Exception) -> dict[str, Any]:
-    """What the event of a refused call says of its outcome."""
+    """The error fields in the event of a refused call."""
     code = str(getattr(error, "code", None) or getattr(error, "error_type", None) or type(error).__name__)
     prefix = "Client." if service == "ec2" else ""
     message = str(getattr(error, "message", error))
     return {"responseElements": None, "errorCode": f"{prefix}{code}", "errorMessage": message}
 
 
-def _told(value: Any, service: str) -> Any:
-    """EC2's lists are told as `{"items": […]}`, and every name begins with a small letter."""
+def _recorded(value: Any, service: str) -> Any:
+    """CloudTrail writes EC2's lists as `{"items": […]}`, and every name with a small first letter."""
     if isinstance(value, dict):
-        return {_lower(name): _told(item, service) for name, item in value.items()}
+        return {_lower(name): _recorded(item, service) for name, item in value.items()}
     if isinstance(value, list):
-        items = [_told(item, service) for item in value]
+        items = [_recorded(item, service) for item in value]
         return {"items": items} if service == "ec2" else items
     return value
 
@@ -151,7 +151,7 @@ def _lower(name: str) -> str:
 
 
 def install() -> None:
-    """Wraps the calls, after the rules that decide what they do."""
+    """Wraps the calls. Install it after the rules that decide what the calls do."""
     for response_class, service, event_name in _CALLS:
         method_name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in event_name)[1:]
-        setattr(response_class, method_name, _telling(getattr(response_class, method_name), service, event_name))
+        setattr(response_class, method_name, _recording(getattr(response_class, method_name), service, event_name))

@@ -1,8 +1,8 @@
-"""What CloudTrail tells of AWS Organizations: its calls, and how accounts came and went.
+"""CloudTrail's events of AWS Organizations: its calls, and accounts that join or leave.
 
-A call is told in the account that makes it: what a member does, such as LeaveOrganization and AcceptHandshake, its
-management account does not hear. That account hears of members who come and go by the service's own events. All of
-them are in us-east-1, wherever the caller is.
+The event of a call is in the account of the caller, so the management account gets none for LeaveOrganization and
+AcceptHandshake of a member account. It gets service events for accounts that join or leave. All events are in us-east-1,
+wherever the caller is.
 
 https://docs.aws.amazon.com/organizations/latest/userguide/orgs_cloudtrail-integration.html
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-organizations.html
@@ -31,18 +31,18 @@ _CALLS = [
     "UpdateOrganizationalUnit",
 ]  # fmt: skip
 
-# CloudTrail hides what is personal.
+# CloudTrail hides personal data.
 _HIDDEN = ("accountName", "email")
 
 
 def install() -> None:
-    """Wraps the calls, after the rules that decide what they do."""
+    """Wraps the calls. Install it after the rules that decide what the calls do."""
     for name in _CALLS:
         method_name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)[1:]
-        setattr(OrganizationsResponse, method_name, _telling(getattr(OrganizationsResponse, method_name), name))
+        setattr(OrganizationsResponse, method_name, _recording(getattr(OrganizationsResponse, method_name), name))
 
 
-def _telling(method: Callable[[Any], str], event_name: str) -> Callable[[Any], str]:
+def _recording(method: Callable[[Any], str], event_name: str) -> Callable[[Any], str]:
     def call(response: OrganizationsResponse) -> str:
         parameters = _hiding(api_events.request_parameters(response, "organizations"))
         management_account = _management_account(response.current_account)
@@ -50,18 +50,18 @@ def _telling(method: Callable[[Any], str], event_name: str) -> Callable[[Any], s
             answer = method(response)
         except (ServiceException, HTTPException) as error:
             failure = api_events.failure("organizations", error)
-            api_events.tell(response, "organizations", event_name, parameters, failure, REGION)
+            api_events.emit_call(response, "organizations", event_name, parameters, failure, REGION)
             raise
         answered = json.loads(answer) if answer else {}
         elements = {"responseElements": _hiding(_shown(answered)) or None}
-        api_events.tell(response, "organizations", event_name, parameters, elements, REGION)
-        _tell_consequence(response, event_name, answered, management_account)
+        api_events.emit_call(response, "organizations", event_name, parameters, elements, REGION)
+        _emit_consequence(response, event_name, answered, management_account)
         return answer
 
     return call
 
 
-def _tell_consequence(
+def _emit_consequence(
     response: OrganizationsResponse, event_name: str, answered: dict[str, Any], management_account: str
 ) -> None:
     now = _written(datetime.now(timezone.utc))
@@ -69,40 +69,40 @@ def _tell_consequence(
     match event_name:
         case "CreateAccount":
             status = _shown(answered)["createAccountStatus"]
-            _tell_service_event(management_account, "CreateAccountResult", {"createAccountStatus": _hiding(status)})
-            _tell_joined(management_account, status["accountId"], "Created")
+            _emit_service_event(management_account, "CreateAccountResult", {"createAccountStatus": _hiding(status)})
+            _emit_joined(management_account, status["accountId"], "Created")
         case "CloseAccount":
             status = {"accountId": account_id, "state": "SUCCEEDED", "requestedTimestamp": now, "completedTimestamp": now}
-            _tell_service_event(management_account, "CloseAccountResult", {"closeAccountStatus": status})
+            _emit_service_event(management_account, "CloseAccountResult", {"closeAccountStatus": status})
         case "RemoveAccountFromOrganization":
-            _tell_departed(management_account, account_id, "REMOVED")
+            _emit_departed(management_account, account_id, "REMOVED")
         case "LeaveOrganization":
-            _tell_departed(management_account, response.current_account, "LEFT")
+            _emit_departed(management_account, response.current_account, "LEFT")
         case "AcceptHandshake":
-            _tell_joined(_management_account(response.current_account), response.current_account, "INVITED")
+            _emit_joined(_management_account(response.current_account), response.current_account, "INVITED")
 
 
-def _tell_joined(management_account: str, account_id: str, method: str) -> None:
+def _emit_joined(management_account: str, account_id: str, method: str) -> None:
     """AccountJoinedOrganization, new in 2026. AWS documents its name, that the management account gets it, `joinedMethod`
-    and `joinedTime`; that it is a service event, and `accountId`, are assumed after CreateAccountResult.
+    and `joinedTime`. That it is a service event, and `accountId`, are assumptions from CreateAccountResult.
 
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_CreateAccount.html
     https://aws.amazon.com/about-aws/whats-new/2026/05/aws-organizations-cloudtrail/
     """
     details = {"accountId": account_id, "joinedMethod": method, "joinedTime": _written(datetime.now(timezone.utc))}
-    _tell_service_event(management_account, "AccountJoinedOrganization", details)
+    _emit_service_event(management_account, "AccountJoinedOrganization", details)
 
 
-def _tell_departed(management_account: str, account_id: str, method: str) -> None:
-    """AccountDepartedOrganization, likewise. Of a closed account it comes 90 days later, with the method CLEANED.
+def _emit_departed(management_account: str, account_id: str, method: str) -> None:
+    """AccountDepartedOrganization, likewise. AWS sends it 90 days after an account was closed, with the method CLEANED.
 
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_RemoveAccountFromOrganization.html
     """
     details = {"accountId": account_id, "departureMethod": method, "departureTime": _written(datetime.now(timezone.utc))}
-    _tell_service_event(management_account, "AccountDepartedOrganization", details)
+    _emit_service_event(management_account, "AccountDepartedOrganization", details)
 
 
-def _tell_service_event(management_account: str, event_name: str, details: dict[str, Any]) -> None:
+def _emit_service_event(management_account: str, event_name: str, details: dict[str, Any]) -> None:
     """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/non-api-aws-service-events.html"""
     detail = {
         "eventVersion": "1.11",
@@ -133,7 +133,7 @@ def _management_account(account_id: str) -> str:
 
 
 def _shown(answered: Any) -> Any:
-    """An answer as CloudTrail writes it: small first letters, and moments as `Sep 16, 2020 9:20:50 PM`."""
+    """An answer as CloudTrail writes it: small first letters, and times as `Sep 16, 2020 9:20:50 PM`."""
     if isinstance(answered, dict):
         return {name[:1].lower() + name[1:]: _moment_or(name, value) for name, value in answered.items()}
     return [_shown(item) for item in answered] if isinstance(answered, list) else answered

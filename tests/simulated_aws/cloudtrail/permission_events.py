@@ -1,6 +1,6 @@
-"""How CloudTrail writes a change of launch or create-volume permissions: in one form, whichever form the request had.
+"""Writes a change of launch or create-volume permissions as CloudTrail does: in one form, whichever form the request had.
 
-[R] AWS documents no example. Records that others have published have `attributeType` with `launchPermission` for images
+[R] AWS documents no example. Published records have `attributeType` with `launchPermission` for images
 and `CREATE_VOLUME_PERMISSION` for snapshots, and `add` and `remove` with `{"items": […]}`.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-cloudtrail.html

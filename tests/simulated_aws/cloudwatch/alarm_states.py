@@ -1,6 +1,6 @@
-"""Whether an alarm is in alarm, worked out from its metric when somebody asks.
+"""Evaluates the state of an alarm from its metric when a caller describes it.
 
-In AWS CloudWatch looks by itself, once in a period, and takes the alarm's actions; here nobody is told.
+CloudWatch itself evaluates an alarm in each period and takes its actions; here no action is taken.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation
 """
@@ -38,12 +38,12 @@ def state(backend: CloudWatchBackend, alarm: Alarm) -> str:
 
 
 def install() -> None:
-    """Looks whenever alarms are described, each way in which they can be."""
+    """Evaluates alarms whenever a call describes them."""
     for name in ("describe_alarms", "get_alarms_by_alarm_names", "get_alarms_by_alarm_name_prefix", "get_alarms_by_state_value"):
-        setattr(CloudWatchBackend, name, _looking(getattr(CloudWatchBackend, name)))
+        setattr(CloudWatchBackend, name, _evaluating(getattr(CloudWatchBackend, name)))
 
 
-def _looking(describe: Callable[..., Iterable[Alarm]]) -> Callable[..., Iterable[Alarm]]:
+def _evaluating(describe: Callable[..., Iterable[Alarm]]) -> Callable[..., Iterable[Alarm]]:
     def call(self: CloudWatchBackend, *args: object) -> Iterable[Alarm]:
         for alarm in self.alarms.values():
             if alarm.metric_name and alarm.statistic in _STATISTICS and (found := state(self, alarm)) != alarm.state_value:

@@ -1,7 +1,7 @@
-"""Makes metrics of the documents in embedded metric format that functions write to their standard output.
+"""Makes metrics from the documents in embedded metric format that functions write to their standard output.
 
-Whoever asks CloudWatch for metrics sees what the functions' logs held by then. A document that is not valid makes no
-metric, as in AWS; it is named in this server's log.
+A read of metrics includes everything in the functions' logs so far. An invalid document makes no metric, as in AWS; the log
+of this server names it.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -24,7 +24,7 @@ _MOST_DIMENSIONS = 30
 
 
 class InvalidDocument(Exception):
-    """The document is not what the specification asks for."""
+    """The document does not conform to the specification."""
 
 
 class _Logs:
@@ -36,7 +36,7 @@ class _Logs:
         self._lock = threading.Lock()
 
     def documents(self) -> Iterator[dict[str, Any]]:
-        """The documents that were written since they were last asked for."""
+        """The documents written since the last call."""
         with self._lock:
             for file in sorted(self._folder.glob("*.log")):
                 for line in self._new_lines(file):
@@ -45,7 +45,7 @@ class _Logs:
                         yield document
 
     def _new_lines(self, file: Path) -> list[bytes]:
-        """Whole lines only: the rest of one that is being written comes next time."""
+        """Whole lines only: an incomplete line is read next time."""
         with open(file, "rb") as log:
             log.seek(self._read.get(file, 0))
             text, newline, _ = log.read().rpartition(b"\n")
@@ -62,7 +62,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def metrics(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The namespace of each metric of a document, and the metric as PutMetricData takes it."""
+    """Each metric of a document with its namespace, in the form of PutMetricData."""
     try:
         moment = datetime.fromtimestamp(document["_aws"]["Timestamp"] / 1000, timezone.utc).replace(tzinfo=None)
         for directive in document["_aws"]["CloudWatchMetrics"]:
@@ -96,7 +96,7 @@ def _values(value: Any) -> list[float]:
 
 
 def install(logs: Path | None, account_id: str, region: str) -> None:
-    """Adds what the functions of the stack, which is in this account and Region, have written."""
+    """Adds the metrics of the functions of the stack in this account and Region."""
     if logs is None:
         return
     written, all_metrics = _Logs(logs), CloudWatchBackend.get_all_metrics

@@ -1,6 +1,6 @@
-"""AWS X-Ray: a traced function or state machine sends its traces with its own role, if that may. They are kept nowhere.
+"""AWS X-Ray: a traced function or state machine sends traces with its own role, if the role allows it. They are not stored.
 
-Step Functions also asks for the sampling rules with the role; Lambda itself decides what is sampled.
+Step Functions also reads the sampling rules with the role; Lambda itself decides what is sampled.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
@@ -21,19 +21,19 @@ _SAMPLE = ("xray:GetSamplingRules", "xray:GetSamplingTargets")
 _traced: set[str] = set()
 
 
-def trace(arn: str, wanted: object) -> None:
-    """Notes of a function or state machine of a template whether it is traced."""
-    if str(wanted).lower() in ("true", "active"):
+def trace(arn: str, setting: object) -> None:
+    """Records whether a function or state machine of a template is traced."""
+    if str(setting).lower() in ("true", "active"):
         _traced.add(arn)
 
 
 def of_invocation(function: LambdaFunction) -> None:
-    """The function was invoked."""
+    """Sends the trace of an invocation."""
     _send(function.function_arn, function.role, _SEND)
 
 
 def of_execution(execution: Execution) -> None:
-    """The execution has begun."""
+    """Sends the trace of an execution."""
     _send(execution.state_machine.arn, execution.role_arn, _SEND + _SAMPLE)
 
 

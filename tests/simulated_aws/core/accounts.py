@@ -1,9 +1,9 @@
-"""Which account a request comes from, who in it is calling, and which accounts there are.
+"""Finds the account and the principal of a request, and knows which accounts exist.
 
-It decides nothing about what a caller may do: `key_policy` and `launch_permissions` do.
+It does not decide what a caller may do: `kms.key_access` and `ec2.launch_permissions` do.
 
-Accounts are the hub, the members that AWS Organizations created, and any account that someone assumed a role in.
-A closed account is no account any more: AWS rejects it as a principal and as the target of a share
+Accounts are the hub, the member accounts that AWS Organizations created, and any account in which a caller assumed a
+role. A closed account no longer exists: AWS rejects it as a principal and as the target of a share
 (https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_close.html).
 """
 
@@ -17,7 +17,7 @@ import moto.core.models
 
 HUB_ACCOUNT = "111122223333"
 
-# moto's other modules copy this constant when they are imported, so it has to be ours before any of them is.
+# moto's other modules copy this constant when they are imported, so set it before importing any of them.
 moto.core.DEFAULT_ACCOUNT_ID = moto.core.models.DEFAULT_ACCOUNT_ID = HUB_ACCOUNT
 
 import moto.iam.models  # noqa: E402
@@ -50,7 +50,7 @@ def root_of(account_id: str) -> Caller:
 
 
 def caller(account_id: str) -> Caller:
-    """Who in this account makes the request that this thread serves; the account's root where no request does."""
+    """The principal of the request that this thread serves; the root of the account outside a request."""
     if getattr(_request, "account_id", None) != account_id:
         return root_of(account_id)
     session = _session_of(account_id, _request.access_key)
@@ -61,7 +61,7 @@ def caller(account_id: str) -> Caller:
 
 
 def calling_account() -> str | None:
-    """The account that makes the request that this thread serves; none where no request does."""
+    """The account of the request that this thread serves; None outside a request."""
     return getattr(_request, "account_id", None)
 
 
@@ -74,7 +74,7 @@ def exists(account_id: str) -> bool:
 
 
 def role_was_assumed(role_arn: str) -> bool:
-    """Whether someone has a session of this role: here roles can be assumed that IAM has never heard of."""
+    """Whether a session of this role exists: here a caller can assume a role that IAM does not know."""
     account_id = role_arn.split(":")[4]
     return any(session.role_arn == role_arn for session in _sessions(account_id))
 
@@ -93,10 +93,10 @@ def install() -> None:
 
 
 def _account_of(access_key: str) -> str:
-    """The account that an access key was issued in, and the hub for keys that nobody issued, such as `testing`.
+    """The account in which an access key was issued; the hub for keys that were not issued here, such as `testing`.
 
-    An access key spells its account. moto looks through all accounts instead, and makes in each the partitions that are
-    not there yet: with a thousand accounts that takes seconds on each request.
+    An access key encodes its account. moto searches all accounts instead, and creates missing partitions in each: with a
+    thousand accounts each request takes seconds.
     """
     if not re.fullmatch(r"(AKIA|ASIA)[A-Z2-7]{9}[A-Z0-9]{7}", access_key):
         return HUB_ACCOUNT
@@ -114,7 +114,7 @@ def _sessions(account_id: str) -> list[AssumedRole]:
 
 
 def _session_of(account_id: str, access_key: str) -> AssumedRole | None:
-    """Found once: it is asked for at every request, and there are as many sessions as there are accounts and processes."""
+    """Searched once for each key: every request needs it, and there is a session for each account and process."""
     if access_key.startswith("ASIA") and access_key not in _session_by_key:
         sessions = _sessions(account_id)
         _session_by_key.update((one.access_key_id, one) for one in sessions if one.access_key_id == access_key)
@@ -122,7 +122,7 @@ def _session_of(account_id: str, access_key: str) -> AssumedRole | None:
 
 
 def _member(account_id: str) -> FakeAccount | None:
-    """The account as its organization knows it, if it is a member of one."""
+    """The account in AWS Organizations, if it belongs to an organization."""
     management_account, partition = organizations_backends.master_accounts.get(account_id, (None, None))
     partitions = organizations_backends.get(management_account)
     accounts = partitions[partition].accounts if partitions else []

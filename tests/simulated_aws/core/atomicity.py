@@ -1,10 +1,10 @@
-"""One call of a service changes things as if no other call ran at the same time.
+"""Makes each call of a service atomic: it changes state as if no other call ran at the same time.
 
-moto's backends are written for one caller, but here a thread serves each request: two conditional writes could both
-find their condition true. One lock for each service keeps them apart.
+moto's backends expect one caller, but here a thread serves each request: two conditional writes could both find their
+condition true. One lock for each service prevents that.
 
-Step Functions and SQS have locks in narrower places: rules start executions without a request, and who waits for a
-message must not keep others from sending it.
+Step Functions and SQS lock less: rules start executions without a request, and a caller that waits for a message must
+not block the sender.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
@@ -30,7 +30,7 @@ _SERVICES: list[type[BaseResponse]] = [DynamoHandler, EC2Response, KmsResponse, 
 
 
 def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, in which only one thread is at any time."""
+    """Wraps the method so that one thread at a time runs it."""
     lock = threading.RLock()
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -41,13 +41,13 @@ def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def keeping_what_arrives(delete_message: Callable[[Queue, str], None]) -> Callable[[Queue, str], None]:
-    """moto deletes a message by listing the others anew: one that is sent meanwhile would be in the old list only.
+    """moto deletes a message by building a new list: a message sent meanwhile would be in the old list only.
 
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
     """
 
     def call(queue: Queue, receipt_handle: str) -> None:
-        # Those who send hold this lock too.
+        # Senders hold this lock too.
         with queue._messages_lock:
             delete_message(queue, receipt_handle)
 
@@ -58,7 +58,7 @@ _transaction = threading.local()
 
 
 def _remembering(transact: Callable[..., None]) -> Callable[..., None]:
-    """A failed transaction leaves nothing behind: moto goes back to a copy of each table, which it makes for every write.
+    """A failed transaction changes nothing: moto restores a copy of each table, which it makes for every write.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
     """
@@ -74,7 +74,7 @@ def _remembering(transact: Callable[..., None]) -> Callable[..., None]:
 
 
 def _copy_of_table(table: Table, memo: dict[int, Any]) -> Table:
-    """Within a transaction, only what it writes to is copied: the whole table would take longer and longer."""
+    """Copies only the items that the transaction writes: copying the whole table takes longer as it grows."""
     writes = getattr(_transaction, "writes", None)
     copied = table.__class__.__new__(table.__class__)
     if writes is None:
@@ -90,10 +90,10 @@ def _copy_of_table(table: Table, memo: dict[int, Any]) -> Table:
 
 
 def install() -> None:
-    """Puts the lock of each service around its calls, and lets transactions undo no more than they did."""
+    """Puts the lock of each service around its calls, and limits what a failed transaction restores."""
     for service in _SERVICES:
         service.call_action = one_at_a_time(service.call_action)
-    # Who looks for the name of an execution, and who adds the one that has it, is the same caller.
+    # One call both searches for the name of an execution and adds the execution.
     StepFunctionsParserBackend.start_execution = one_at_a_time(StepFunctionsParserBackend.start_execution)
     Queue.delete_message = keeping_what_arrives(Queue.delete_message)
     DynamoDBBackend.transact_write_items = _remembering(DynamoDBBackend.transact_write_items)

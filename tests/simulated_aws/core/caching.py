@@ -1,4 +1,4 @@
-"""Saves what moto does afresh each time, at a cost that a test of a thousand accounts feels. No rule of AWS is here."""
+"""Caches what moto computes at each request, which slows down tests with a thousand accounts. It adds no rule of AWS."""
 
 import sys
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 
 def install() -> None:
-    """Look up a service's operations once, make no RSA key for a key that only ever encrypts symmetrically, and read
-    the definition of a state machine and the paths in it once.
+    """Looks up a service's operations once, makes no RSA key for a symmetric KMS key, and parses the definition of a state
+    machine and its paths once.
     """
     moto.core.responses.method_names_from_class = lru_cache(maxsize=None)(moto.core.responses.method_names_from_class)
     generate = moto.kms.models.generate_private_key
@@ -22,13 +22,13 @@ def install() -> None:
     moto.stepfunctions.parser.asl.utils.json_path.parse = lru_cache(maxsize=None)(
         moto.stepfunctions.parser.asl.utils.json_path.parse
     )
-    # A thread per request, most of which wait: with the default, each waits 5 ms for whoever computes.
+    # Most request threads wait. With the default switch interval, each waits 5 ms for a thread that computes.
     sys.setswitchinterval(0.0005)
     AmazonStateLanguageParser.parse = staticmethod(_reading_once(AmazonStateLanguageParser.parse))
 
 
 def _reading_once(parse: Callable[[str], tuple[Any, Any]]) -> Callable[[str], tuple[Any, Any]]:
-    """Executions have a program of their own each, built from the same tree."""
+    """Builds a program for each execution from one syntax tree."""
     tree_of = lru_cache(maxsize=None)(lambda definition: parse(definition)[1])
 
     def call(definition: str) -> tuple[Any, Any]:

@@ -1,14 +1,14 @@
-"""Gives what is made the ids that a test has chosen, in place of random ones: AWS has no such thing.
+"""Gives new resources the ids that a test chose instead of random ones. AWS has no such feature.
 
-The documents in `events/` name an image, its snapshots and keys, an organization and its accounts. A function that is
-invoked with them finds these only where somebody made things with just those ids. `SIMULATED_AWS_IDS` says which ids the
-next things get, in the order in which they are made; whatever is made after them gets a random id as before:
+The documents in `events/` name an image, its snapshots and keys, an organization and its accounts. A function that gets
+such a document finds these resources only if they have exactly those ids. `SIMULATED_AWS_IDS` lists the ids for the next
+resources of each kind, in the order of creation; later resources get random ids:
 
     {"ami": ["ami-0abcdef1234567890"], "key": ["1234abcd-12ab-34cd-56ef-1234567890ab"], "account": ["111122223333"]}
 
-Everything else about them is as AWS would have made it. Kinds are the prefixes of EC2's ids, and `key`, `organization`,
-`root`, `ou` and `account`. With an organization come the first account, which is the management account, and the first
-OU, which is the root and does not keep the id; the keys that AWS manages are keys too.
+Nothing else about them changes. A kind is a prefix of EC2's ids, or `key`, `organization`, `root`, `ou` or `account`. A
+new organization takes the first account id (its management account) and the first OU id (its root, which does not keep
+it). AWS managed keys take key ids too.
 """
 
 import json
@@ -21,7 +21,7 @@ import moto.ec2.utils
 import moto.kms.models
 import moto.organizations.utils
 
-# What makes ids, and of which kind. EC2 has one maker for all its kinds, which is told the prefix.
+# The functions that make ids, with the kind of each. EC2 has one function for all kinds; its argument is the prefix.
 MAKERS: list[tuple[Any, str, str | None]] = [
     (moto.ec2.utils, "random_id", None),
     (moto.kms.models, "generate_key_id", "key"),
@@ -35,7 +35,7 @@ _LOCK = threading.Lock()
 
 
 def install() -> None:
-    """Wraps what makes the ids. Without the variable nothing changes."""
+    """Wraps the functions that make ids. Without the variable it changes nothing."""
     chosen: dict[str, list[str]] = json.loads(os.environ.get("SIMULATED_AWS_IDS", "{}"))
     for module, name, kind in MAKERS:
         setattr(module, name, _choosing(chosen, getattr(module, name), kind))

@@ -1,7 +1,7 @@
-"""Which function makes the request that is being served, and what the request asks for.
+"""Identifies the function that makes a request, and the operation that it calls.
 
-Each process of a function has credentials of its own, by which its requests are known. What a request asks for is in a
-header, in a form, or in nothing but its method and path.
+Each process of a function has its own credentials, which identify its requests. The operation is in a header, in a form,
+or only in the method and path.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
@@ -31,7 +31,7 @@ _OF_PATHS = {
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """One request of a function's process."""
+    """One request from a process of a function."""
 
     process: FunctionProcess
     service: str
@@ -40,12 +40,12 @@ class FunctionCall:
 
     @property
     def name(self) -> str:
-        """Like `dynamodb:PutItem`."""
+        """Service and operation, such as `dynamodb:PutItem`."""
         return f"{self.service}:{self.operation}"
 
 
 def of(environ: Environ, runtime: LambdaRuntime) -> FunctionCall | None:
-    """What a function asks for by this request; none where it is not a function that asks."""
+    """The call that a function makes with this request; None if the caller is not a function."""
     found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     process = runtime.process_of(found[1]) if found else None
     if found is None or process is None:
@@ -55,7 +55,7 @@ def of(environ: Environ, runtime: LambdaRuntime) -> FunctionCall | None:
 
 
 def read_body(environ: Environ) -> bytes:
-    """The body of a request, which can be read again. One that comes in chunks is left to its service."""
+    """The body of a request, and leaves it readable for the service. A chunked body is not read."""
     if environ.get("HTTP_TRANSFER_ENCODING") == "chunked":
         return b""
     body = bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))

@@ -1,21 +1,21 @@
-"""Kills or holds up a function's process at a chosen one of its AWS calls: how tests stop a flow wherever they like.
+"""Kills or holds the process of a function at a chosen AWS call, so that tests interrupt a flow at any point.
 
-AWS has no such API. `POST /simulated-aws/interruptions` arms one interruption, which strikes once:
+AWS has no such API. `POST /simulated-aws/interruptions` registers one interruption, which takes place once:
 
     {"image": "ami-…", "function": "share-image", "action": null, "call": 3, "when": "before", "then": "stop"}
 
-It strikes when the process that serves an invocation of `function` whose payload names `image` (and has `action`, where
-one is given) makes its third call: `before` the call reaches the service, or `after` the service did it and before the
-function hears of it.
+It takes place when the process that serves an invocation of `function` whose payload names `image` (and `action`, unless
+that is null) makes its third call: `before` the call reaches the service, or `after` it took effect and before the
+function gets the answer.
 
-- `kill`: the process gets SIGKILL, as if Lambda's host were lost.
-- `stop`: the execution that waits for the function is stopped first, so that no retry takes up what was left.
-- `hold`: nothing happens until `POST /simulated-aws/releases` with `{"image": "ami-…"}`. That answers whether the function
-  still `waited`, or had given up its call; where nothing is held (any more), it answers 409.
+- `kill`: the process gets SIGKILL, as if Lambda had lost its host.
+- `stop`: first stops the execution that waits for the function, so that no retry completes the work; then kills.
+- `hold`: delays the call until `POST /simulated-aws/releases` with `{"image": "ami-…"}`. The answer says whether the
+  function still `waited` or had given up its call; it is 409 if nothing is held.
 
-`GET /simulated-aws/invocations?image=ami-…` tells of each invocation that spoke of the image since the first request
-here that named it: its function and action, its calls so far, and whether it is running, held, was killed, has failed or
-has ended with an answer.
+`GET /simulated-aws/invocations?image=ami-…` lists each invocation that named the image since the first request
+here for that image: function and action, number of calls so far, and whether it is running, held, killed, failed or ended
+with an answer.
 """
 
 import json
@@ -35,7 +35,7 @@ from simulated_aws.lambda_.process import WAITING, FunctionProcess, Invocation
 from simulated_aws.lambda_.runtime import LambdaRuntime
 
 _ENDED_SECONDS = 5
-# Who is not released goes on after this, before Lambda ends it: the functions have 120 seconds.
+# A call that is not released continues after this time, before the function's timeout of 120 seconds.
 _HELD_SECONDS = 110
 
 
@@ -52,7 +52,7 @@ class _Interruption:
 
 @dataclass
 class _Served:
-    """One invocation, as far as it has come."""
+    """One invocation and its progress."""
 
     function: str
     invocation: Invocation
@@ -61,7 +61,7 @@ class _Served:
 
     def __post_init__(self) -> None:
         payload = json.loads(self.invocation.payload)
-        # The workflows put the execution that asks beside the document of the step.
+        # The workflows put the ARN of the execution beside the document of the step.
         document = payload["input"] if set(payload) == {"execution", "input"} else payload
         self.action, self.detail_type = document.get("action"), document.get("detail-type")
 
@@ -83,7 +83,7 @@ class _Served:
 
 
 class _Interrupting:
-    """Stands before the services: sees every call, and lets it through unless it is the one to strike at."""
+    """Wraps the services: passes every call on, except the one that a test interrupts."""
 
     def __init__(self, application: Application, runtime: LambdaRuntime):
         self._application = application
@@ -114,7 +114,7 @@ class _Interrupting:
     def _record(
         self, process: FunctionProcess, invocation: Invocation, call: str
     ) -> tuple[_Served | None, _Interruption | None]:
-        """Counts the call of an invocation that is watched, and says what strikes at it."""
+        """Counts the call of a watched invocation; returns the interruption for it, if there is one."""
         with self._lock:
             for image, served in self._served.items():
                 if image.encode() in invocation.payload:
@@ -146,7 +146,7 @@ class _Interrupting:
             one.struck = None
 
     def _release(self, image: str) -> list[_Served]:
-        """Those who were held for an image, and go on now."""
+        """The held invocations of an image, which continue now."""
         with self._lock:
             held = [(struck, one) for struck, one in self._held if struck.image == image]
             for struck, one in held:
@@ -177,7 +177,7 @@ class _Interrupting:
 
 
 def _kill(process: FunctionProcess, invocation: Invocation, stop: bool) -> None:
-    """Waits until the process is gone. An execution is stopped before its task fails, or it would wait to try again."""
+    """Waits until the process has ended. Stops the execution before its task fails: otherwise it would retry."""
     if stop and invocation.execution_arn is not None:
         _, _, _, region, account_id, _ = invocation.execution_arn.split(":", 5)
         execution = stepfunctions_parser_backends[account_id][region].describe_execution(invocation.execution_arn)
@@ -193,7 +193,7 @@ def _answer(start_response: StartResponse, status: str, content: dict[str, Any])
 
 
 def install(application: Application, runtime: LambdaRuntime) -> Application:
-    """The same application, which can be told to strike; an invocation knows from now on which execution waits for it."""
+    """Wraps the application with interruptions, and records which execution waits for an invocation."""
     execute = lambda_eval_utils.execute_lambda_function_integration
 
     def execute_and_say_who(env: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""How long a call is on its way: AWS is at the other end of a network, and this simulation is not.
+"""Adds network latency to each call.
 
-`SIMULATED_AWS_LATENCY` says how many seconds pass before a call arrives, by default none. Requests to the simulation
-itself, under `/simulated-aws/`, arrive at once.
+`SIMULATED_AWS_LATENCY` is the delay of a call in seconds, by default 0. Requests to the simulation itself, under
+`/simulated-aws/`, have no delay.
 """
 
 import os
@@ -12,7 +12,7 @@ from simulated_aws.core.function_calls import Application, Environ, StartRespons
 
 
 def install(application: Application) -> Application:
-    """The same application, further away."""
+    """Wraps the application with the delay."""
     seconds = float(os.environ.get("SIMULATED_AWS_LATENCY", "0"))
     if seconds == 0:
         return application

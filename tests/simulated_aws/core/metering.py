@@ -5,11 +5,11 @@ AWS has no such API; it has the bill. `GET /simulated-aws/meter` answers what wa
     {"invocations": {"share-image": 2}, "calls": {"share-image": {"ec2:ModifyImageAttribute": 1, …}},
      "units": {"share-image": {"dynamodb write": 7.0, …}}, "ledger bytes": 1234}
 
-Only calls of functions are counted: what people and tests ask is not on the stack's bill. Who wants to know what one
-deed cost asks before and after it.
+Only calls of functions count: calls of people and tests are not on the stack's bill. To get the cost of one step, read
+the meter before and after it.
 
-A unit of EventBridge and of SNS is 64 KB of an event, or of a message or batch of messages, begun or full; those of
-DynamoDB are in `request_units`.
+A unit of EventBridge or SNS is each started 64 KB of an event, a message or a batch. `dynamodb.request_units` has those of
+DynamoDB.
 
 https://aws.amazon.com/eventbridge/pricing/
 https://aws.amazon.com/sns/pricing/
@@ -31,7 +31,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class _Metering:
-    """Stands before everything else: sees every call, and lets it through."""
+    """Wraps the application: counts every call and passes it on."""
 
     def __init__(self, application: Application, runtime: LambdaRuntime):
         self._application = application
@@ -63,7 +63,7 @@ class _Metering:
                 self._units[function][unit] += amount
 
     def count_invocation(self, name: str) -> None:
-        """One more, of the function of this name."""
+        """Counts an invocation of the function of this name."""
         with self._lock:
             self._invocations[name] += 1
 
@@ -76,7 +76,7 @@ class _Metering:
 
 
 def _chunks(call: FunctionCall) -> dict[str, float]:
-    """What EventBridge and SNS count, where they are asked for it."""
+    """The units of EventBridge and SNS that the call consumes."""
     match call.name:
         case "events:PutEvents":
             return {"events": float(sum(_of_64_kb(entry["Detail"]) for entry in json.loads(call.body)["Entries"]))}
@@ -93,7 +93,7 @@ def _of_64_kb(text: str) -> int:
 
 
 def install(application: Application, runtime: LambdaRuntime) -> Application:
-    """The same application, which counts; and Lambda tells it of each invocation, whatever comes of it."""
+    """Wraps the application with the meter, which counts each invocation too, whatever its result."""
     metering = _Metering(application, runtime)
     runtime.on_invocation = metering.count_invocation
     return metering

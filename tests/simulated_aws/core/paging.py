@@ -1,6 +1,6 @@
-"""Answers in pages: a token says where the next page starts.
+"""Splits answers into pages: a token says where the next page starts.
 
-Tokens are opaque to clients, as AWS asks them to treat them
+Clients must treat tokens as opaque
 (https://docs.aws.amazon.com/AWSEC2/latest/DeveloperGuide/ec2-api-pagination.html).
 """
 
@@ -12,11 +12,11 @@ Item = TypeVar("Item")
 
 
 class InvalidToken(ValueError):
-    """A token that no page was answered with."""
+    """A token that no answer contained."""
 
 
 def page(items: list[Item], size: int | None, token: str | None) -> tuple[list[Item], str | None]:
-    """The items of one page and the token of the next; everything, and no token, where no size was asked for."""
+    """The items of one page and the token of the next page; all items and no token if the request has no page size."""
     start = _decode(token) if token else 0
     if size is None:
         return items[start:], None

@@ -1,7 +1,8 @@
-"""Request limits: an account that calls too often in a Region is told to come back later.
+"""Request limits: throttles an account that calls too often in a Region.
 
-Off unless `SIMULATED_AWS_REQUEST_LIMITS` is `on`, because tests call more often than anyone would. Where it is a number,
-they are on, and the buckets of AWS Organizations get so much each second: a busy machine may call too seldom to be refused.
+They are off unless `SIMULATED_AWS_REQUEST_LIMITS` is `on`, because tests call more often than real callers. If it is a
+number, they are on, and it is the refill per second of the buckets of AWS Organizations: a busy machine may call too
+seldom to exceed the usual limit.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html
@@ -27,7 +28,7 @@ from moto.organizations.responses import OrganizationsResponse
 
 @dataclass
 class Bucket:
-    """Holds `burst` tokens at most and gets `refill` more each second. A call takes one."""
+    """A token bucket: holds at most `burst` tokens and gets `refill` tokens each second. A call takes one."""
 
     burst: float
     refill: float
@@ -38,7 +39,7 @@ class Bucket:
         self.tokens, self.filled = self.burst, time.monotonic()
 
     def take(self) -> bool:
-        """Whether there was a token left to take."""
+        """Takes a token; False if none is left."""
         now = time.monotonic()
         self.tokens = min(self.burst, self.tokens + (now - self.filled) * self.refill)
         self.filled = now
@@ -48,7 +49,7 @@ class Bucket:
         return True
 
 
-# Operation, burst, and refill for each second. For Organizations, AWS names no numbers: those here are an assumption.
+# Operation, burst and refill per second. AWS documents no numbers for Organizations: these are an assumption.
 LIMITS: list[tuple[type[BaseResponse], str, float, float]] = [
     (AmisResponse, "modify_image_attribute", 100, 5),
     (AmisResponse, "copy_image", 100, 1),
@@ -72,7 +73,7 @@ _buckets: dict[tuple[str, str, str], Bucket] = {}
 
 
 def install() -> None:
-    """Put a bucket before each operation that has a limit."""
+    """Puts a bucket in front of each operation that has a limit."""
     for response, operation, burst, refill in LIMITS:
         setattr(response, operation, _limited(getattr(response, operation), operation, burst, refill))
 
@@ -91,7 +92,7 @@ def _limited(method: Callable[[Any], Any], operation: str, burst: float, refill:
 
 
 def _refusal(response: BaseResponse) -> Exception:
-    """Each service says it in its own way."""
+    """The error of throttling, which differs by service."""
     if isinstance(response, KmsResponse):
         return JsonRESTError("ThrottlingException", "You have exceeded the rate at which you may call KMS.")
     if isinstance(response, OrganizationsResponse):

@@ -1,4 +1,4 @@
-"""The rules of IAM, EC2, EBS, KMS, Organizations, S3 and Scheduler that this simulated AWS adds to moto, installed in one go."""
+"""Installs the rules of IAM, EC2, EBS, KMS, Organizations, S3 and Scheduler that this simulated AWS adds to moto."""
 
 from functools import cache
 
@@ -51,9 +51,9 @@ IN_ORDER = (
 
 @cache
 def install_all() -> None:
-    """Install every rule, once however often it is called: what wraps one of moto's functions must not wrap itself.
+    """Installs every rule, once however often it is called: a wrapper of one of moto's functions must not wrap itself.
 
-    `accounts` comes first: it says which account is the hub before moto's services load.
+    `accounts` comes first: it sets the hub's account before moto's services load.
     """
     for rule in IN_ORDER:
         rule.install()

@@ -31,7 +31,7 @@ class Simulation:
     """A running simulated AWS."""
 
     endpoint_url: str
-    # Where whoever is not on this machine, such as a container, finds it.
+    # The address for callers outside this machine's loopback, such as containers.
     public_url: str
     runtime: LambdaRuntime
     listening: list[BaseWSGIServer]
@@ -46,13 +46,13 @@ class Simulation:
 
 class _RequestHandler(MotoRequestHandler):
     def log_request(self, code: object = "-", size: object = "-") -> None:
-        """One line for each of thousands of requests helps nobody; failures are logged where they happen."""
+        """Logs nothing: there are thousands of requests, and failures are logged where they happen."""
 
 
 def start(port: int, logs: Path | None = None, address: str = LOOPBACK) -> Simulation:
-    """Listens on 127.0.0.1, and on the address too. Port 0 takes a free one.
+    """Listens on 127.0.0.1 and on the address. Port 0 means any free port.
 
-    Raises OSError if the port is taken, or the address is none of this machine.
+    Raises OSError if the port is taken, or if the machine does not have the address.
     """
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
@@ -101,12 +101,12 @@ def install(runtime: LambdaRuntime) -> None:
 
 
 def _addresses(address: str) -> list[str]:
-    """The functions that are run here, and moto itself, always call 127.0.0.1."""
+    """The functions that run here, and moto itself, always call 127.0.0.1."""
     return [address] if address in (LOOPBACK, EVERY_ADDRESS) else [LOOPBACK, address]
 
 
 def _listen(address: str, port: int, application: DomainDispatcherApplication) -> BaseWSGIServer:
-    """Binds the port here, because Werkzeug would end the program when it is taken."""
+    """Binds the port here, because Werkzeug would end the program if the port is taken."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,12 +1,12 @@
-"""What has been accepted and not been done yet: events on their way to the targets of rules, and asynchronous invocations.
+"""Counts accepted work that is not done yet: events on their way to the targets of rules, and asynchronous invocations.
 
-AWS has no such API. `GET /simulated-aws/under-way` answers how many there are, so that a test that counts what was started
-need not guess when all of it has been:
+AWS has no such API. `GET /simulated-aws/under-way` answers their number, so that a test that counts effects knows when all
+of them have taken place:
 
     {"under way": 0}
 
-An event counts until all its targets have it, and a function that is invoked for it counts from then on until it has
-ended, its later attempts included. Executions of state machines do not count: they can be listed.
+An event counts until all its targets have it. A function invoked for it counts from then on until its last attempt has
+ended. Executions of state machines do not count: they can be listed.
 """
 
 import json
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Lambda, of which these tell, counts here what it does.
+    # Only for types: Lambda's modules import this one.
     from simulated_aws.core.function_calls import Application, Environ, StartResponse
 
 _PATH = "/simulated-aws/under-way"
@@ -26,7 +26,7 @@ _number = 0
 
 
 def begin() -> None:
-    """One more is under way."""
+    """Adds one piece of work."""
     global _number
     with _lock:
         _number += 1
@@ -34,7 +34,7 @@ def begin() -> None:
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """One less is, after this."""
+    """Removes one piece of work when the block ends."""
     global _number
     try:
         yield
@@ -44,7 +44,7 @@ def ending() -> Iterator[None]:
 
 
 def install(application: "Application") -> "Application":
-    """The same application, which can be asked."""
+    """Wraps the application with the request that reads the number."""
 
     def call(environ: "Environ", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["PATH_INFO"] != _PATH:

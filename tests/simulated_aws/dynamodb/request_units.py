@@ -1,15 +1,15 @@
-"""What a request of DynamoDB consumes of a table that is billed on demand: read and write request units.
+"""Computes the read and write request units that a request of DynamoDB consumes, for a table that is billed on demand.
 
-- A write takes a unit for each KB of the item, before or after it, whichever is larger; also one whose condition was
-  not met. Within a transaction it takes two for each, and so does a condition that is only checked.
-- A strongly consistent read takes a unit for each 4 KB: of each item that is asked for by its key, and of all items
-  together that a query went through. An eventually consistent one takes half. Nothing that was found is one unit, too.
-- A write that an index sees, because the item is in it before or after and not the same, is a write there as well.
+- A write takes a unit for each KB of the item before or after it, whichever is larger, even if its condition is not met.
+  In a transaction it takes two units for each KB, and so does a condition check.
+- A strongly consistent read takes a unit for each 4 KB: of each item read by its key, or of all items of a query together.
+  An eventually consistent read takes half. A read without a result takes one unit.
+- A write that changes an index is also a write of the index.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.ThroughputConsiderations
-https://martinhicks.dev/articles/what-a-conditional-dynamodb-transaction-costs (a condition that is only checked)
+https://martinhicks.dev/articles/what-a-conditional-dynamodb-transaction-costs (a condition check)
 """
 
 import json
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 class Bill:
-    """The bill of one request. It is made out before the request is served, because it asks what was there before."""
+    """The units of one request. Create it before the request is served: it reads the items as they were before."""
 
     def __init__(self, operation: str, request: Json):
         self._operation = operation
@@ -38,7 +38,7 @@ class Bill:
         self._written = [_Write(table, key) for table, key in _written(operation, request)]
 
     def units(self, answer: bytes) -> dict[str, float]:
-        """What the request consumed, now that it has been served with this answer."""
+        """The units that the request consumed, once it has been served with this answer."""
         if self._written:
             times = _IN_TRANSACTION if self._operation == "TransactWriteItems" else 1
             return {"dynamodb write": float(times * sum(write.units() for write in self._written))}
@@ -68,7 +68,7 @@ class _Write:
 
 
 def stored_bytes() -> int:
-    """How much all tables hold."""
+    """The size of all tables in bytes."""
     return sum(_size(_attributes(item)) for table in _backend().tables.values() for item in table.all_items())
 
 
@@ -95,15 +95,15 @@ def _read(operation: str, request: Json, answer: Json) -> float:
         case "Query":
             return _for_reading(answer.get("Items", []), request.get("ConsistentRead", False))
         case "BatchGetItem":
-            return sum(_of_each(name, asked) for name, asked in request["RequestItems"].items())
+            return sum(_of_each(name, requested) for name, requested in request["RequestItems"].items())
     raise NotImplementedError(f"what {operation} consumes is not known to the simulated AWS")
 
 
-def _of_each(name: str, asked: Json) -> float:
-    """Each item by itself, whole, however little of it is asked for."""
+def _of_each(name: str, requested: Json) -> float:
+    """Each item by itself and as a whole, whatever part of it the request reads."""
     table = _backend().get_table(name)
-    items = (table.get_item(*_backend().get_keys_value(table, key)) for key in asked["Keys"])
-    return sum(_for_reading([_attributes(item)], asked.get("ConsistentRead", False)) for item in items)
+    items = (table.get_item(*_backend().get_keys_value(table, key)) for key in requested["Keys"])
+    return sum(_for_reading([_attributes(item)], requested.get("ConsistentRead", False)) for item in items)
 
 
 def _for_reading(items: Iterable[Json], is_consistent: bool) -> float:
@@ -111,7 +111,7 @@ def _for_reading(items: Iterable[Json], is_consistent: bool) -> float:
 
 
 def _full(size: int, unit: int) -> int:
-    """How many units a size takes, at the least one."""
+    """The units for a size, at least one."""
     return max(1, -(-size // unit))
 
 

@@ -1,4 +1,4 @@
-"""DescribeImages and DescribeSnapshots: what is visible, narrowed by ids, owners, users and filters, in pages."""
+"""DescribeImages and DescribeSnapshots: what the caller sees, filtered by ids, owners, users and filters, in pages."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ MAXIMUM_PAGE = 1_000
 
 
 def install() -> None:
-    """Replace moto's descriptions, and the look-ups that its own code makes through them."""
+    """Replaces moto's descriptions, which its own code uses too."""
     AmiBackend.describe_images = _find_images
     EBSBackend.describe_snapshots = _find_snapshots
     AmisResponse.describe_images = _describe_images
@@ -26,7 +26,7 @@ def install() -> None:
 
 
 def _describe_images(response: AmisResponse) -> ActionResult:
-    """Ids of images that were deregistered a while ago give no image and no error.
+    """The id of an image that was deregistered a while ago gives no image and no error.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html
     """
@@ -77,14 +77,14 @@ def _with_ids(found: list[Image], ids: list[str]) -> list[Image]:
 
 
 def _is_executable_by(image: Image, users: list[str], account_id: str) -> bool:
-    """`all` means public images. The caller's own account brings its organization and OUs, another only itself."""
-    wanted: list[dict[str, str]] = [{"Group": "all"}] if "all" in users else []
+    """`all` means public images. The caller's own account includes its organization and OUs; another account only itself."""
+    accepted: list[dict[str, str]] = [{"Group": "all"}] if "all" in users else []
     for user in _ids([user for user in users if user != "all"], account_id):
         if user == account_id:
-            wanted += [one for one in visibility.entitlements(account_id) if one != {"Group": "all"}]
+            accepted += [one for one in visibility.entitlements(account_id) if one != {"Group": "all"}]
         else:
-            wanted.append({"UserId": user})
-    return any(permission in wanted for permission in image.launch_permissions)
+            accepted.append({"UserId": user})
+    return any(permission in accepted for permission in image.launch_permissions)
 
 
 def _describe_snapshots(response: ElasticBlockStore) -> ActionResult:

@@ -1,4 +1,4 @@
-"""Which key encrypts a new volume or snapshot: the one that is named, that of its source, or the account's default.
+"""Chooses the key of a new volume or snapshot: the named key, that of its source, or the account's default.
 
 https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
 """
@@ -13,7 +13,7 @@ from simulated_aws.kms import key_access, keys
 
 
 def key_for(backend: Any, encrypted: bool | None, named_key: str | None) -> str | None:
-    """The ARN of the key for something made from nothing, or from something unencrypted; None leaves it unencrypted."""
+    """The ARN of the key for a new resource, or one made from an unencrypted source; None means unencrypted."""
     if named_key and not encrypted:
         raise InvalidParameterDependency("KmsKeyId", "Encrypted")
     if named_key:
@@ -22,9 +22,9 @@ def key_for(backend: Any, encrypted: bool | None, named_key: str | None) -> str 
 
 
 def key_for_copy(backend: Any, source: Any, encrypted: bool | None, named_key: str | None) -> str | None:
-    """The ARN of the key for something made from a snapshot.
+    """The ARN of the key for a resource made from a snapshot.
 
-    Own snapshots keep their key within a Region; those of others, and those from elsewhere, get the account's default.
+    The account's own snapshots keep their key within a Region; all others get the account's default.
     """
     if named_key or not source.encrypted:
         return key_for(backend, encrypted, named_key)
@@ -41,8 +41,8 @@ def default_key(backend: Any) -> str:
 def usable_key(backend: Any, named_key: str) -> str:
     """The ARN of a key that the caller names, if it may encrypt with it.
 
-    AWS finds out only later that a key does not exist or may not be used, and the volume or snapshot then fails.
-    Here the call fails at once, because a clear error is worth more to a test.
+    AWS detects only later that a key does not exist or may not be used, and the volume or snapshot then fails. Here the
+    call fails at once, which gives a test a clearer error.
     """
     caller = accounts.caller(backend.account_id)
     key = keys.find(named_key, backend.account_id, backend.region_name)
@@ -60,7 +60,7 @@ def readable(snapshot: Any, account_id: str) -> bool:
 
 
 def install() -> None:
-    """Let moto's default key be the account's real `aws/ebs` key."""
+    """Makes moto's default key the account's `aws/ebs` key."""
     EBSBackend._create_default_encryption_key = _choose_managed_key
 
 

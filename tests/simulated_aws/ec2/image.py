@@ -24,7 +24,7 @@ class Device:
     delete_on_termination: bool = True
 
     def as_mapping(self) -> dict[str, Any]:
-        """As DescribeImages shows it. The key is told by the snapshot only.
+        """As DescribeImages shows it. Only the snapshot shows the key.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html
         """
@@ -39,7 +39,7 @@ class Device:
 
 
 class Image(Ami):
-    """moto's image, with devices of its own. moto's initializer is left out: it makes up a volume and a snapshot."""
+    """moto's image with real block devices. It skips moto's initializer, which invents a volume and a snapshot."""
 
     def __init__(self, backend: Any, name: str, description: str = "", state: str = "available", **shape: Any):
         check_name(backend, name)
@@ -81,7 +81,7 @@ class Image(Ami):
         return [device.snapshot for device in self.devices if device.snapshot]
 
     def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
-        """The filters of DescribeImages that look into block devices, and moto's."""
+        """The filters of DescribeImages on block devices, and moto's own."""
         if filter_name == "block-device-mapping.snapshot-id":
             return [snapshot.id for snapshot in self.snapshots]
         if filter_name == "block-device-mapping.encrypted":
@@ -100,7 +100,7 @@ class Image(Ami):
 
 
 class SharedImage(Image):
-    """An image in the eyes of an account that does not own it."""
+    """An image as an account sees it that does not own it."""
 
     def get_tags(self) -> list[dict[str, str]]:
         own = super().get_tags()
@@ -109,7 +109,7 @@ class SharedImage(Image):
 
 
 def check_name(backend: Any, name: str | None) -> None:
-    """A name is needed, has 3 to 128 characters, and is used once in an account and Region.
+    """A name is required, has 3 to 128 characters, and is unique in an account and Region.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
     """
@@ -123,7 +123,7 @@ def check_name(backend: Any, name: str | None) -> None:
 
 
 def tags_for(specifications: list[dict[str, Any]], resource_type: str) -> dict[str, str]:
-    """The tags that a request's TagSpecifications give to images, or to snapshots; it may speak of nothing else.
+    """The tags that a request's TagSpecifications have for images, or for snapshots. Other types are refused.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TagSpecification.html
     """
@@ -132,5 +132,5 @@ def tags_for(specifications: list[dict[str, Any]], resource_type: str) -> dict[s
             named = specification.get("ResourceType")
             message = f"'{named}' is not a valid taggable resource type for this operation."
             raise EC2ClientError("InvalidParameterValue", message)
-    wanted = [one for one in specifications if one["ResourceType"] == resource_type]
-    return {tag["Key"]: tag.get("Value", "") for one in wanted for tag in one.get("Tags", [])}
+    matching = [one for one in specifications if one["ResourceType"] == resource_type]
+    return {tag["Key"]: tag.get("Value", "") for one in matching for tag in one.get("Tags", [])}

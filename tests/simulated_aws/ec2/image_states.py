@@ -1,4 +1,4 @@
-"""The states of an image, and the `EC2 AMI State Change` events that tell of them.
+"""The states of an image, and their `EC2 AMI State Change` events.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html
 """
@@ -17,13 +17,13 @@ from simulated_aws.eventbridge import emission
 
 
 def become_available(image: Image) -> None:
-    """The image can be launched, and shared, from now on."""
+    """Makes the image available: it can be launched and shared from now on."""
     image.state = "available"
-    _tell(image, "available")
+    _emit(image, "available")
 
 
 def become_available_later(image: Image) -> None:
-    """Images take a while to make; `SIMULATED_AWS_IMAGE_DELAY` says how many seconds, by default two."""
+    """How long an image stays pending: `SIMULATED_AWS_IMAGE_DELAY` in seconds, by default 2."""
     delay = float(os.environ.get("SIMULATED_AWS_IMAGE_DELAY", "2"))
     timer = threading.Timer(delay, _finish, args=(image,))
     timer.daemon = True
@@ -43,7 +43,7 @@ def own_image(backend: Any, image_id: str) -> Image:
 
 
 def install() -> None:
-    """Let DeregisterImage, DisableImage and EnableImage change the state and tell of it."""
+    """Lets DeregisterImage, DisableImage and EnableImage change the state and send its event."""
     AmisResponse.deregister_image = _deregister_image
     AmisResponse.disable_image = _disable_image
     AmisResponse.enable_image = _enable_image
@@ -56,7 +56,7 @@ def _finish(image: Image) -> None:
 
 
 def _deregister_image(response: AmisResponse) -> ActionResult:
-    """The image goes; its snapshots stay unless `DeleteAssociatedSnapshots` says otherwise.
+    """Removes the image; its snapshots stay unless the request has `DeleteAssociatedSnapshots`.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html
     """
@@ -67,12 +67,12 @@ def _deregister_image(response: AmisResponse) -> ActionResult:
     if response._get_param("DeleteAssociatedSnapshots", False):
         for snapshot in image.snapshots:
             backend.delete_snapshot(snapshot.id)
-    _tell(image, "deregistered")
+    _emit(image, "deregistered")
     return ActionResult({"Return": True})
 
 
 def _disable_image(response: AmisResponse) -> ActionResult:
-    """A disabled image loses every launch permission, and enabling it does not bring them back.
+    """A disabled image loses every launch permission, and enabling it does not restore them.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html
     """
@@ -80,7 +80,7 @@ def _disable_image(response: AmisResponse) -> ActionResult:
     response.error_on_dryrun()
     image.launch_permissions = []
     image.state = "disabled"
-    _tell(image, "disabled")
+    _emit(image, "disabled")
     return ActionResult({"Return": True})
 
 
@@ -92,7 +92,7 @@ def _enable_image(response: AmisResponse) -> ActionResult:
     return ActionResult({"Return": True})
 
 
-def _tell(image: Image, state: str) -> None:
+def _emit(image: Image, state: str) -> None:
     backend = image.ec2_backend
     detail = {"RequestId": str(uuid.uuid4()), "ImageId": image.id, "State": state, "ErrorMessage": ""}
     arn = f"arn:aws:ec2:{backend.region_name}::image/{image.id}"

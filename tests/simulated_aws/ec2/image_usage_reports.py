@@ -1,7 +1,7 @@
 """Image usage reports: in which other accounts an image is used, by how many instances and launch templates.
 
-Here a report tells what is true when it becomes available, which takes a second. AWS's own take minutes, and AWS says of
-them that instance activity of the past 24 hours, and launch template activity of the past few days, might not appear.
+A report here shows the usage of the moment when it becomes available, after a second. A report of AWS takes minutes, and
+AWS documents that it may lack instance activity of the past 24 hours and launch template activity of the past few days.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/your-ec2-ami-usage.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImageUsageReport.html
@@ -26,7 +26,7 @@ from simulated_aws.ec2 import visibility
 INSTANCE, LAUNCH_TEMPLATE = "ec2:Instance", "ec2:LaunchTemplate"
 MOST_ACCOUNTS = 200
 
-# How many of a launch template's versions are looked at, the latest first.
+# How many versions of a launch template count, the latest first.
 _VERSION_DEPTH = 20
 _LIVES = timedelta(days=30)
 
@@ -45,7 +45,7 @@ class Report:
 
     @property
     def state(self) -> str:
-        """`SIMULATED_AWS_REPORT_DELAY` says how many seconds a report is pending, by default one."""
+        """How long a report stays pending: `SIMULATED_AWS_REPORT_DELAY` in seconds, by default 1."""
         delay = float(os.environ.get("SIMULATED_AWS_REPORT_DELAY", "1"))
         return "available" if datetime.now(timezone.utc) >= self.created + timedelta(seconds=delay) else "pending"
 
@@ -86,7 +86,7 @@ def install() -> None:
 
 
 def _create(response: AmisResponse) -> ActionResult:
-    """Only for the owner: AWS names no code for others, who get here what they get for the image's other attributes."""
+    """Only the owner may call it. AWS documents no code for other accounts; here they get the code of the image's attributes."""
     backend, token = response.ec2_backend, response._get_param("ClientToken")
     image = visibility.image(backend, response._get_param("ImageId"))
     if image.owner_id != backend.account_id:
@@ -162,14 +162,14 @@ def _delete(response: AmisResponse) -> ActionResult:
 
 
 def _usage(owner: Any, report: Report) -> dict[tuple[str, str], int]:
-    """Instances that are not terminated; which states AWS counts, it does not say. Launch templates count once each."""
+    """Instances in every state but `terminated` (AWS does not document which states count). Each launch template counts once."""
     counted = {INSTANCE: _instances, LAUNCH_TEMPLATE: _launch_templates}
     usage = {}
     for backend in _others(owner, report.account_ids):
-        for wanted in report.resource_types:
-            count = counted[wanted["ResourceType"]](backend, report.image_id, wanted)
+        for requested in report.resource_types:
+            count = counted[requested["ResourceType"]](backend, report.image_id, requested)
             if count:
-                usage[backend.account_id, wanted["ResourceType"]] = count
+                usage[backend.account_id, requested["ResourceType"]] = count
     return usage
 
 
@@ -185,8 +185,8 @@ def _instances(backend: Any, image_id: str, _wanted: dict[str, Any]) -> int:
     return sum(one.image_id == image_id and one.state != "terminated" for one in instances)
 
 
-def _launch_templates(backend: Any, image_id: str, wanted: dict[str, Any]) -> int:
-    values = [value for option in wanted.get("ResourceTypeOptions", []) for value in option.get("OptionValues", [])]
+def _launch_templates(backend: Any, image_id: str, requested: dict[str, Any]) -> int:
+    values = [value for option in requested.get("ResourceTypeOptions", []) for value in option.get("OptionValues", [])]
     depth = int(values[0]) if values else _VERSION_DEPTH
     return sum(
         any(version.image_id == image_id for version in template.versions[-depth:])
@@ -195,7 +195,7 @@ def _launch_templates(backend: Any, image_id: str, wanted: dict[str, Any]) -> in
 
 
 def _chosen(response: AmisResponse) -> list[Report]:
-    """Those that the request names; a report that is not there is an error."""
+    """The reports that the request names; a missing one is an error."""
     report_ids, image_ids = response._get_param("ReportIds", []), response._get_param("ImageIds", [])
     reports = [report for report, _ in _reports(response.ec2_backend)]
     unknown = set(report_ids) - {report.id for report in reports}
@@ -242,5 +242,5 @@ def _invalid(message: str) -> EC2ClientError:
 
 
 def _unknown(report_id: str) -> EC2ClientError:
-    """[R] The code is assumed after AWS's other codes: its documents do not name it."""
+    """[R] The code is assumed from AWS's other codes: AWS does not document it."""
     return EC2ClientError("InvalidImageUsageReportId.NotFound", f"The image usage report {report_id} does not exist")

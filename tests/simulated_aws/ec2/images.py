@@ -11,14 +11,14 @@ from simulated_aws.ec2.image import Device, Image, tags_for
 
 
 def install() -> None:
-    """Replace moto's three ways of making an image."""
+    """Replaces moto's three ways of making an image."""
     AmisResponse.register_image = _register_image
     AmisResponse.create_image = _create_image
     AmisResponse.copy_image = _copy_image
 
 
 def _register_image(response: AmisResponse) -> ActionResult:
-    """An image of snapshots that are there already. It is available at once.
+    """An image of existing snapshots. It is available at once.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RegisterImage.html
     """
@@ -113,7 +113,7 @@ def _instance_devices(
 
 
 def _copy_image(response: AmisResponse) -> ActionResult:
-    """A copy with snapshots of its own. The same client token makes the same copy.
+    """A copy with its own snapshots. A repeated client token returns the same copy.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html
     """
@@ -146,7 +146,7 @@ def _copy_image(response: AmisResponse) -> ActionResult:
 
 
 def _copy_made_before(response: AmisResponse) -> str | None:
-    """The copy that the same request with the same token has made; another request with that token is an error.
+    """The copy that the same request with the same token made; another request with that token is an error.
 
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
@@ -168,7 +168,7 @@ def _wanted(response: AmisResponse) -> dict[str, Any]:
 
 
 def _check_copy(response: AmisResponse, source: Image) -> None:
-    """Who copies an image of someone else needs its snapshots and its keys opened too, not only the image.
+    """To copy an image of another account, the caller also needs permission for its snapshots and keys.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/copy-ami-permissions.html
     """

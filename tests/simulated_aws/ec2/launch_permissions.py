@@ -1,4 +1,4 @@
-"""Launch permissions: who may launch an image, and the rules for changing that.
+"""Launch permissions: who may launch an image, and which changes EC2 accepts.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyImageAttribute.html
 """
@@ -29,14 +29,14 @@ FLAT_FORMS = {
 
 
 def install() -> None:
-    """Replace what moto does with image attributes."""
+    """Replaces moto's image attributes."""
     AmisResponse.modify_image_attribute = _modify_image_attribute
     AmisResponse.reset_image_attribute = _reset_image_attribute
     AmisResponse.describe_image_attribute = _describe_image_attribute(AmisResponse.describe_image_attribute)
 
 
 def _modify_image_attribute(response: AmisResponse) -> EmptyResult:
-    """All of the changes, or none of them where one is refused."""
+    """Makes all changes, or none if one is refused."""
     image = _image_of_caller(response)
     response.error_on_dryrun()
     description = response._get_param("Description")
@@ -65,7 +65,7 @@ def _reset_image_attribute(response: AmisResponse) -> EmptyResult:
 
 
 def _describe_image_attribute(describe: Any) -> Any:
-    """Only the owner sees to whom an image is open.
+    """Only the owner sees the launch permissions of an image.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageAttribute.html
     """
@@ -130,7 +130,7 @@ def _check_additions(image: Image, added: list[Permission]) -> None:
 
 
 def _check_number(permissions: list[Permission]) -> None:
-    """An image is open to at most a thousand accounts, organizations and OUs together.
+    """An image has at most a thousand launch permissions for accounts, organizations and OUs together.
 
     The quota is AWS's (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-quotas.html), the code is an assumption:
     it is what the same call answers over the quota of public images.

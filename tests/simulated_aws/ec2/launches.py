@@ -1,10 +1,10 @@
-"""RunInstances: only images that the caller may launch, with the image's block devices, decrypted with its keys.
+"""RunInstances: launches only images that the caller may launch, with their block devices, decrypted with their keys.
 
-How a launch fails, as a client sees it:
+How a launch fails:
 - The image is unknown or not shared with the caller: `InvalidAMIID.NotFound`. It is pending or disabled:
   `InvalidAMIID.Unavailable`. In both cases there is no instance.
-- A key does not admit the caller: RunInstances answers as if all were well, and the instance is `terminated` when next
-  looked at, its StateReason `Client.InternalError`, as on AWS, where EC2 tries the key only once it makes the volumes.
+- A key does not allow the caller: RunInstances succeeds, and the next DescribeInstances shows the instance as `terminated`
+  with the StateReason `Client.InternalError`. So does AWS, where EC2 uses the key only when it makes the volumes.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html#troubleshooting-launch-internal
 """
@@ -25,7 +25,7 @@ CLIENT_ERROR = "Client.InternalError"
 
 
 def install() -> None:
-    """Put the checks around moto's own launch, and give the instance its image's block devices."""
+    """Adds the checks to moto's launch, and gives the instance the block devices of its image."""
     InstanceBackend.run_instances = _run_instances(InstanceBackend.run_instances)
     InstanceResponse._parse_block_device_mapping = _mappings_as_requested
 
@@ -54,11 +54,11 @@ def _image_of_template(backend: Any, template: dict[str, Any] | None) -> str | N
 
 def _overrides(backend: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What the request, or else its launch template, says of block devices, by device name."""
-    said = kwargs.get("block_device_mappings")
+    requested = kwargs.get("block_device_mappings")
     template = kwargs.get("launch_template")
-    if not said and template:
-        said = backend._get_template_from_args(template).data.get("BlockDeviceMappings")
-    return {one["DeviceName"]: one for one in said or []}
+    if not requested and template:
+        requested = backend._get_template_from_args(template).data.get("BlockDeviceMappings")
+    return {one["DeviceName"]: one for one in requested or []}
 
 
 def _volumes(backend: Any, image: Image, overrides: dict[str, Any]) -> list[tuple[Device, dict[str, Any]]]:
@@ -73,7 +73,7 @@ def _volumes(backend: Any, image: Image, overrides: dict[str, Any]) -> list[tupl
         for name, override in overrides.items()
         if name not in names and override.get("Ebs")
     ]
-    return [(device, said.get("Ebs") or {}) for device, said in of_image + extra if said.get("NoDevice") is None]
+    return [(device, requested.get("Ebs") or {}) for device, requested in of_image + extra if requested.get("NoDevice") is None]
 
 
 def _device_of_request(backend: Any, name: str, ebs: dict[str, Any]) -> Device:
@@ -86,9 +86,9 @@ def _device_of_request(backend: Any, name: str, ebs: dict[str, Any]) -> Device:
 
 def _can_be_made(backend: Any, volume: tuple[Device, dict[str, Any]]) -> bool:
     """EC2 has to read the image's snapshot, and to encrypt with the key that the request names."""
-    device, said = volume
+    device, requested = volume
     readable = device.snapshot is None or ebs_encryption.readable(device.snapshot, backend.account_id)
-    named = said.get("KmsKeyId")
+    named = requested.get("KmsKeyId")
     if not named:
         return readable
     key = keys.find(named, backend.account_id, backend.region_name)
@@ -98,16 +98,16 @@ def _can_be_made(backend: Any, volume: tuple[Device, dict[str, Any]]) -> bool:
 
 def _mapping(backend: Any, volume: tuple[Device, dict[str, Any]]) -> dict[str, Any]:
     """What moto needs to make the volume. The snapshot is noted afterwards: launching needs no permission on it."""
-    device, said = volume
-    encrypted, named = said.get("Encrypted"), said.get("KmsKeyId")
+    device, requested = volume
+    encrypted, named = requested.get("Encrypted"), requested.get("KmsKeyId")
     if device.snapshot:
         key = ebs_encryption.key_for_copy(backend, device.snapshot, encrypted, named)
     else:
         key = ebs_encryption.key_for(backend, encrypted, named)
     ebs = {
-        "VolumeSize": said.get("VolumeSize") or device.size,
-        "VolumeType": said.get("VolumeType") or device.volume_type,
-        "DeleteOnTermination": said.get("DeleteOnTermination", device.delete_on_termination),
+        "VolumeSize": requested.get("VolumeSize") or device.size,
+        "VolumeType": requested.get("VolumeType") or device.volume_type,
+        "DeleteOnTermination": requested.get("DeleteOnTermination", device.delete_on_termination),
         "Encrypted": key is not None,
         "KmsKeyId": key,
     }

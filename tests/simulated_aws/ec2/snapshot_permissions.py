@@ -1,4 +1,4 @@
-"""Create-volume permissions: who may use a snapshot, and the rules for changing that.
+"""Create-volume permissions: who may use a snapshot, and which changes EC2 accepts.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html
 """
@@ -23,14 +23,14 @@ MAXIMUM_MODIFICATIONS = 500
 
 
 def install() -> None:
-    """Replace what moto does with snapshot attributes."""
+    """Replaces moto's snapshot attributes."""
     ElasticBlockStore.modify_snapshot_attribute = _modify_snapshot_attribute
     ElasticBlockStore.reset_snapshot_attribute = _reset_snapshot_attribute
     ElasticBlockStore.describe_snapshot_attribute = _describe_snapshot_attribute
 
 
 def _modify_snapshot_attribute(response: ElasticBlockStore) -> EmptyResult:
-    """All of the changes, or none of them where one is refused."""
+    """Makes all changes, or none if one is refused."""
     snapshot = _snapshot_of_caller(response)
     response.error_on_dryrun()
     added, removed = (changes(response, operation, "CreateVolumePermission", FLAT_FORMS) for operation in ("Add", "Remove"))
@@ -72,7 +72,7 @@ def _snapshot_of_caller(response: ElasticBlockStore) -> Snapshot:
 
 
 def _check_extent(added: list[Permission], removed: list[Permission]) -> None:
-    """One call adds or removes, up to 500 at once. The page names no codes for this: these are assumptions."""
+    """One call either adds or removes, at most 500. AWS documents no codes for this: these are assumptions."""
     if added and removed:
         message = "Permissions cannot be added and removed in the same operation."
         raise EC2ClientError("InvalidParameterCombination", message)

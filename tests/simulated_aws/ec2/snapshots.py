@@ -1,6 +1,6 @@
-"""Snapshots and volumes that keep their size, their encryption and their key.
+"""Snapshots and volumes keep their size, encryption and key.
 
-Who may see a snapshot is in `visibility`, who may be let in is in `snapshot_permissions`.
+`visibility` decides who sees a snapshot, `snapshot_permissions` with whom it can be shared.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ VOLUME_OF_A_COPY = "vol-ffffffff"
 
 @dataclass(frozen=True)
 class Origin:
-    """What a snapshot remembers of its volume, whatever later becomes of that."""
+    """What a snapshot keeps of its volume after the volume is gone."""
 
     id: str
     size: int
@@ -55,7 +55,7 @@ def copy_of(
 
 
 def install() -> None:
-    """Replace what moto does with the encryption of volumes and snapshots."""
+    """Replaces moto's encryption of volumes and snapshots."""
     EBSBackend.create_volume = _with_the_right_key(EBSBackend.create_volume)
     EBSBackend.create_snapshot = _create_snapshot
     EBSBackend.delete_snapshot = _delete_snapshot
@@ -63,7 +63,7 @@ def install() -> None:
 
 
 def _with_the_right_key(create_volume: Any) -> Any:
-    """CreateVolume from a snapshot needs to see it, to be let into it, and to read it.
+    """To create a volume, the caller must see the snapshot, have its permission, and may use its key.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
     """
@@ -94,7 +94,7 @@ def _create_snapshot(
 
 
 def _delete_snapshot(backend: Any, snapshot_id: str) -> Snapshot:
-    """A snapshot that an image needs stays.
+    """Refuses to delete a snapshot that an image needs.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html
     """
@@ -106,7 +106,7 @@ def _delete_snapshot(backend: Any, snapshot_id: str) -> Snapshot:
 
 
 def _copy_snapshot(response: ElasticBlockStore) -> ActionResult:
-    """CopySnapshot honours `Encrypted` and `KmsKeyId`, and reads snapshots of other accounts that let the caller in."""
+    """CopySnapshot honours `Encrypted` and `KmsKeyId`, and reads snapshots that other accounts share with the caller."""
     backend = response.ec2_backend
     source = visibility.snapshot(
         backend, response._get_param("SourceSnapshotId"), region=response._get_param("SourceRegion")
@@ -118,7 +118,7 @@ def _copy_snapshot(response: ElasticBlockStore) -> ActionResult:
             "InvalidParameterValue", "Value (false) for parameter Encrypted is invalid: the source is encrypted."
         )
     if not ebs_encryption.readable(source, backend.account_id):
-        raise EC2ClientError("InvalidSnapshot.NotFound", f"The key of {source.id} does not admit the caller.")
+        raise EC2ClientError("InvalidSnapshot.NotFound", f"The key of {source.id} does not allow the caller.")
     key = ebs_encryption.key_for_copy(backend, source, encrypted, response._get_param("KmsKeyId"))
     copy = copy_of(backend, source, response._get_param("Description", ""), key)
     copy.add_tags(response._parse_tag_specification().get("snapshot", {}))

@@ -1,4 +1,4 @@
-"""`Tag Change on Resource`: tells when the tags of an image or a snapshot really change.
+"""`Tag Change on Resource`: sends an event when the tags of an image or a snapshot really change.
 
 https://docs.aws.amazon.com/tag-editor/latest/userguide/tags-events.html
 """
@@ -17,20 +17,20 @@ _RESOURCE_TYPES = {"ami": "image", "snap": "snapshot"}
 _versions: dict[str, int] = defaultdict(int)
 
 
-def _telling(change: Callable[..., bool]) -> Callable[..., bool]:
-    """Wraps one of moto's ways to change tags, which all take the resources first. Tags given at creation come here too."""
+def _emitting(change: Callable[..., bool]) -> Callable[..., bool]:
+    """Wraps a function of moto that changes tags; all of them take the resources first. Tags set at creation pass here too."""
 
     def call(self: Any, resource_ids: list[str], tags: Any) -> bool:
         before = {resource_id: dict(self.tags.get(resource_id, {})) for resource_id in resource_ids}
         result = change(self, resource_ids, tags)
         for resource_id, old in before.items():
-            _tell(self, resource_id, old, dict(self.tags.get(resource_id, {})))
+            _emit(self, resource_id, old, dict(self.tags.get(resource_id, {})))
         return result
 
     return call
 
 
-def _tell(backend: Any, resource_id: str, old: dict[str, str], new: dict[str, str]) -> None:
+def _emit(backend: Any, resource_id: str, old: dict[str, str], new: dict[str, str]) -> None:
     resource_type = _RESOURCE_TYPES.get(resource_id.split("-")[0])
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if resource_type is None or not changed:
@@ -48,6 +48,6 @@ def _tell(backend: Any, resource_id: str, old: dict[str, str], new: dict[str, st
 
 
 def install() -> None:
-    """Wraps CreateTags and DeleteTags, and what the tagging API calls."""
+    """Wraps CreateTags, DeleteTags and what the tagging API calls."""
     for name in ("create_tags", "delete_tags", "delete_tag_keys"):
-        setattr(TagBackend, name, _telling(getattr(TagBackend, name)))
+        setattr(TagBackend, name, _emitting(getattr(TagBackend, name)))

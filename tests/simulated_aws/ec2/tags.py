@@ -1,4 +1,4 @@
-"""Tags of EC2 resources: what a tag may be, and all tags of a request set as one change.
+"""Tags of EC2 resources: checks each tag, and sets all tags of a request as one change.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 """
@@ -17,7 +17,7 @@ LONGEST_VALUE = 256
 
 
 def install() -> None:
-    """Check tags wherever they are set, and let a resource look up its own without reading all those of the Region."""
+    """Checks tags wherever they are set, and lets a resource find its tags without reading all tags of the Region."""
     TagBackend.create_tags = _checked(TagBackend.create_tags)
     TagResponse.create_tags = _create_tags
     TaggedEC2Resource.get_tags = _tags_of
@@ -55,7 +55,7 @@ def _tags_of(resource: TaggedEC2Resource) -> list[dict[str, str]]:
 
 
 def _add_at_once(resource: TaggedEC2Resource, tags: dict[str, str]) -> None:
-    """AWS tells of each change of tags, so the tags of one request have to be one change."""
+    """AWS sends an event for each change of tags, so the tags of one request have to be one change."""
     if tags:
         resource.ec2_backend.create_tags([resource.id], tags)
 

@@ -1,4 +1,4 @@
-"""Who sees which images and snapshots: their owner, and those whom they are shared with.
+"""Decides who sees an image or a snapshot: its owner, and the accounts that it is shared with.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
@@ -23,13 +23,13 @@ def images(backend: Any, region: str | None = None) -> list[Image]:
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/share-amis-with-organizations-and-OUs.html
     """
-    admitted = entitlements(backend.account_id)
+    entitled = entitlements(backend.account_id)
     seen = []
     for owner in _backends(region or backend.region_name):
         for image in list(owner.amis.values()):
             if owner.account_id == backend.account_id:
                 seen.append(image)
-            elif any(permission in admitted for permission in image.launch_permissions):
+            elif any(permission in entitled for permission in image.launch_permissions):
                 seen.append(image.seen_from(backend))
     return seen
 
@@ -45,7 +45,7 @@ def image(backend: Any, image_id: str, region: str | None = None) -> Image:
 
 
 def entitlements(account_id: str) -> list[Permission]:
-    """The launch permissions that let this account in: its id, its organization, each OU above it, and `all`."""
+    """The launch permissions that include this account: its id, its organization, each OU above it, and `all`."""
     organization = membership.organization_of(account_id)
     through = [{"OrganizationArn": organization.org.arn}] if organization else []
     through += [{"OrganizationalUnitArn": ou.arn} for ou in membership.ous_above(account_id)]

@@ -1,8 +1,8 @@
 """Delivers the events of a bus to the targets of the rules that match them.
 
-Only enabled rules with a pattern receive events; a rule's schedule is run by `rule_schedules`. Every target is asked once:
-what can fail here (a target that is gone, a permission that is missing) EventBridge does not retry either, but hands
-to the target's dead-letter queue at once, so RetryPolicy has nothing left to decide.
+Only enabled rules with a pattern receive events; `rule_schedules` runs the schedules of rules. Each delivery is tried once.
+What can fail here (a target is gone, a permission is missing) EventBridge does not retry either: it sends the event to the
+dead-letter queue of the target at once. So RetryPolicy has no effect.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
@@ -49,7 +49,7 @@ def _deliver(rule: Rule, target: dict[str, Any], event: dict[str, Any]) -> None:
         LOG.warning("rule %s could not deliver to %s: %s", rule.name, target["Arn"], failure)
         _send_to_dead_letter_queue(rule, target, event, failure)
     except Exception as error:
-        # Whatever goes wrong with one target, the others get the event.
+        # If one target fails, the others still get the event.
         LOG.exception("rule %s failed to deliver to %s", rule.name, target["Arn"])
         _send_to_dead_letter_queue(rule, target, event, DeliveryFailure("INTERNAL_ERROR", repr(error)))
 
@@ -71,7 +71,7 @@ def _sender(target_arn: str) -> Sender:
 
 
 def _forward(rule: Rule, target: dict[str, Any], event: dict[str, Any], _payload: str) -> None:
-    """To another bus. The event keeps the account and Region in which it happened, and makes one hop between accounts.
+    """Delivers to another bus. The event keeps its account and Region, and crosses accounts at most once.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html
     """

@@ -1,9 +1,8 @@
-"""Puts events on event buses, in the order in which they happened and after the call that caused them has answered.
+"""Puts the events of AWS services on event buses, in order and after the call that caused them has answered.
 
-AWS services send their events to the default bus of the account and Region where something happened, and the caller
-of the API does not wait for it. One thread takes the events from one queue, so that two events of one image are
-delivered in the order in which they were emitted. (AWS promises no order; a flow that needs one is wrong. Tests of
-such flows send their own events, twice or backwards.)
+AWS services send events to the default bus of the account and Region of the change, and the caller does not wait for that.
+One thread reads one queue, so events of one image are delivered in the order in which they were sent. (AWS guarantees no
+order, so no flow may need one. Tests of that send their own events, twice or in reverse.)
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
 """
@@ -27,7 +26,7 @@ _started = threading.Lock()
 def emit(
     account_id: str, region: str, source: str, detail_type: str, resources: list[str], detail: dict[str, Any]
 ) -> None:
-    """Puts an AWS service's event on the account's default bus, soon."""
+    """Queues an event of an AWS service for the default bus of the account."""
     event = envelope(account_id, region, source, detail_type, resources, detail)
     post(account_id, region, "default", event)
 
@@ -36,7 +35,7 @@ def envelope(
     account_id: str, region: str, source: str, detail_type: str, resources: list[str], detail: dict[str, Any],
     time: datetime | None = None,
 ) -> dict[str, Any]:
-    """The event as EventBridge delivers it. `account_id` is the account in which it happened."""
+    """The event as EventBridge delivers it. `account_id` is the account of the change."""
     moment = (time or datetime.now(timezone.utc)).astimezone(timezone.utc)
     return {
         "version": "0",

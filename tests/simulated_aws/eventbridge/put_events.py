@@ -1,7 +1,7 @@
-"""PutEvents: takes events from callers, entry by entry, also for a bus in another account.
+"""PutEvents: accepts events entry by entry, also for a bus in another account.
 
-An entry for another account's bus is taken if that bus's policy admits the caller's account. A refused entry is
-counted and told apart in the answer; the others go ahead.
+An entry for another account's bus is accepted if the bus policy allows the caller's account. The answer counts and marks
+each refused entry; the others are delivered.
 
 https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
@@ -25,7 +25,7 @@ Answer = dict[str, Any]
 
 
 def put_events(self: EventsBackend, events: list[dict[str, Any]]) -> list[Answer]:
-    """Replaces moto's, which delivers within the call and misplaces what is meant for another account."""
+    """Replaces moto's, which delivers within the call and to the wrong account."""
     if len(events) > _MAX_ENTRIES:
         raise ValidationException(
             "1 validation error detected: Value '[PutEventsRequestEntry]' at 'entries' failed to satisfy constraint: "
@@ -40,7 +40,7 @@ def _put(caller: str, region: str, entry: dict[str, Any]) -> Answer:
         return failure
     account_id, bus_region, bus_name = _address(caller, region, entry.get("EventBusName") or "default")
     bus_arn = f"arn:aws:events:{bus_region}:{account_id}:event-bus/{bus_name}"
-    if account_id != caller and not _admitted(caller, entry, account_id, bus_region, bus_name):
+    if account_id != caller and not _allowed(caller, entry, account_id, bus_region, bus_name):
         return _failure(
             "AccessDeniedException",
             f"User: arn:aws:iam::{caller}:root is not authorized to perform: events:PutEvents on resource: {bus_arn} "
@@ -50,7 +50,7 @@ def _put(caller: str, region: str, entry: dict[str, Any]) -> Answer:
         caller, region, entry["Source"], entry["DetailType"], entry.get("Resources") or [],
         json.loads(entry["Detail"]), _time(entry.get("Time")),
     )
-    # [R] A bus of the caller's own account that does not exist swallows the event: the entry succeeds. AWS's
+    # [R] If the bus does not exist in the caller's own account, the entry succeeds and the event is lost. AWS's
     # documents do not say so, but its users do (https://github.com/aws/aws-sdk/issues/186).
     emission.post(account_id, bus_region, bus_name, event)
     return {"EventId": event["id"]}
@@ -86,11 +86,11 @@ def _address(caller: str, region: str, name_or_arn: str) -> tuple[str, str, str]
     return account_id, bus_region, resource.removeprefix("event-bus/")
 
 
-def _admitted(caller: str, entry: dict[str, Any], account_id: str, region: str, bus_name: str) -> bool:
-    """Whether the bus's policy admits this event of the caller; it may ask for the event's source and detail-type.
+def _allowed(caller: str, entry: dict[str, Any], account_id: str, region: str, bus_name: str) -> bool:
+    """Whether the bus policy allows this event of the caller; it may have conditions on source and detail-type.
 
-    [R] A bus that does not exist has no policy that could admit anybody: the answer is the same, AccessDeniedException,
-    the only one of PutEvents' documented codes that fits. AWS does not document this case.
+    [R] A missing bus has no policy that could allow the caller: the answer is AccessDeniedException too, the only documented
+    code of PutEvents that fits. AWS does not document this case.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
     """

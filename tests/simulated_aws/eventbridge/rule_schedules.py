@@ -1,6 +1,6 @@
-"""EventBridge rules with a ScheduleExpression: they fire too, and their targets get a `Scheduled Event`.
+"""Fires EventBridge rules with a ScheduleExpression; their targets get a `Scheduled Event`.
 
-Rules know `rate` and `cron` in UTC, on the default bus only, and no `at`.
+Rules support `rate` and `cron` in UTC, on the default bus only, but not `at`.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
@@ -23,7 +23,7 @@ from simulated_aws.scheduler.schedule_expression import At, MalformedExpression,
 
 
 def plan_of(expression: str) -> Plan:
-    """When a rule with this expression fires. A rate's first time comes after one period; its unit is singular for 1.
+    """When a rule with this expression fires. A rate first fires after one period; its unit is singular for 1.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html
     """
@@ -69,6 +69,6 @@ def _fire(rule: Rule, moment: datetime) -> None:
 
 
 def install() -> None:
-    """Gives every rule that has a schedule its plan, and shows these rules to the clock."""
+    """Gives every rule with a schedule its plan, and registers these rules with the clock."""
     Rule.__init__ = _planning(Rule.__init__)
     clock.watch(_enabled)

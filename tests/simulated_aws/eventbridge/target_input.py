@@ -1,4 +1,4 @@
-"""Computes what a rule's target receives: the event, or what Input, InputPath or InputTransformer make of it.
+"""Computes the input of a rule's target: the event, or the result of Input, InputPath or InputTransformer.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
@@ -13,7 +13,7 @@ _PLACEHOLDER = re.compile(r"<([^<>\s]+)>")
 
 
 def payload(target: dict[str, Any], event: dict[str, Any], rule_arn: str) -> str:
-    """The text that is sent to the target. The event's own whole JSON unless the target says otherwise."""
+    """The text for the target: the JSON of the event unless the target has an input of its own."""
     if target.get("Input") is not None:
         return str(target["Input"])
     if target.get("InputPath"):
@@ -48,7 +48,7 @@ def _transform(transformer: dict[str, Any], event: dict[str, Any], rule_arn: str
 
 
 def _render(value: Any, quoted: bool) -> str:
-    """A placeholder inside a JSON string takes the bare text, elsewhere the JSON value. A path without a value is empty."""
+    """A placeholder inside a JSON string becomes the plain text, elsewhere the JSON value. A path without a value is empty."""
     if value is None:
         return ""
     if not quoted:

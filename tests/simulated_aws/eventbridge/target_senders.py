@@ -1,7 +1,7 @@
-"""The ways in which EventBridge hands a payload to each kind of target, and the permission each of them needs.
+"""Sends a payload to each kind of EventBridge target, and checks the permission that it needs.
 
-Lambda functions, queues and topics must admit `events.amazonaws.com` in their own policy; a state machine is started
-with the role that the target names.
+The own policy of a Lambda function, queue or topic must allow `events.amazonaws.com`; a state machine is started with the
+role of the target.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
@@ -29,7 +29,7 @@ _MOTO_ERRORS = (HTTPException, ServiceException)
 
 
 class DeliveryFailure(Exception):
-    """A target did not take the event. `code` is one of those that AWS lists for the attribute ERROR_CODE."""
+    """A target did not get the event. `code` is one of those that AWS lists for the attribute ERROR_CODE."""
 
     def __init__(self, code: str, message: str):
         super().__init__(f"{code}: {message}")
@@ -51,7 +51,7 @@ def start_execution(rule: Rule, target: dict[str, Any], event: dict[str, Any], p
 
 
 def invoke_function(rule: Rule, target: dict[str, Any], _event: dict[str, Any], payload: str) -> None:
-    """Invokes a function asynchronously: from here on it is Lambda that retries."""
+    """Invokes a function asynchronously: from here on Lambda retries."""
     _, _, _, region, account_id, _ = target["Arn"].split(":", 5)
     backend = lambda_backend(account_id, region)
     try:
@@ -71,7 +71,7 @@ def send_message(rule: Rule, target: dict[str, Any], _event: dict[str, Any], pay
 def put_on_queue(
     rule: Rule, queue_arn: str, body: str, *, group: str | None = None, attributes: dict[str, Any] | None = None
 ) -> None:
-    """Sends to a queue on behalf of a rule, as target or as dead-letter queue, if the queue's policy lets it."""
+    """Sends to a queue for a rule, as target or as dead-letter queue, if the queue policy allows it."""
     _, _, _, region, account_id, name = queue_arn.split(":", 5)
     backend = sqs_backends[account_id][region]
     queue = backend.queues.get(name)
@@ -95,7 +95,7 @@ def publish(rule: Rule, target: dict[str, Any], _event: dict[str, Any], payload:
 
 
 def write_log(rule: Rule, target: dict[str, Any], _event: dict[str, Any], payload: str) -> None:
-    """Writes the payload to a log group, in a stream of its own."""
+    """Writes the payload to a new stream of a log group."""
     _, _, _, region, account_id, resource = target["Arn"].split(":", 5)
     group, stream = resource.removeprefix("log-group:").removesuffix(":*"), str(uuid.uuid4())
     backend = logs_backends[account_id][region]
@@ -106,7 +106,7 @@ def write_log(rule: Rule, target: dict[str, Any], _event: dict[str, Any], payloa
 
 
 def check_bus(bus_arn: str, sending_account: str) -> None:
-    """Refuses unless the bus exists and, in another account, admits the sending account."""
+    """Refuses unless the bus exists and, in another account, allows the sending account."""
     _, _, _, region, account_id, resource = bus_arn.split(":", 5)
     bus = events_backends[account_id][region].event_buses.get(resource.removeprefix("event-bus/"))
     if bus is None:
@@ -114,18 +114,18 @@ def check_bus(bus_arn: str, sending_account: str) -> None:
     if account_id != sending_account:
         asker = resource_policy.account(sending_account)
         if not resource_policy.allows(bus.policy, asker, "events:PutEvents", bus_arn):
-            raise DeliveryFailure("NO_PERMISSIONS", f"{bus_arn} does not admit the account {sending_account}")
+            raise DeliveryFailure("NO_PERMISSIONS", f"{bus_arn} does not allow the account {sending_account}")
 
 
 def _check(rule: Rule, policy: Any, action: str, resource: str) -> None:
     asker = resource_policy.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
     if not resource_policy.allows(policy, asker, action, resource):
         raise DeliveryFailure("NO_PERMISSIONS", f"{resource} does not let {_EVENTBRIDGE} do {action} for {rule.arn}")
-    permission_record.admitted(rule.name, action, resource)
+    permission_record.allowed_by_resource(rule.name, action, resource)
 
 
 def _check_role(target: dict[str, Any], rule: Rule, action: str) -> None:
-    """The role must exist, trust EventBridge, and allow what is to be done with it.
+    """The role must exist, trust EventBridge, and allow the action.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
     """

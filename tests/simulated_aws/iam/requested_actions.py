@@ -1,7 +1,7 @@
-"""What a request asks of IAM: the actions that its caller's role must allow, each with its resource and condition keys.
+"""The IAM actions that a request needs, each with its resource and condition keys.
 
-Only the operations that the stack's functions, or those of the tests' stack, call are here. Whoever adds a call to a function adds it here too, from its
-row in the Service Authorization Reference; until then it is denied.
+It has only the operations that the functions of the stack, or of the tests' stack, call; others are denied. When you add
+a call to a function, add it here from its row in the Service Authorization Reference.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -24,7 +24,7 @@ _SCHEDULER = "scheduler.amazonaws.com"
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedAction:
     """One action on one resource, with the condition keys that the service sets for it."""
 
     action: str
@@ -32,13 +32,13 @@ class Asked:
     context: Context = field(default_factory=dict)
 
 
-Asking = Callable[[BaseResponse], Iterator[Asked]]
+ActionsOf = Callable[[BaseResponse], Iterator[RequestedAction]]
 
 
-def of(response: BaseResponse) -> list[Asked] | None:
-    """All that the request needs; None for an operation that this module does not know."""
-    asking = _ASKING.get((response.service_name, response._get_action()))
-    return None if asking is None else list(asking(response))
+def of(response: BaseResponse) -> list[RequestedAction] | None:
+    """Every action that the request needs; None for an operation that this module does not know."""
+    actions_of = _ACTIONS_OF.get((response.service_name, response._get_action()))
+    return None if actions_of is None else list(actions_of(response))
 
 
 def named(response: BaseResponse) -> str:
@@ -47,63 +47,63 @@ def named(response: BaseResponse) -> str:
     return f"{ {'stepfunctions': 'states'}.get(service, service)}:{response._get_action()}"
 
 
-def _nothing(_response: BaseResponse) -> Iterator[Asked]:
+def _nothing(_response: BaseResponse) -> Iterator[RequestedAction]:
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html: no permissions are required."""
     return iter(())
 
 
-def _on_everything(action: str) -> Asking:
+def _on_everything(action: str) -> ActionsOf:
     """The service knows no resources for this action."""
 
-    def asked(_response: BaseResponse) -> Iterator[Asked]:
-        yield Asked(action)
+    def requested(_response: BaseResponse) -> Iterator[RequestedAction]:
+        yield RequestedAction(action)
 
-    return asked
+    return requested
 
 
 # EC2: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 
 
-def _of_image(action: str) -> Asking:
-    def asked(response: BaseResponse) -> Iterator[Asked]:
+def _of_image(action: str) -> ActionsOf:
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
         yield _image(response, action, response._get_param("ImageId"))
 
-    return asked
+    return requested
 
 
-def _of_snapshot(action: str) -> Asking:
-    def asked(response: BaseResponse) -> Iterator[Asked]:
+def _of_snapshot(action: str) -> ActionsOf:
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
         yield _snapshot(response, action)
 
-    return asked
+    return requested
 
 
-def _image(response: BaseResponse, action: str, image_id: str, more: Context | None = None) -> Asked:
+def _image(response: BaseResponse, action: str, image_id: str, more: Context | None = None) -> RequestedAction:
     image = ec2_backends[response.current_account][response.region].amis.get(image_id)
     return _ec2(response, action, f"image/{image_id}", image, more)
 
 
-def _snapshot(response: BaseResponse, action: str, more: Context | None = None) -> Asked:
+def _snapshot(response: BaseResponse, action: str, more: Context | None = None) -> RequestedAction:
     snapshot_id = response._get_param("SnapshotId")
     snapshot = ec2_backends[response.current_account][response.region].snapshots.get(snapshot_id)
     return _ec2(response, action, f"snapshot/{snapshot_id}", snapshot, more)
 
 
-def _ec2(response: BaseResponse, action: str, name: str, thing: Any, more: Context | None) -> Asked:
-    """Of what is in another account, or is gone, the owner is not known here: a condition on it does not hold."""
+def _ec2(response: BaseResponse, action: str, name: str, thing: Any, more: Context | None) -> RequestedAction:
+    """The owner of a resource that is in another account or gone is unknown here: a condition on it is not met."""
     context = {"ec2:Region": [response.region], **(more or {})}
     if thing is not None:
         context["ec2:Owner"] = context["aws:ResourceAccount"] = [thing.owner_id]
         context |= {f"aws:ResourceTag/{tag['key']}": [tag["value"]] for tag in thing.get_tags()}
-    return Asked(action, f"arn:aws:ec2:{response.region}::{name}", context)
+    return RequestedAction(action, f"arn:aws:ec2:{response.region}::{name}", context)
 
 
-def _modify_image_attribute(response: BaseResponse) -> Iterator[Asked]:
-    """Its row has no `ec2:Add/group`: what is added to an image, a policy cannot say."""
+def _modify_image_attribute(response: BaseResponse) -> Iterator[RequestedAction]:
+    """Its row has no `ec2:Add/group`: a policy cannot limit what is added to an image."""
     yield _image(response, "ec2:ModifyImageAttribute", response._get_param("ImageId"))
 
 
-def _modify_snapshot_attribute(response: BaseResponse) -> Iterator[Asked]:
+def _modify_snapshot_attribute(response: BaseResponse) -> Iterator[RequestedAction]:
     context: Context = {}
     for operation in ("Add", "Remove"):
         forms = snapshot_permissions.FLAT_FORMS
@@ -113,7 +113,7 @@ def _modify_snapshot_attribute(response: BaseResponse) -> Iterator[Asked]:
     yield _snapshot(response, "ec2:ModifySnapshotAttribute", {key: values for key, values in context.items() if values})
 
 
-def _create_tags(response: BaseResponse) -> Iterator[Asked]:
+def _create_tags(response: BaseResponse) -> Iterator[RequestedAction]:
     tags = response._get_param("Tags", [])
     context = {"aws:TagKeys": [tag["Key"] for tag in tags]}
     context |= {f"aws:RequestTag/{tag['Key']}": [tag.get("Value", "")] for tag in tags}
@@ -121,51 +121,51 @@ def _create_tags(response: BaseResponse) -> Iterator[Asked]:
         if resource.startswith("ami-"):
             yield _image(response, "ec2:CreateTags", resource, context)
         else:
-            yield Asked("ec2:CreateTags", f"arn:aws:ec2:{response.region}:{response.current_account}:*/{resource}", context)
+            yield RequestedAction("ec2:CreateTags", f"arn:aws:ec2:{response.region}:{response.current_account}:*/{resource}", context)
 
 
-def _create_image_usage_report(response: BaseResponse) -> Iterator[Asked]:
-    """Both resources are required; the report is being made, so it has no id yet."""
+def _create_image_usage_report(response: BaseResponse) -> Iterator[RequestedAction]:
+    """Both resources are required. The report has no id yet."""
     yield _image(response, "ec2:CreateImageUsageReport", response._get_param("ImageId"))
     report = f"arn:aws:ec2:{response.region}:{response.current_account}:image-usage-report/*"
-    yield Asked("ec2:CreateImageUsageReport", report)
+    yield RequestedAction("ec2:CreateImageUsageReport", report)
 
 
 # KMS: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awskeymanagementservice.html
 
 
-def _of_key(action: str) -> Asking:
-    def asked(response: BaseResponse) -> Iterator[Asked]:
+def _of_key(action: str) -> ActionsOf:
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
         named = response._get_param("KeyId")
         key = keys.find(named, response.current_account, response.region)
         context: Context = {"kms:CallerAccount": [response.current_account]}
-        # [R] Whether the key is set where the parameter is left out, AWS does not say; a policy must do with both.
+        # [R] AWS does not document whether the key is set without the parameter; a policy must work with both.
         bypass = response._get_param("BypassPolicyLockoutSafetyCheck")
         if bypass is not None:
             context["kms:BypassPolicyLockoutSafetyCheck"] = [str(bypass).lower()]
         if key is None:
-            yield Asked(action, named, context)
+            yield RequestedAction(action, named, context)
             return
         tags = response.kms_backend.tagger.get_tag_dict_for_resource(key.id)
         context |= {f"aws:ResourceTag/{name}": [value] for name, value in tags.items()}
-        yield Asked(action, key.arn, context | {"aws:ResourceAccount": [key.account_id]})
+        yield RequestedAction(action, key.arn, context | {"aws:ResourceAccount": [key.account_id]})
 
-    return asked
+    return requested
 
 
 # Organizations: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
 
 
-def _of_organization(action: str, parameter: str) -> Asking:
+def _of_organization(action: str, parameter: str) -> ActionsOf:
     """The ARN of a root, an OU or an account names the management account and the organization.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_arn-formats.html
     """
 
-    def asked(response: BaseResponse) -> Iterator[Asked]:
-        yield Asked(action, _organizations_arn(response.current_account, response._get_param(parameter)))
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
+        yield RequestedAction(action, _organizations_arn(response.current_account, response._get_param(parameter)))
 
-    return asked
+    return requested
 
 
 def _organizations_arn(account_id: str, name: str) -> str:
@@ -178,36 +178,36 @@ def _organizations_arn(account_id: str, name: str) -> str:
 # DynamoDB: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 
 
-def _dynamodb(response: BaseResponse, action: str, table: str, leading_keys: list[str], index: str | None = None) -> Asked:
+def _dynamodb(response: BaseResponse, action: str, table: str, leading_keys: list[str], index: str | None = None) -> RequestedAction:
     arn = f"arn:aws:dynamodb:{response.region}:{response.current_account}:table/{table.rsplit('/', 1)[-1]}"
     resource = arn if index is None else f"{arn}/index/{index}"
-    return Asked(f"dynamodb:{action}", resource, {"dynamodb:LeadingKeys": leading_keys} if leading_keys else {})
+    return RequestedAction(f"dynamodb:{action}", resource, {"dynamodb:LeadingKeys": leading_keys} if leading_keys else {})
 
 
-def _of_item(action: str) -> Asking:
-    def asked(response: BaseResponse) -> Iterator[Asked]:
+def _of_item(action: str) -> ActionsOf:
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
         body = response.params
         yield _dynamodb(response, action, body["TableName"], _leading(response, body["TableName"], body))
 
-    return asked
+    return requested
 
 
-def _query(response: BaseResponse) -> Iterator[Asked]:
-    """[R] The leading key of a query is the value that its condition asks of the partition key, of the index or table."""
+def _query(response: BaseResponse) -> Iterator[RequestedAction]:
+    """[R] The leading key of a query is the value of the partition key, of index or table, in its condition."""
     body = response.params
     values = body.get("ExpressionAttributeValues") or {}
     leading = [next(iter(values[word].values())) for word in (body.get("KeyConditionExpression") or "").split() if word in values]
     yield _dynamodb(response, "Query", body["TableName"], leading[:1], body.get("IndexName"))
 
 
-def _batch_get_item(response: BaseResponse) -> Iterator[Asked]:
-    for table, asked in response.params["RequestItems"].items():
-        leading = [_value(response, table, key) for key in asked["Keys"]]
+def _batch_get_item(response: BaseResponse) -> Iterator[RequestedAction]:
+    for table, requested in response.params["RequestItems"].items():
+        leading = [_value(response, table, key) for key in requested["Keys"]]
         yield _dynamodb(response, "BatchGetItem", table, leading)
 
 
-def _batch_write_item(response: BaseResponse) -> Iterator[Asked]:
-    """It needs its own permission only, not those of PutItem and DeleteItem.
+def _batch_write_item(response: BaseResponse) -> Iterator[RequestedAction]:
+    """It needs only its own permission, not those of PutItem and DeleteItem.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/api-permissions-reference.html
     """
@@ -216,7 +216,7 @@ def _batch_write_item(response: BaseResponse) -> Iterator[Asked]:
         yield _dynamodb(response, "BatchWriteItem", table, [_value(response, table, row) for row in rows])
 
 
-def _transact_write_items(response: BaseResponse) -> Iterator[Asked]:
+def _transact_write_items(response: BaseResponse) -> Iterator[RequestedAction]:
     """A transaction needs the permission of each of its items.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
@@ -233,7 +233,7 @@ def _leading(response: BaseResponse, table: str, body: Any) -> list[str]:
 
 
 def _value(response: BaseResponse, table: str, row: Any) -> str:
-    """The row's partition key. A table that does not exist is told of later."""
+    """The row's partition key; empty for a missing table, which DynamoDB reports itself."""
     tables = dynamodb_backends[response.current_account][response.region].tables
     found = tables.get(table.rsplit("/", 1)[-1])
     return str(next(iter(row[found.hash_key_attr].values()))) if found is not None else ""
@@ -242,53 +242,53 @@ def _value(response: BaseResponse, table: str, row: Any) -> str:
 # The others: list_amazoneventbridgescheduler, list_awsstepfunctions, list_amazoneventbridge, list_amazonsns, list_awsiam
 
 
-def _of_schedule(action: str, passes_role: bool) -> Asking:
-    """Who names a role for Scheduler to use must be allowed to pass it.
+def _of_schedule(action: str, passes_role: bool) -> ActionsOf:
+    """The caller must be allowed to pass the role of the schedule.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
     """
 
-    def asked(response: BaseResponse) -> Iterator[Asked]:
+    def requested(response: BaseResponse) -> Iterator[RequestedAction]:
         group = response._get_param("GroupName") or response._get_param("groupName") or "default"
         name = response.uri.split("?")[0].split("/")[-1]
         account = response.current_account
-        yield Asked(action, f"arn:aws:scheduler:{response.region}:{account}:schedule/{group}/{name}")
+        yield RequestedAction(action, f"arn:aws:scheduler:{response.region}:{account}:schedule/{group}/{name}")
         if passes_role:
             role = str((response._get_param("Target") or {}).get("RoleArn"))
-            yield Asked("iam:PassRole", role, {"iam:PassedToService": [_SCHEDULER]})
+            yield RequestedAction("iam:PassRole", role, {"iam:PassedToService": [_SCHEDULER]})
 
-    return asked
-
-
-def _start_execution(response: BaseResponse) -> Iterator[Asked]:
-    yield Asked("states:StartExecution", response._get_param("stateMachineArn"))
+    return requested
 
 
-def _put_events(response: BaseResponse) -> Iterator[Asked]:
-    """Each entry is judged by itself. What a bus of another account says of it, `put_events` asks."""
+def _start_execution(response: BaseResponse) -> Iterator[RequestedAction]:
+    yield RequestedAction("states:StartExecution", response._get_param("stateMachineArn"))
+
+
+def _put_events(response: BaseResponse) -> Iterator[RequestedAction]:
+    """Each entry is checked by itself. `eventbridge.put_events` checks the policy of another account's bus."""
     for entry in json.loads(response.body)["Entries"]:
         bus = entry.get("EventBusName") or "default"
         arn = bus if bus.startswith("arn:") else f"arn:aws:events:{response.region}:{response.current_account}:event-bus/{bus}"
         context = {"events:source": [entry.get("Source", "")], "events:detail-type": [entry.get("DetailType", "")]}
-        yield Asked("events:PutEvents", arn, context)
+        yield RequestedAction("events:PutEvents", arn, context)
 
 
-def _publish(response: BaseResponse) -> Iterator[Asked]:
+def _publish(response: BaseResponse) -> Iterator[RequestedAction]:
     """PublishBatch has no action of its own: https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"""
-    yield Asked("sns:Publish", response._get_param("TopicArn") or response._get_param("TargetArn"))
+    yield RequestedAction("sns:Publish", response._get_param("TopicArn") or response._get_param("TargetArn"))
 
 
-def _send_message(response: BaseResponse) -> Iterator[Asked]:
+def _send_message(response: BaseResponse) -> Iterator[RequestedAction]:
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html"""
     name = json.loads(response.body)["QueueUrl"].rsplit("/", 1)[-1]
-    yield Asked("sqs:SendMessage", f"arn:aws:sqs:{response.region}:{response.current_account}:{name}")
+    yield RequestedAction("sqs:SendMessage", f"arn:aws:sqs:{response.region}:{response.current_account}:{name}")
 
 
-def _assume_role(response: BaseResponse) -> Iterator[Asked]:
-    yield Asked("sts:AssumeRole", response._get_param("RoleArn"))
+def _assume_role(response: BaseResponse) -> Iterator[RequestedAction]:
+    yield RequestedAction("sts:AssumeRole", response._get_param("RoleArn"))
 
 
-_ASKING: dict[tuple[str, str], Asking] = {
+_ACTIONS_OF: dict[tuple[str, str], ActionsOf] = {
     ("sts", "GetCallerIdentity"): _nothing,
     ("sts", "AssumeRole"): _assume_role,
     ("ec2", "DescribeImages"): _on_everything("ec2:DescribeImages"),

@@ -1,7 +1,7 @@
-"""What a role's own policies allow: asked for every call of a session of it, and where AWS acts with a role that was passed.
+"""Evaluates a role's own policies, for each call of its sessions and for each action of AWS with a passed role.
 
-Permissions boundaries, session policies and service control policies are not looked at. What allowed a call, or did not,
-is noted in `permission_record`.
+It ignores permissions boundaries, session policies and service control policies. `permission_record` records what
+allowed or denied a call.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -19,7 +19,7 @@ from simulated_aws.iam.policy_evaluation import Context, Request
 
 @dataclass(frozen=True)
 class _Statement:
-    """One statement of a role's policies; `name` is its Sid, or its place in the policy."""
+    """One statement of a role's policies; `name` is its Sid, or its index in the policy."""
 
     policy: str
     name: str
@@ -43,10 +43,10 @@ def find(role_arn: str) -> Role | None:
     return found
 
 
-def trusts(role_arn: str, asker: resource_policy.Asker) -> bool:
+def trusts(role_arn: str, requester: resource_policy.Requester) -> bool:
     """Whether the role exists and lets this service assume it."""
     role = find(role_arn)
-    return role is not None and resource_policy.allows(role.assume_role_policy_document, asker, "sts:AssumeRole", role_arn)
+    return role is not None and resource_policy.allows(role.assume_role_policy_document, requester, "sts:AssumeRole", role_arn)
 
 
 def allow(role: Role, action: str, resource: str, context: Context | None = None) -> bool:
@@ -63,13 +63,13 @@ def allow(role: Role, action: str, resource: str, context: Context | None = None
 
 
 def caller_may(caller: accounts.Caller, action: str, resource: str, context: Context | None = None) -> bool:
-    """Whether the caller's role allows this. Who is no session of a role that IAM knows is not asked, and may."""
+    """Whether the caller's role allows this. A caller without a role that IAM knows may do everything."""
     role = find(caller.role_arn) if caller.role_arn else None
     return role is None or allow(role, action, resource, context)
 
 
 def note_denial(caller: accounts.Caller, action: str, resource: str) -> None:
-    """For what is denied without a look at the role's policies."""
+    """Records what is denied without evaluating the role's policies."""
     role = find(caller.role_arn) if caller.role_arn else None
     if role is not None:
         permission_record.denied(role.name, action, resource)
@@ -82,7 +82,7 @@ def _place(statement: _Statement, resource: str) -> str:
 
 
 def _statements(role: Role) -> list[_Statement]:
-    """Read once for as long as the role's policies are the same documents."""
+    """Parsed once, as long as the role's policies are the same documents."""
     policies = dict(role.policies) | {one.arn: _default(one) for one in list(role.managed_policies.values())}
     documents = list(policies.values())
     kept = _read.get(role.id)
@@ -98,6 +98,6 @@ def _default(policy: ManagedPolicy) -> str:
 
 def _of_policy(name: str, document: str | dict[str, Any]) -> list[_Statement]:
     read = json.loads(document) if isinstance(document, str) else document
-    # CloudFormation drops an `AWS::NoValue` of a list; moto leaves nothing in its place.
+    # CloudFormation drops an `AWS::NoValue` of a list; moto leaves a null in its place.
     statements = [one for one in policy_evaluation.as_list(read.get("Statement")) if one is not None]
     return [_Statement(name, one.get("Sid") or str(place), one) for place, one in enumerate(statements)]

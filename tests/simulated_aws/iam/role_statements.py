@@ -1,7 +1,7 @@
-"""The statements of the roles of a template, whatever its parameters are.
+"""Reads the statements of the roles of a template, for all values of its parameters.
 
-A permission that only some stacks have is a permission too. So of an `Fn::If` both sides count; and since SAM decides
-some of what it adds by the value of a parameter, the template is expanded with each value that a parameter may have.
+A permission that only some stacks have counts too. So both branches of an `Fn::If` count, and the template is expanded
+with each allowed value of a parameter, because what SAM adds depends on them.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html
 """
@@ -21,7 +21,7 @@ _NOT_READ = {"AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolic
 
 @dataclass(frozen=True)
 class RoleStatement:
-    """One statement; `name` is its Sid, or its place in the policy. The policy is AWS's own if its name is an ARN."""
+    """One statement; `name` is its Sid, or its index in the policy. The policy is AWS managed if its name is an ARN."""
 
     role: str
     policy: str
@@ -42,7 +42,7 @@ class RoleStatement:
 
 
 def of_template(path: Path) -> list[RoleStatement]:
-    """All of them, of all roles, each once."""
+    """All statements of all roles, each once."""
     found = {str(one): one for values in _values(template.read(path)) for one in of(template.expand(path, values))}
     return list(found.values())
 
@@ -57,7 +57,7 @@ def _values(read: Template) -> Iterator[dict[str, str]]:
 
 
 def of(expanded: Template) -> list[RoleStatement]:
-    """Those of one expansion. Raises TemplateError where policies stand that this module does not read."""
+    """The statements of one expansion. Raises TemplateError for policies in a place that this module does not read."""
     resources = expanded["Resources"].items()
     unread = sorted(name for name, resource in resources if resource["Type"] in _NOT_READ)
     if unread:

@@ -1,4 +1,4 @@
-"""The KMS API itself: calls reach keys of other accounts by ARN, obey the key's policy, and check each new policy.
+"""The KMS API: calls reach keys of other accounts by ARN, obey the key policy, and check each new policy.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
 """
@@ -27,9 +27,9 @@ REFUSED_ON_A_MANAGED_KEY = {"PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion",
 
 
 def install() -> None:
-    """Put a guard before every operation on a key, and checks before a policy is kept."""
+    """Checks access before every operation on a key, and checks each policy before moto stores it."""
     KmsResponse.kms_backend = property(_backend_of_key)
-    KmsResponse._validate_key_policy = lambda *_: None  # moto looks for Deny statements only, whoever they are about.
+    KmsResponse._validate_key_policy = lambda *_: None  # moto checks Deny statements only, whatever their principals.
     moto.kms.responses._assert_default_policy = _check_policy_name
     KmsResponse.create_key = _create_key(KmsResponse.create_key)
     KmsResponse.put_key_policy = _put_key_policy(KmsResponse.put_key_policy)
@@ -39,7 +39,7 @@ def install() -> None:
 
 
 def _backend_of_key(response: KmsResponse) -> KmsBackend:
-    """The account that the request's key is in, or the caller's own where it names none by ARN."""
+    """The backend of the account of the key; the caller's own if the request names no ARN."""
     named = response._get_param("KeyId") or ""
     account_id = named.split(":")[4] if named.startswith("arn:") else response.current_account
     return kms_backends[account_id][response.region]
@@ -89,7 +89,7 @@ def _put_key_policy(put: Callable[[KmsResponse], str]) -> Callable[[KmsResponse]
 
 
 def _check_policy_name(name: str | None) -> None:
-    """A key has one policy, `default`, whose name may be left out.
+    """A key has one policy, `default`; the name is optional.
 
     https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html (PolicyName)
     """

@@ -1,6 +1,6 @@
-"""A role or user that is deleted leaves its unique id (`AROA…`, `AIDA…`) in the key policies that named it.
+"""Replaces a deleted role or user in key policies by its unique id (`AROA…`, `AIDA…`).
 
-KMS then shows the id in place of the ARN, also when a new role has the same name, and no later policy may contain it.
+KMS shows the id instead of the ARN, even if a new role has the same name. No later policy may contain the id.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html#principal-roles
 """
@@ -16,7 +16,7 @@ from simulated_aws.iam.policy_evaluation import as_list
 
 
 def install() -> None:
-    """Remember the ids behind a policy's ARNs when it is put, and show those that are gone when it is read."""
+    """Stores the ids behind the ARNs of a new policy, and shows the ids of deleted principals when the policy is read."""
     KmsBackend.put_key_policy = _remembering(KmsBackend.put_key_policy)
     KmsBackend.create_key = _remembering_new(KmsBackend.create_key)
     KmsBackend.get_key_policy = _showing(KmsBackend.get_key_policy)

@@ -1,6 +1,6 @@
-"""Who may use a KMS key for what: its policy and its grants, asked as AWS would ask them.
+"""Decides who may use a KMS key, by its policy and its KMS grants.
 
-The accounts' own IAM policies are taken to allow everything: only the key's side is judged here.
+It assumes that the accounts' own IAM policies allow everything, and evaluates only the key's side.
 
 https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
 """
@@ -75,7 +75,7 @@ def _principal_context(caller: Caller) -> Context:
 
 
 def _is_granted(key: Key, caller: Caller, action: str) -> bool:
-    """A grant gives its operations to its grantee as a statement would; constraints on grants are not judged.
+    """A KMS grant allows its grantee its operations, like a statement. Constraints are not evaluated.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/grants.html
     """

@@ -1,4 +1,4 @@
-"""What a key policy must look like for KMS to accept it.
+"""Checks whether KMS accepts a key policy.
 
 https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html
 """
@@ -23,7 +23,7 @@ _SERVICE = re.compile(r"[\w.-]+\.amazonaws\.com(?:\.cn)?")
 
 
 def check(policy: str, caller: Caller, bypass_lockout_check: bool) -> None:
-    """Raise what KMS answers to a policy that it refuses; return if it would take it."""
+    """Raises the error of KMS for a policy that it refuses."""
     if len(policy.encode()) > MAXIMUM_BYTES:
         raise JsonRESTError("LimitExceededException", f"The key policy is longer than {MAXIMUM_BYTES} bytes")
     for statement in _statements(policy):
@@ -44,7 +44,7 @@ def _statements(policy: str) -> list[Any]:
 
 
 def _check_statement(statement: Any) -> None:
-    """Every statement needs its four elements; since August 2025 KMS rejects those without an action or a resource.
+    """Every statement needs its four elements. KMS rejects statements without an action or a resource since August 2025.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html#key-policy-elements
     """

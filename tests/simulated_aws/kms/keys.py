@@ -1,6 +1,6 @@
-"""KMS keys: found by id, alias or ARN in any account, and the AWS managed key that each account has for EBS.
+"""Finds KMS keys by id, alias or ARN in any account, and makes the AWS managed key of each account for EBS.
 
-Who may use a key is in `key_access`, what its policy may say in `key_policy`.
+`key_access` decides who may use a key, `key_policy` which policies KMS accepts.
 """
 
 import json
@@ -18,7 +18,7 @@ _making_a_managed_key = threading.Lock()
 
 
 def find(name: str, account_id: str, region: str) -> Key | None:
-    """The key that a caller in this account and Region means by an id, an alias or an ARN of either, or None.
+    """The key that an id, an alias or an ARN of either names for a caller in this account and Region, or None.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/find-cmk-id-arn.html
     """
@@ -54,7 +54,7 @@ def ebs_managed_key(account_id: str, region: str) -> Key:
 
 
 def install() -> None:
-    """Let the keys that moto makes for reserved aliases be AWS managed, and let keys be switched by ARN as by id."""
+    """Makes the keys of reserved aliases AWS managed, and accepts ARNs where moto enables and disables keys by id."""
     KmsBackend._generate_default_keys = _make_managed_key
     for operation in ("enable_key", "disable_key", "schedule_key_deletion", "cancel_key_deletion"):
         setattr(KmsBackend, operation, _with_key_id(getattr(KmsBackend, operation)))
@@ -90,7 +90,7 @@ def _make_managed_key(backend: KmsBackend, alias: str) -> str | None:
 
 
 def _with_key_id(operate: Callable[..., Any]) -> Callable[..., Any]:
-    """moto looks in these operations for the id alone, where KMS takes the ARN too.
+    """In these operations moto accepts the id alone; KMS accepts the ARN too.
 
     https://docs.aws.amazon.com/kms/latest/APIReference/API_DisableKey.html (KeyId)
     """
@@ -98,7 +98,7 @@ def _with_key_id(operate: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _managed_policy(service: str, account_id: str, region: str) -> str:
-    """What AWS writes into a managed key: its own account, through that service, and nobody else.
+    """The policy of an AWS managed key: only its own account, through that service.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying.html says that it cannot be changed.
     """
@@ -120,11 +120,11 @@ def _managed_policy(service: str, account_id: str, region: str) -> str:
             "StringEquals": {"kms:CallerAccount": account_id, "kms:ViaService": f"{through}.{region}.amazonaws.com"}
         },
     }
-    look = {
+    describe = {
         "Sid": "Allow direct access to key metadata to the account",
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{account_id}:root"},
         "Action": ["kms:Describe*", "kms:Get*", "kms:List*", "kms:RevokeGrant"],
         "Resource": "*",
     }
-    return json.dumps({"Version": "2012-10-17", "Id": f"auto-{service}-2", "Statement": [use, look]}, indent=2)
+    return json.dumps({"Version": "2012-10-17", "Id": f"auto-{service}-2", "Statement": [use, describe]}, indent=2)

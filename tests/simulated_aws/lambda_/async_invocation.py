@@ -1,7 +1,7 @@
-"""Asynchronous invocations: Lambda accepts the event, runs the function later, and runs it again when it fails.
+"""Asynchronous invocations: Lambda accepts the event, runs the function later, and retries when it fails.
 
-An event that fails at every attempt goes to the function's dead-letter queue, where it has one and its role may send to
-it; what cannot be sent there is lost. Destinations are not simulated.
+An event that fails at every attempt goes to the function's dead-letter queue, if it has one and its role may send to it;
+otherwise the event is lost. Destinations are not simulated.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq
@@ -23,12 +23,12 @@ from simulated_aws.lambda_.process import InvocationError
 
 LOG = logging.getLogger(__name__)
 
-# AWS waits one minute before the second attempt and two before the third. Nobody who watches a demo does.
+# AWS waits one minute before the second attempt and two before the third, too long for a demo.
 PAUSES_SECONDS = [1.0, 2.0]
 
 
 def start(invoke: Callable[[LambdaFunction, bytes], bytes], function: LambdaFunction, payload: bytes) -> None:
-    """Answers at once; the function runs in a thread of its own."""
+    """Returns at once; the function runs in its own thread."""
     under_way.begin()
     threading.Thread(
         target=_run, args=(invoke, function, payload), name=f"event for {function.function_name}", daemon=True

@@ -1,6 +1,6 @@
-"""The environment variables that a Lambda function's process starts with: its own, Lambda's, and its role's credentials.
+"""The environment variables of a function's process: the function's own, Lambda's, and the credentials of its role.
 
-Nothing is inherited: a function that works only with the developer's environment must fail here as it would in AWS.
+The process inherits nothing: a function that needs the developer's environment must fail here as it fails in AWS.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
@@ -11,7 +11,7 @@ from moto.sts.models import sts_backends
 
 
 def of(function: LambdaFunction, endpoint_url: str) -> dict[str, str]:
-    """The whole environment of one process. Lambda's own variables win over those of the template."""
+    """The whole environment of one process. Lambda's own variables override those of the template."""
     own = {name: str(value) for name, value in function.environment_vars.items()}
     return own | _reserved(function) | _credentials(function) | {"AWS_ENDPOINT_URL": endpoint_url}
 

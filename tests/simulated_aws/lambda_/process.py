@@ -1,8 +1,8 @@
-"""One running copy of a Lambda function: the process of its real binary, and the invocation it works on.
+"""One process of a function's real binary, and the invocation that it works on.
 
-The process gets only the environment that Lambda would give it. It is started in `LAUNCHER`, a thread that never ends,
-because the kernel kills a child when the *thread* that started it ends (PR_SET_PDEATHSIG), and a killed simulated AWS
-shall leave no function behind.
+The process has only the environment that Lambda gives it. The thread `LAUNCHER`, which never ends, starts it: the kernel
+kills a child when the *thread* that started it ends (PR_SET_PDEATHSIG), so that a killed simulated AWS leaves no function
+behind.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
@@ -21,11 +21,11 @@ from typing import Any
 
 LAUNCHER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="function launcher")
 
-# prctl is Linux's; elsewhere a function ends by itself when its Runtime API is gone.
+# prctl exists on Linux only; elsewhere a function ends by itself when its Runtime API is gone.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
-# `execution_arn`: the execution of a state machine that this thread invokes a function for, if it does.
+# `execution_arn`: the execution for which this thread invokes a function, if any.
 WAITING = threading.local()
 
 
@@ -63,7 +63,7 @@ class FunctionProcess:
         self.id = uuid.uuid4().hex
         self.binary = binary
         self.environment = environment
-        # What the function was when the process was started: it serves that, and nothing that the function became.
+        # The configuration of the function at the start of the process. It serves no later configuration.
         self.configuration = configuration
         self.log = log
         self.ready = threading.Event()
@@ -74,7 +74,7 @@ class FunctionProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, runtime_api: str) -> None:
-        """Starts the binary. It finds its Runtime API under a path of its own, which tells the processes apart."""
+        """Starts the binary. The path of its Runtime API identifies the process."""
         environment = self.environment | {"AWS_LAMBDA_RUNTIME_API": f"http://{runtime_api}/{self.id}"}
         self._process = LAUNCHER.submit(self._launch, environment).result()
         threading.Thread(target=self._wait, name=f"wait for {self.binary.name}", daemon=True).start()
@@ -94,7 +94,7 @@ class FunctionProcess:
         self._fail_current()
 
     def fail_start(self, error: dict[str, Any]) -> None:
-        """The process reported that it cannot start; it ends by itself after that."""
+        """Handles the report of the process that it cannot start; it then ends by itself."""
         self.start_failure = error
         self._fail_current()
 
@@ -119,7 +119,7 @@ class FunctionProcess:
             self._fail_current()
 
     def next(self) -> Invocation | None:
-        """What the Runtime API answers to the process's request for work. None when the process has ended."""
+        """The next invocation for the process. None when the process has ended."""
         self.ready.set()
         return self._invocations.get()
 

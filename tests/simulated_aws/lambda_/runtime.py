@@ -1,7 +1,7 @@
-"""Lambda: runs each function as its real binary, in as many processes as there are invocations at once.
+"""Lambda: runs each function as its real binary, with a process for each concurrent invocation.
 
-Processes are kept and used again, as Lambda keeps its environments warm, until the function is updated or deleted, and
-every process holds one invocation at a time. So two workflows that change one key at once are two processes here, as they are in AWS.
+Processes are reused, as Lambda reuses execution environments, until the function is updated or deleted. A process serves
+one invocation at a time. So two workflows that change one key at once use two processes, as in AWS.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
@@ -26,10 +26,10 @@ from simulated_aws.lambda_ import async_invocation, environment_variables
 from simulated_aws.lambda_.process import FunctionProcess, Invocation, InvocationError
 from simulated_aws.lambda_.runtime_api import RuntimeApi
 
-# AWS lets a thousand run at once and starts each on a machine of its own; this machine is one. More invocations wait.
+# AWS runs a thousand at once, each on a machine of its own; this is one machine. More invocations wait.
 MAX_PROCESSES_PER_FUNCTION = 10
 
-# AWS gives ten seconds on a machine of the function's own; this machine may be busy with many others.
+# AWS allows ten seconds, on a machine of the function's own; this machine may be busy.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 START_SECONDS = 60
 
@@ -53,11 +53,11 @@ class LambdaRuntime:
         self._pools: dict[str, _Pool] = {}
         self._lock = threading.Lock()
         self._api = RuntimeApi()
-        # Told the name of the function's binary at each invocation.
+        # Called with the name of the function's binary at each invocation.
         self.on_invocation: Callable[[str], None] = lambda _binary: None
 
     def register(self, function_arn: str, binary: Path) -> None:
-        """Says which binary is the function's code."""
+        """Registers the binary of a function."""
         self._binaries[function_arn] = binary
 
     def invoke(self, function: LambdaFunction, payload: bytes) -> bytes:
@@ -74,7 +74,7 @@ class LambdaRuntime:
             self._release(pool, process)
 
     def process_of(self, access_key: str) -> FunctionProcess | None:
-        """The process that was given these credentials."""
+        """The process with these credentials."""
         processes = [process for process, _ in list(self._api.processes.values())]
         return next((one for one in processes if one.environment["AWS_ACCESS_KEY_ID"] == access_key), None)
 
@@ -89,7 +89,7 @@ class LambdaRuntime:
             return self._pools.setdefault(function_arn, _Pool())
 
     def _acquire(self, function: LambdaFunction, pool: _Pool) -> FunctionProcess:
-        """A warm process that has nothing to do, or a new one, or the next that becomes free."""
+        """An idle process, or a new one, or the next that becomes idle."""
         with pool.changed:
             while True:
                 while pool.idle:
@@ -118,7 +118,7 @@ class LambdaRuntime:
         return process
 
     def _run(self, function: LambdaFunction, process: FunctionProcess, invocation: Invocation) -> None:
-        """Hands the invocation over and waits until it has an outcome, at most as long as the function may take."""
+        """Passes the invocation to the process and waits for its outcome, at most for the function's timeout."""
         started = time.monotonic()
         while not process.ready.wait(0.05) and not process.ended.is_set():
             if time.monotonic() - started > START_SECONDS:
@@ -146,7 +146,7 @@ class LambdaRuntime:
 
 
 def _may_log(function: LambdaFunction) -> bool:
-    """Lambda writes a function's log with the function's role; without its leave there is none.
+    """Whether the function's role allows its logs: Lambda writes them with that role.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-permissions
     """
@@ -157,7 +157,7 @@ def _may_log(function: LambdaFunction) -> bool:
 
 
 def _configuration(function: LambdaFunction) -> Any:
-    """What makes a process one of another time. What is invoked already goes on as it was.
+    """The configuration that a process depends on. Running invocations keep the old configuration.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
     https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html

@@ -1,6 +1,6 @@
-"""The Lambda Runtime API: the HTTP endpoint from which a function's process takes invocations and to which it answers.
+"""The Lambda Runtime API: the HTTP endpoint where a function's process gets invocations and answers them.
 
-Every process has a path of its own under one port: `/PROCESS/2018-06-01/runtime/…`.
+Each process has its own path under one port: `/PROCESS/2018-06-01/runtime/…`.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -20,7 +20,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, *_args: Any) -> None:
-        """A process that was killed leaves its connection broken. That is no error of this server."""
+        """Ignores broken connections: a killed process leaves one behind."""
 
 
 class RuntimeApi:
@@ -37,7 +37,7 @@ class RuntimeApi:
         return f"127.0.0.1:{self._server.server_port}"
 
     def register(self, process: FunctionProcess, function_arn: str) -> None:
-        """Makes the process known, so that its requests are answered."""
+        """Registers the process, so that its requests are answered."""
         self.processes[process.id] = (process, function_arn)
 
     def forget(self, process: FunctionProcess) -> None:
@@ -89,7 +89,7 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             return process, function_arn, action
 
         def _body(self) -> bytes:
-            """A runtime may send its answer as a whole, or stream it in chunks."""
+            """The answer of a runtime, sent as a whole or in chunks."""
             if "Content-Length" in self.headers:
                 return self.rfile.read(int(self.headers["Content-Length"]))
             parts = []
@@ -112,7 +112,7 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_args: Any) -> None:
-            """The requests of the functions' processes are of no interest to anybody."""
+            """Logs nothing."""
 
     return Handler
 

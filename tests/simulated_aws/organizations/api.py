@@ -1,4 +1,4 @@
-"""The Organizations API: who may ask what, answers in AWS's page sizes, and what a closed account looks like.
+"""The Organizations API: who may call what, AWS's page sizes, and the status of a closed account.
 
 https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
 """
@@ -25,7 +25,7 @@ FOR_DELEGATED_ADMINISTRATORS = ("Describe", "List")
 
 
 def install() -> None:
-    """Put a guard before every operation, page the lists that grow, and let closing an account close it."""
+    """Checks the caller of every operation, pages the long lists, and makes CloseAccount close the account."""
     OrganizationsResponse.organizations_backend = property(_backend)
     OrganizationsResponse.list_accounts = _paged("Accounts", _accounts)
     OrganizationsResponse.list_accounts_for_parent = _paged("Accounts", _accounts_of_parent)
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 def _backend(response: OrganizationsResponse) -> OrganizationsBackend:
-    """The organization that answers: the caller's own, or its management account's for a delegated administrator.
+    """The backend that answers: the caller's own, or that of the management account for a delegated administrator.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_delegate_policies.html
     """
@@ -94,7 +94,7 @@ def _children(response: OrganizationsResponse) -> list[dict[str, str]]:
 
 
 def _close(close: Callable[[FakeAccount], None]) -> Callable[[FakeAccount], None]:
-    """A closed account has the status `SUSPENDED`, as ever, and the state `CLOSED`.
+    """A closed account has the status `SUSPENDED` and the state `CLOSED`.
 
     https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_accounts_account_state.html
     """

@@ -1,4 +1,4 @@
-"""Invitations into an organization, and leaving it: the calls of AWS Organizations that moto does not have.
+"""Adds the calls of AWS Organizations that moto lacks: inviting an account, accepting an invitation, leaving.
 
 An invitation is accepted or stays open: declining, cancelling and expiring are not simulated.
 
@@ -54,7 +54,7 @@ def _invite(response: OrganizationsResponse) -> str:
 
 
 def _accept(response: OrganizationsResponse) -> str:
-    """The account is a member from now on, under the root."""
+    """Adds the account to the organization, under the root."""
     account_id, handshake_id = response.current_account, response._get_param("HandshakeId")
     found = [(backend, one) for backend, one in _received(account_id) if one["Id"] == handshake_id]
     if not found:
@@ -82,7 +82,7 @@ def _list_for_account(response: OrganizationsResponse) -> str:
 
 
 def _leave(response: OrganizationsResponse) -> str:
-    """A member leaves by itself; the management account cannot."""
+    """A member account leaves by itself; the management account cannot."""
     organization = membership.organization_of(response.current_account)
     if organization is None:
         raise AWSOrganizationsNotInUseException

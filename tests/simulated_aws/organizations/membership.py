@@ -1,6 +1,6 @@
-"""Where an account stands in AWS Organizations at this moment: its organization, the OUs above it, its path.
+"""Finds the place of an account in AWS Organizations: its organization, the OUs above it, its path.
 
-It only reads moto's Organizations. The rules of the Organizations API itself are in `organizations`.
+It only reads moto's Organizations. `api` has the rules of the API.
 """
 
 import re
@@ -35,13 +35,13 @@ def ous_above(account_id: str) -> list[FakeOrganizationalUnit]:
 
 
 def organization_id(account_id: str) -> str | None:
-    """What `aws:PrincipalOrgID` says of a principal in this account."""
+    """The value of `aws:PrincipalOrgID` for a principal in this account."""
     backend = organization_of(account_id)
     return backend.org.id if backend else None
 
 
 def organization_path(account_id: str) -> str | None:
-    """What `aws:PrincipalOrgPaths` says of a principal in this account: `o-…/r-…/ou-…/ou-…/`.
+    """The value of `aws:PrincipalOrgPaths` for a principal in this account: `o-…/r-…/ou-…/ou-…/`.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgpaths
     """
@@ -52,14 +52,14 @@ def organization_path(account_id: str) -> str | None:
 
 
 def organization_may_exist(organization_arn: str) -> bool:
-    """False where the ARN is malformed or contradicts an organization that is here. Others we cannot judge."""
+    """False if the ARN is malformed or contradicts a simulated organization. Other organizations cannot be checked."""
     named = ORGANIZATION_ARN.fullmatch(organization_arn)
     backend = _organization(named.group(1)) if named else None
     return named is not None and (backend is None or backend.org.arn == organization_arn)
 
 
 def ou_may_exist(ou_arn: str) -> bool:
-    """False where the ARN is malformed or names an OU that its organization does not have."""
+    """False if the ARN is malformed or names an OU that its organization does not have."""
     named = OU_ARN.fullmatch(ou_arn)
     backend = _organization(named.group(1)) if named else None
     return named is not None and (backend is None or any(ou.arn == ou_arn for ou in backend.ou))

@@ -1,6 +1,6 @@
-"""Whether a caller may get at a bucket or an object: by the bucket's policy, of which moto reads little, and by the caller's own role.
+"""Decides whether a caller may access a bucket or an object, by the bucket policy and the caller's role.
 
-The simulated AWS listens without TLS and stands for an AWS that is asked with it, so `aws:SecureTransport` is true here.
+moto evaluates little of a bucket policy. `aws:SecureTransport` is true although the simulated AWS listens without TLS.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-s3-evaluates-access-control.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
@@ -24,9 +24,9 @@ _ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:PostObject": "s3:PutObject", "s
 
 
 def _permission(bucket: FakeBucket, action: str, resource: str, more: Context | None = None) -> PermissionResult:
-    """In the owner's account, the bucket's policy or the role's own is enough; from another, it takes both.
+    """In the owner's account, the bucket policy or the role's policy is enough; another account needs both.
 
-    Raises what S3 answers; but DeleteObjects tells of each object whether it was denied.
+    Raises the error of S3; DeleteObjects instead answers for each object whether it was denied.
     """
     account_id, action = accounts.calling_account() or bucket.account_id, _ACTIONS.get(action, action)
     own = {"aws:SecureTransport": ["true"], "aws:ResourceAccount": [bucket.account_id], **(more or {})}
@@ -45,7 +45,7 @@ def _permission(bucket: FakeBucket, action: str, resource: str, more: Context | 
 
 
 def _authorize(response: S3Response, bucket_name: str | None = None, key_name: str | None = None) -> None:
-    """Stands before every operation: moto itself asks `_permission` about objects only, and not by all their actions."""
+    """Wraps every operation: moto itself calls `_permission` for objects only, and not for all their actions."""
     if bucket_name not in s3_backends.bucket_accounts:
         return
     bucket = s3_backends[response.current_account]["aws"].get_bucket(bucket_name)
@@ -57,6 +57,6 @@ def _authorize(response: S3Response, bucket_name: str | None = None, key_name: s
 
 
 def install() -> None:
-    """Replaces moto's look at the policy, and its own check, which is off by default."""
+    """Replaces moto's evaluation of the policy, and its own check, which is off by default."""
     FakeBucket.get_permission = _permission
     S3Response._authenticate_and_authorize_s3_action = _authorize

@@ -1,7 +1,7 @@
-"""The clock that makes schedules fire: those of EventBridge Scheduler and the rules that have a schedule.
+"""Fires schedules when they are due: those of EventBridge Scheduler, and rules with a schedule.
 
-It knows when each is due and calls it; what firing means is for `scheduler` and `rule_schedules` to say. Recurring
-schedules can be made to fire at another pace than their own, so that nobody has to wait for a day.
+`schedules` and `eventbridge.rule_schedules` say what firing does. Recurring schedules can fire at another pace than their
+own, so that a demo does not have to wait for a day.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
@@ -33,14 +33,14 @@ class Plan:
         self.next_at_pace: datetime | None = None
 
     def due(self, now: datetime, pace: timedelta | None) -> datetime | None:
-        """The moment for which it has to fire now, if there is one; it is not given out a second time."""
+        """The moment for which it is due, if any. Each moment is returned once."""
         if pace is not None and self.expression.recurs:
             return self._due_at_pace(now, pace)
         moment = self.next
         if moment is None or moment > now:
             return None
         self.next = self.expression.following(moment)
-        # What was missed, while the machine slept, is not made up for.
+        # Moments missed while the machine slept are skipped.
         while self.next is not None and self.next <= now:
             self.next = self.expression.following(self.next)
         return moment if self.not_after is None or moment <= self.not_after else None
@@ -59,7 +59,7 @@ class Plan:
         return moment
 
 
-# What can fire: its plan, and how.
+# The plan of a schedule, and the function that fires it.
 Firing = tuple[Plan, Callable[[datetime], None]]
 
 
@@ -79,13 +79,13 @@ _clock = _Clock()
 
 
 def watch(source: Callable[[], Iterable[Firing]]) -> None:
-    """Asks `source`, at every tick, for the enabled schedules that there are."""
+    """Registers `source`, which returns the enabled schedules at every tick."""
     if source not in _clock.sources:
         _clock.sources.append(source)
 
 
 def tick(now: datetime) -> None:
-    """Fires what is due."""
+    """Fires every schedule that is due."""
     for source in _clock.sources:
         for plan, fire in list(source()):
             moment = plan.due(now, _clock.pace)
@@ -97,14 +97,14 @@ def _fire(fire: Callable[[datetime], None], moment: datetime) -> None:
     try:
         fire(moment)
     except Exception:
-        # One schedule that cannot be fired must not end the firing of all others.
+        # A schedule that fails must not stop the others.
         LOG.exception("a schedule could not be fired")
 
 
 def start(pace: timedelta | None = None) -> None:
-    """Starts the clock: once the stack is deployed, so that nothing fires before there is something to run.
+    """Starts the clock. Call it after the deployment, so that no schedule fires too early.
 
-    With a pace, every recurring schedule fires at that pace in the place of its own, for the first time after one pace.
+    With a pace, every recurring schedule fires at that pace instead of its own, first after one such period.
     """
     _clock.pace, _clock.started = pace, datetime.now(timezone.utc)
     threading.Thread(target=_clock.run, name="clock", daemon=True).start()

@@ -1,7 +1,7 @@
-"""Reads schedule expressions: when `at(…)`, `rate(…)` and `cron(…)` fire. It fires nothing itself.
+"""Parses schedule expressions and computes when `at(…)`, `rate(…)` and `cron(…)` fire.
 
-The cron characters `L`, `W` and `#` are refused here, though AWS knows them: a schedule that silently never fires would
-prove nothing.
+It refuses the cron characters `L`, `W` and `#`, which AWS supports: a test with a schedule that never fires would prove
+nothing.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
@@ -11,41 +11,41 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-# A cron expression that matches no day of the next years matches none that anybody waits for.
+# A cron expression without a match in the next years has none that matters.
 _DAYS_AHEAD = 5 * 366
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 _WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
 
 class MalformedExpression(ValueError):
-    """An expression that AWS does not take, or one that the simulated AWS does not understand."""
+    """An expression that AWS refuses, or that the simulated AWS does not support."""
 
 
 @dataclass(frozen=True)
 class At:
-    """One moment. Scheduler has a precision of a minute, and here fires at the beginning of the moment's minute."""
+    """One moment. Scheduler has a precision of a minute; here it fires at the beginning of the minute."""
 
     moment: datetime
 
     recurs = False
 
     def first(self, _made: datetime) -> datetime | None:
-        """A moment that is past is taken too, and fires at once.
+        """A past moment is accepted and fires at once.
 
-        AWS's pages do not say so; users who tried it do: CreateSchedule takes a time an hour past, and a schedule of
+        AWS does not document this, but users observed it: CreateSchedule accepts a time an hour ago, and a schedule of
         two minutes ago invoked its target 45 seconds later.
         """
         return self.moment.replace(second=0, microsecond=0)
 
     def following(self, _last: datetime) -> datetime | None:
-        """Nothing."""
+        """None: it fires once."""
         return None
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Again and again, at the same distance. `at_once` says whether the first time comes when the schedule is made:
-    with Scheduler it does, with a rule of EventBridge it comes after one period.
+    """A fixed period. `at_once` says whether it first fires at creation: a schedule of Scheduler does, a rule of
+    EventBridge fires after one period.
     """
 
     period: timedelta
@@ -64,7 +64,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Cron:
-    """Every minute whose fields are all among the wanted ones, in a time zone."""
+    """Every minute that matches all fields, in a time zone."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -130,7 +130,7 @@ def _at(inner: str, zone: tzinfo, expression: str) -> Expression:
         moment = datetime.strptime(inner, "%Y-%m-%dT%H:%M:%S")
     except ValueError as error:
         raise MalformedExpression(expression) from error
-    # `strptime` takes `1-2-3T4:5:6` as well.
+    # `strptime` accepts `1-2-3T4:5:6` too.
     if moment.isoformat() != inner:
         raise MalformedExpression(expression)
     return At(moment.replace(tzinfo=zone).astimezone(timezone.utc))

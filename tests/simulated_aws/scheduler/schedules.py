@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: what CreateSchedule, UpdateSchedule and the groups accept, and which schedules can fire.
+"""EventBridge Scheduler: checks CreateSchedule, UpdateSchedule and schedule groups, and fires schedules.
 
 Not simulated: client tokens, flexible windows (the target is invoked at the window's beginning), keys, retries.
 
@@ -24,7 +24,7 @@ _NAME = re.compile(r"[0-9a-zA-Z\-_.]{1,64}")
 
 
 def install() -> None:
-    """Checks what comes in, gives every schedule its plan, and shows the schedules to the clock."""
+    """Checks the requests, gives every schedule its plan, and registers the schedules with the clock."""
     backend = EventBridgeSchedulerBackend
     backend.create_schedule = _creating(backend.create_schedule)
     backend.update_schedule = _updating(backend.update_schedule)
@@ -53,7 +53,7 @@ def _creating(create: Any) -> Any:
 
 
 def _updating(update: Any) -> Any:
-    """All of it is replaced, and what the request leaves out gets its default.
+    """Replaces the whole schedule: a field that the request omits gets its default.
 
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
     """
@@ -70,7 +70,7 @@ def _updating(update: Any) -> Any:
 
 
 def _check(backend: EventBridgeSchedulerBackend, group_name: str, given: dict[str, Any]) -> Plan:
-    """Refuses what AWS would refuse, and says when the schedule will fire."""
+    """Refuses what AWS refuses; returns when the schedule will fire."""
     if _NAME.fullmatch(given["name"]) is None:
         raise ValidationException(_constraint("name", given["name"]))
     if given["state"] not in (None, "ENABLED", "DISABLED"):
@@ -109,7 +109,7 @@ def _check_target(backend: EventBridgeSchedulerBackend, group_name: str, target:
 
 
 def _with_action_after_completion(update: Any) -> Any:
-    """moto forgets it in an update."""
+    """Adds ActionAfterCompletion, which moto drops in an update."""
 
     def call(self: EventBridgeSchedulerResponse) -> str:
         answer = update(self)
@@ -122,7 +122,7 @@ def _with_action_after_completion(update: Any) -> Any:
 
 
 def _listing(list_schedules: Any) -> Any:
-    """A group that is named has to exist.
+    """The named group has to exist.
 
     https://docs.aws.amazon.com/scheduler/latest/APIReference/API_ListSchedules.html
     """
@@ -156,7 +156,7 @@ class _GroupExists(JsonRESTError):
 
 
 def _deleting_group(delete: Any) -> Any:
-    """Its schedules go with it. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html"""
+    """Deletes its schedules too. https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html"""
 
     def call(self: EventBridgeSchedulerBackend, name: str | None) -> None:
         if name == "default":
@@ -177,7 +177,7 @@ def _enabled() -> Iterator[clock.Firing]:
 
 
 def _fire(backend: EventBridgeSchedulerBackend, schedule: Schedule, moment: datetime) -> None:
-    """Invokes the target once, and deletes the schedule after its last time if it says so.
+    """Invokes the target once, and deletes a completed schedule if it says so.
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html#automatic-deletion
     """
@@ -187,7 +187,7 @@ def _fire(backend: EventBridgeSchedulerBackend, schedule: Schedule, moment: date
         try:
             backend.delete_schedule(schedule.group_name, schedule.name)
         except (ScheduleNotFound, ScheduleGroupNotFound):
-            pass  # Somebody was faster.
+            pass  # Another call deleted it first.
 
 
 def _moment(given: Any) -> datetime | None:

@@ -1,7 +1,7 @@
-"""What a schedule's target receives, how it is invoked, and the permission that the schedule's role needs for it.
+"""Invokes the target of a schedule, with its input and the permission of the schedule's role.
 
-Only state machines and Lambda functions are targets here. Every target is asked once: Scheduler itself tries again for a
-day, up to 185 times; here a failure goes to the dead-letter queue at once, where the schedule has one.
+Only state machines and Lambda functions are supported. Each target is invoked once. Scheduler itself retries for a day, up
+to 185 times; here a failure goes to the dead-letter queue of the schedule at once, if it has one.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
@@ -43,12 +43,12 @@ class InvocationFailure(Exception):
 
 
 def is_known(target_arn: str) -> bool:
-    """Whether the simulated AWS can invoke such a target."""
+    """Whether the simulated AWS supports this kind of target."""
     return _TARGET.fullmatch(target_arn) is not None
 
 
 def invoke(schedule: Schedule, backend: EventBridgeSchedulerBackend, moment: datetime) -> None:
-    """Invokes the target for the scheduled moment. What fails is logged, and put on the dead-letter queue."""
+    """Invokes the target for the scheduled moment. A failure is logged and sent to the dead-letter queue."""
     execution_id = str(uuid.uuid4())
     payload = _payload(schedule, backend, moment, execution_id)
     try:
@@ -64,7 +64,7 @@ def invoke(schedule: Schedule, backend: EventBridgeSchedulerBackend, moment: dat
 def _payload(schedule: Schedule, backend: EventBridgeSchedulerBackend, moment: datetime, execution_id: str) -> str:
     """The target's input with its context attributes filled in; without input, a scheduled event.
 
-    [R] What a target without input receives is not in the documents: this is what its users see.
+    [R] AWS does not document what a target without input receives: users observed this event.
     """
     scheduled = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     given = schedule.target.get("Input")
@@ -84,9 +84,9 @@ def _payload(schedule: Schedule, backend: EventBridgeSchedulerBackend, moment: d
 
 
 def _assume_role(schedule: Schedule, backend: EventBridgeSchedulerBackend) -> Any:
-    """The role may have gone, or stopped trusting Scheduler, since the schedule was made.
+    """The role may be deleted, or no longer trust Scheduler, since the schedule was created.
 
-    The trust may name the schedule's group:
+    The trust policy may name the schedule group:
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
     """
     role_arn = schedule.target["RoleArn"]
@@ -114,7 +114,7 @@ def _start_execution(schedule: Schedule, role: Any, payload: str) -> None:
 
 
 def _invoke_function(schedule: Schedule, role: Any, payload: str) -> None:
-    """Asynchronously: from here on it is Lambda that retries."""
+    """Invokes asynchronously: from here on Lambda retries."""
     arn = schedule.target["Arn"]
     _check(role, "lambda:InvokeFunction", arn)
     _, _, _, region, account_id, _ = arn.split(":", 5)
@@ -129,7 +129,7 @@ def _invoke_function(schedule: Schedule, role: Any, payload: str) -> None:
 def _send_to_dead_letter_queue(
     schedule: Schedule, moment: datetime, execution_id: str, payload: str, failure: InvocationFailure
 ) -> None:
-    """The schedule's role, not the queue's policy, has to allow it."""
+    """The role of the schedule, not the queue policy, has to allow it."""
     queue_arn = (schedule.target.get("DeadLetterConfig") or {}).get("Arn")
     role = role_permissions.find(schedule.target["RoleArn"])
     if queue_arn is None or role is None or not role_permissions.allow(role, "sqs:SendMessage", queue_arn):

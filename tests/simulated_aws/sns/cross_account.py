@@ -1,6 +1,6 @@
-"""SNS between accounts: who may publish to and subscribe to another account's topic, and delivery to another account's queue.
+"""SNS between accounts: publishing to and subscribing to another account's topic, and delivery to another account's queue.
 
-A queue has to admit `sns.amazonaws.com` in its policy, in the topic's own account too; what it refuses is lost.
+The queue policy has to allow `sns.amazonaws.com`, also in the topic's own account; otherwise the message is lost.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-send-message-to-sqs-cross-account.html
 https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 
 def _check(topic_arn: str, account_id: str, action: str) -> None:
-    """The owner of a topic needs no policy; others do."""
+    """The owner of a topic needs no policy; other accounts do."""
     _, _, _, region, owner, _ = topic_arn.split(":", 5)
     topic = sns_backends[owner][region].topics.get(topic_arn)
     if topic is None or owner == account_id:
@@ -30,7 +30,7 @@ def _check(topic_arn: str, account_id: str, action: str) -> None:
         raise SNSException("AuthorizationErrorException", message)
 
 
-def _queue_admits(subscription: Subscription) -> bool:
+def _queue_allows(subscription: Subscription) -> bool:
     _, _, _, region, account_id, name = subscription.endpoint.split(":", 5)
     queue = sqs_backends[account_id][region].queues.get(name)
     topic_arn = subscription.topic.arn
@@ -43,7 +43,7 @@ def install() -> None:
     subscribe, publish, deliver = SNSBackend.subscribe, SNSBackend.publish, Subscription.publish
 
     def subscribe_anywhere(self: SNSBackend, topic_arn: str, endpoint: str, protocol: str) -> Subscription:
-        """The subscription is kept with the topic, whoever makes it."""
+        """Stores the subscription with the topic, whichever account creates it."""
         _check(topic_arn, self.account_id, "sns:Subscribe")
         return subscribe(sns_backends[topic_arn.split(":")[4]][self.region_name], topic_arn, endpoint, protocol)
 
@@ -53,11 +53,11 @@ def install() -> None:
         return publish(self, message, arn, *args, **kwargs)
 
     def deliver_to_account(self: Subscription, *args: Any, **kwargs: Any) -> None:
-        """moto looks for the endpoint in the topic's account; its ARN says where it is."""
+        """Delivers to the account in the ARN of the endpoint; moto uses the topic's account."""
         if self.protocol not in ("sqs", "lambda"):
             return deliver(self, *args, **kwargs)
-        if self.protocol == "sqs" and not _queue_admits(self):
-            LOG.warning("%s lost a notice: the queue %s does not exist or refuses it", self.topic.arn, self.endpoint)
+        if self.protocol == "sqs" and not _queue_allows(self):
+            LOG.warning("%s lost a message: the queue %s does not exist or refuses it", self.topic.arn, self.endpoint)
             return None
         there = copy.copy(self)
         there.account_id = self.endpoint.split(":")[4]

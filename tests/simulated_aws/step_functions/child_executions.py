@@ -1,8 +1,8 @@
-"""`states:startExecution`, with `.sync` and `.sync:2`: a state starts an execution of another state machine, and waits.
+"""`states:startExecution`, with `.sync` and `.sync:2`: a state starts an execution of another state machine, and waits for it.
 
-The role of the parent needs more for waiting than for starting, and AWS refuses the state machine without it when it is
-created; here the task is refused. A child whose parent is stopped while it waits is stopped too, if the role may do that;
-when another iteration of the Map fails, AWS stops it as well, which is not simulated.
+Waiting needs more permissions of the parent's role than starting. Without them AWS refuses to create the state machine;
+here the task fails. When a waiting parent is stopped, its child is stopped too, if the role allows that. AWS also stops it
+when another iteration of the Map fails; that is not simulated.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
@@ -33,12 +33,12 @@ from werkzeug.exceptions import HTTPException
 
 from simulated_aws.iam import role_permissions
 
-# How often a parent looks whether its child has ended. AWS is told by an event.
+# How often a parent polls its child. AWS uses an event instead.
 _LOOK_SECONDS = 0.1
 
 _MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
-# The children that executions wait for, by the parent.
+# The child executions that a parent waits for, by parent.
 _awaited: dict[str, set[str]] = {}
 
 
@@ -46,7 +46,7 @@ def _start(
     self: StateTaskServiceSfn, env: Environment, resource_runtime_part: Any, normalised_parameters: dict[str, Any],
     state_credentials: Any,
 ) -> None:
-    """In the place of moto's call to itself over HTTP, whose parameters have the wrong names."""
+    """Replaces moto's call to itself over HTTP, whose parameters have the wrong names."""
     if self._get_boto_service_action() != "start_execution":
         raise _client_error("InvalidAction", f"{self.resource.api_action} is not part of the simulated AWS", 400)
     arn = normalised_parameters["StateMachineArn"]
@@ -90,7 +90,7 @@ def _waiting(output_is_json: bool) -> Callable[..., Callable[[], Any]]:
         awaited = _awaited.setdefault(env.states.context_object.context_object_data["Execution"]["Id"], set())
         awaited.add(arn)
 
-        def look() -> dict[str, Any] | None:
+        def outcome() -> dict[str, Any] | None:
             child = backend.describe_execution(arn)
             if child.status == "RUNNING":
                 return None
@@ -100,7 +100,7 @@ def _waiting(output_is_json: bool) -> Callable[..., Callable[[], Any]]:
                 raise FailureEventException(_failure(self, env, described))
             return described
 
-        return look
+        return outcome
 
     return build
 
@@ -123,7 +123,7 @@ def _described(child: Execution, output_is_json: bool) -> dict[str, Any]:
 
 
 def _failure(service: StateTaskServiceSfn, env: Environment, described: dict[str, Any]) -> FailureEvent:
-    """Whatever error the child failed with, the parent's task fails with `States.TaskFailed`, and the child is the cause."""
+    """The parent's task fails with `States.TaskFailed`, whatever the child's error; the child is the cause."""
     details = TaskFailedEventDetails(
         resource=service._get_sfn_resource(),
         resourceType=service._get_sfn_resource_type(),

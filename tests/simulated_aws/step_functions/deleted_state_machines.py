@@ -1,6 +1,6 @@
-"""A state machine that is deleted ends its executions with it, wherever they are: waiting, or in the midst of a task.
+"""Deleting a state machine ends its executions, even while they wait or run a task.
 
-AWS ends them at their next transition, and lists the state machine as `DELETING` until then; here both go at once.
+AWS ends them at their next transition, and lists the state machine as `DELETING` until then; here both end at once.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_DeleteStateMachine.html
 """

@@ -1,6 +1,6 @@
-"""Step Functions: moto's interpreter runs the state machines, its Lambda tasks run our functions, and status changes are told.
+"""Step Functions: moto's interpreter runs the state machines; Lambda tasks run our functions; status changes send events.
 
-Retry intervals, jitter and the rest of Amazon States Language are moto's own, in real time.
+Retry intervals, jitter and the rest of Amazon States Language are moto's, in real time.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html
@@ -38,7 +38,7 @@ _MAX_PAYLOAD_BYTES = 248 * 1024
 
 
 def _invoke_function(parameters: dict[str, Any], region: str, state_credentials: Any) -> dict[str, Any]:
-    """A Lambda task, in the place of moto's call to itself over HTTP, which knows only one account."""
+    """Runs a Lambda task. It replaces moto's call to itself over HTTP, which knows only one account."""
     name = parameters["FunctionName"]
     account_id, region = (name.split(":")[4], name.split(":")[3]) if name.startswith("arn:") else (DEFAULT_ACCOUNT_ID, region)
     _check_role(state_credentials.role_arn, name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{account_id}:function:{name}")
@@ -78,8 +78,8 @@ def _client_error(error: Exception) -> ClientError:
     return ClientError({"Error": {"Code": str(code), "Message": message}, "ResponseMetadata": metadata}, "Invoke")
 
 
-def tell_status(execution: Execution) -> None:
-    """Emits `Step Functions Execution Status Change` for what the execution's status is now."""
+def emit_status(execution: Execution) -> None:
+    """Sends `Step Functions Execution Status Change` for the current status of the execution."""
     output = None if execution.output is None else json.dumps(execution.output)
     detail = {
         "executionArn": execution.exec_arn,
@@ -124,26 +124,26 @@ def _milliseconds(moment: Any) -> int | None:
 def _install_status_changes() -> None:
     start, terminated = Execution.start, BaseExecutionWorkerCommunication.terminated
 
-    def tell_and_start(self: Execution) -> None:
-        tell_status(self)
+    def emit_and_start(self: Execution) -> None:
+        emit_status(self)
         traces.of_execution(self)
         start(self)
 
-    def terminate_and_tell(self: BaseExecutionWorkerCommunication) -> None:
+    def terminate_and_emit(self: BaseExecutionWorkerCommunication) -> None:
         terminated(self)
         state = self.execution.exec_worker.env.program_state()
         if isinstance(state, ProgramStopped):
             self.execution.error, self.execution.cause = state.error, state.cause
-        tell_status(self.execution)
+        emit_status(self.execution)
 
-    Execution.start = tell_and_start
-    # An execution is listed a moment before moto starts it, and has no status in that moment.
+    Execution.start = emit_and_start
+    # moto lists an execution a moment before it starts it; in that moment it has no status.
     Execution.status = property(lambda self: (self.exec_status or ExecutionStatus.RUNNING).value)
-    BaseExecutionWorkerCommunication.terminated = terminate_and_tell
+    BaseExecutionWorkerCommunication.terminated = terminate_and_emit
 
 
 def _naming(start_execution: Any) -> Any:
-    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: without a name, it gets one."""
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: generates a missing name."""
 
     def call(
         self: StepFunctionsParserBackend, state_machine_arn: str, name: str | None = None, *args: Any, **kwargs: Any
@@ -154,7 +154,7 @@ def _naming(start_execution: Any) -> Any:
 
 
 def _unless_stopped(set_error: Any) -> Any:
-    """A stop in the midst of a state makes moto's interpreter stumble; it has been stopped nevertheless, and not failed."""
+    """Ignores the error of moto's interpreter when an execution is stopped within a state: it has not failed."""
 
     def call(self: Environment, error: Any) -> None:
         if not isinstance(self.program_state(), ProgramStopped):
@@ -172,8 +172,8 @@ def _stop_execution(self: StepFunctionResponse) -> ActionResult:
 
 
 def install() -> None:
-    """Runs Lambda tasks in this process, and tells of executions that start or end."""
-    # moto writes its whole syntax tree for every task that fails.
+    """Runs Lambda tasks in this process, and sends events when executions start or end."""
+    # moto logs its whole syntax tree for every task that fails.
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     lambda_eval_utils._invoke_lambda_function = _invoke_function
     StepFunctionsParserBackend.start_execution = _naming(StepFunctionsParserBackend.start_execution)

@@ -1,6 +1,6 @@
-"""RedriveExecution: an execution that ended badly goes on at the state that failed, with that state's input.
+"""RedriveExecution: continues an unsuccessful execution at the state that failed, with the input of that state.
 
-What a Map that failed keeps of its iterations, is in `redriven_maps`.
+`redriven_maps` keeps the results of a Map that failed.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html
@@ -25,7 +25,7 @@ _REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
 
 class ExecutionNotRedrivable(AWSError):
-    """The execution runs, or has succeeded."""
+    """The execution is running, or has succeeded."""
 
     TYPE = "ExecutionNotRedrivable"
     STATUS = 400
@@ -56,7 +56,7 @@ def _redrive_execution(self: StepFunctionResponse) -> ActionResult:
 
 
 def redrive(execution: Execution) -> None:
-    """Runs the execution again from where it ended."""
+    """Continues the execution where it ended."""
     history = execution.to_history_output()["events"]
     name, given = _last_state(execution, history)
     redriven_maps.redriven(execution.exec_arn, name)
@@ -67,9 +67,9 @@ def redrive(execution: Execution) -> None:
     execution.redrive_count = redrive_count(execution) + 1
     execution.redrive_date = utcnow()
     execution.stop_date = execution.output = execution.error = execution.cause = None
-    # It runs, and is told to run, before its worker does.
+    # Its status is RUNNING, and the event is sent, before its worker runs.
     execution.exec_status = None
-    # `Execution.start` asks for a worker, runs it, and tells of the start.
+    # `Execution.start` gets a worker, runs it, and sends the event of the start.
     execution.exec_worker = None
     execution._get_start_execution_worker = lambda: worker
     execution.start()
@@ -81,7 +81,7 @@ def redrive_count(execution: Execution) -> int:
 
 
 def _last_state(execution: Execution, history: list[dict[str, Any]]) -> tuple[str, Any]:
-    """The state of the machine itself that was entered last: one inside a Map belongs to the Map's state."""
+    """The last entered state of the state machine itself; a state inside a Map counts as the Map."""
     names = json.loads(execution.state_machine.definition)["States"]
     entered = [event["stateEnteredEventDetails"] for event in history if "stateEnteredEventDetails" in event]
     last = next(details for details in reversed(entered) if details["name"] in names)
@@ -89,7 +89,7 @@ def _last_state(execution: Execution, history: list[dict[str, Any]]) -> tuple[st
 
 
 def _continued(history_of: Any) -> Any:
-    """The history goes on: what an interpreter tells as a start is, the second time, a redrive."""
+    """Continues the execution history: the second start of the interpreter is a redrive."""
 
     def call(self: Execution) -> dict[str, Any]:
         earlier = getattr(self, "earlier_history", [])
@@ -122,7 +122,7 @@ def _with_redrives(describe_execution: Any) -> Any:
 
 
 def install() -> None:
-    """Adds the call, which moto does not have, and what tells of it."""
+    """Adds the call, which moto does not have, its events and its counts."""
     redriven_maps.install()
     StepFunctionResponse.redrive_execution = _redrive_execution
     StepFunctionResponse.describe_execution = _with_redrives(StepFunctionResponse.describe_execution)

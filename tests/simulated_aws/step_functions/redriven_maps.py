@@ -1,7 +1,7 @@
-"""A Map that is redriven keeps the results of the iterations that succeeded, and runs the others.
+"""A redriven Map keeps the results of the iterations that succeeded, and runs the others.
 
-An iteration that failed is run from its beginning; AWS runs it from the state that failed in it. That one which had not
-begun is run as well, AWS does not say in so many words; [R] otherwise no redrive of a Map could succeed.
+A failed iteration runs from its beginning; AWS runs it from the state that failed. [R] An iteration that had not started
+runs too: AWS does not say so explicitly, but otherwise no redrive of a Map could succeed.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html
 """
@@ -22,7 +22,7 @@ _redriven: set[_Map] = set()
 
 
 def redriven(execution_arn: str, state: str) -> None:
-    """The execution goes on at this state, if it is a Map."""
+    """Continues the execution at this state, if it is a Map."""
     _redriven.add((execution_arn, state))
 
 
@@ -32,7 +32,7 @@ def _map(env: Environment, state: str) -> _Map:
 
 def _keeping(evaluate: Any) -> Any:
     def call(self: StateMap, env: Environment) -> None:
-        """Where it is not redriven, a Map that comes again (or is tried again) begins anew."""
+        """A Map that runs again without a redrive, such as a retry, starts from the beginning."""
         this = _map(env, self.name)
         _kept[this] = dict(_succeeded.get(this, {})) if this in _redriven else {}
         _succeeded[this] = dict(_kept[this])
@@ -59,6 +59,6 @@ def _unless_kept(evaluate: Any) -> Any:
 
 
 def install() -> None:
-    """Stands before each Map, and before each of its iterations."""
+    """Wraps each Map and each of its iterations."""
     StateMap._eval_execution = _keeping(StateMap._eval_execution)
     IterationWorker._eval_job = _unless_kept(IterationWorker._eval_job)

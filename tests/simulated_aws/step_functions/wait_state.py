@@ -1,7 +1,7 @@
-"""The Wait state waits until its timestamp, to the second and in UTC: moto ends up to a second early, and in local time.
+"""The Wait state ends at its timestamp, in UTC and to the second. moto ends up to a second early, and uses local time.
 
-A fraction of a second in the timestamp is cut off: with `12:00:00.9Z` the wait ends at `12:00:00`. So who needs the exact
-moment names a whole second.
+A fraction of a second is ignored: with `12:00:00.9Z` the wait ends at `12:00:00`. Callers that need the exact moment use
+a whole second.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
 """
@@ -26,13 +26,13 @@ def _seconds_until(self: Timestamp, env: Environment) -> float:
 
 
 def _wait(_self: WaitFunction, env: Any, wait_seconds: float) -> None:
-    """Until then, or until the execution is stopped."""
+    """Waits until then, or until the execution is stopped."""
     end = time.monotonic() + wait_seconds
     while env.is_running() and (remaining := end - time.monotonic()) > 0:
         env.program_state_event.wait(remaining)
 
 
 def install() -> None:
-    """Replaces moto's arithmetic."""
+    """Replaces moto's calculation."""
     Timestamp._get_wait_seconds = _seconds_until
     WaitFunction._wait_interval = _wait

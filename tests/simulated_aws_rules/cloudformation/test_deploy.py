@@ -1,4 +1,4 @@
-"""The deployment of a stack, and the life of the process that serves it."""
+"""The deployment of a stack, and the start and end of the server process."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ STACK = HERE / "stack" / "template.yaml"
 
 
 def run(tmp_path, *arguments):
-    """Starts it and waits until it has ended by itself; returns its exit status and what it said."""
+    """Starts the server and waits until it ends by itself; returns its exit status and output."""
     process = start(tmp_path, *arguments)
-    said, _ = process.communicate(timeout=60)
-    return process.returncode, said
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
 
 
 def test_the_stack_is_complete_and_its_outputs_can_be_read(simulation):
@@ -40,8 +40,8 @@ def test_a_resource_whose_condition_is_false_is_not_made(simulation):
 
 def test_an_item_that_is_no_value_is_not_in_its_list(simulation):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"""
-    policy = simulation.client("iam").get_role_policy(RoleName="ami-share-appointments", PolicyName="start")
-    # moto writes a policy that came by CloudFormation as Python does.
+    policy = simulation.client("iam").get_role_policy(RoleName="ami-share-schedules", PolicyName="start")
+    # moto writes a policy from CloudFormation in Python's syntax.
     document = str(policy["PolicyDocument"])
     assert document.count("'Effect'") == 2, document
     assert "None" not in document, document
@@ -73,9 +73,9 @@ def test_a_resource_type_that_nothing_makes_is_an_error_and_not_silence(tmp_path
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html"""
     path = tmp_path / "template.yaml"
     path.write_text(yaml.dump({"Resources": {"X": {"Type": "AWS::QLDB::Ledger", "Properties": {}}}}))
-    status, said = run(tmp_path, "--template", str(path))
+    status, output = run(tmp_path, "--template", str(path))
     assert status == 1
-    assert "cannot make AWS::QLDB::Ledger" in said
+    assert "cannot make AWS::QLDB::Ledger" in output
 
 
 def test_a_function_without_a_binary_is_an_error(tmp_path):
@@ -83,16 +83,16 @@ def test_a_function_without_a_binary_is_an_error(tmp_path):
     shutil.copytree(HERE / "stack", tmp_path / "stack")
     path = tmp_path / "stack" / "template.yaml"
     path.write_text(path.read_text().replace("CodeUri: functions/worker", "CodeUri: functions/missing"))
-    status, said = run(tmp_path, "--template", str(path))
+    status, output = run(tmp_path, "--template", str(path))
     assert status == 1
-    assert "functions/missing" in said
+    assert "functions/missing" in output
 
 
 def test_a_parameter_is_checked_before_anything_is_made(tmp_path):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html"""
-    status, said = run(tmp_path, "--template", str(STACK), "--parameter", "Greeting=HELLO")
+    status, output = run(tmp_path, "--template", str(STACK), "--parameter", "Greeting=HELLO")
     assert status == 1
-    assert "the parameter `Greeting` is `HELLO`, and must be small letters" in said
+    assert "the parameter `Greeting` is `HELLO`, and must be small letters" in output
 
 
 DECLARED = {
@@ -122,7 +122,7 @@ def test_a_parameter_without_default_needs_a_value():
         parameters.resolve({"Name": {"Type": "String"}}, {})
 
 
-def test_the_binary_is_what_the_build_method_is_told_or_the_folder_of_the_code(tmp_path):
+def test_the_binary_is_named_by_the_build_method_or_by_the_folder_of_the_code(tmp_path):
     """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/building-rust.html"""
     built = {"Type": "AWS::Serverless::Function", "Properties": {"CodeUri": "."}}
     built["Metadata"] = {"BuildProperties": {"Binary": "resolve-share"}}
@@ -175,8 +175,8 @@ def _lives(process_id):
         return file.read().rsplit(")", 1)[-1].split()[0] != "Z"
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(simulation):
-    """Of this program, not of AWS: it says so and ends with status 2."""
+def test_a_port_that_is_taken_is_reported_in_one_line(simulation):
+    """A rule of this program, not of AWS: it reports the error and ends with status 2."""
     port = simulation.endpoint_url.rsplit(":", 1)[-1]
     ended = subprocess.run(
         command("--port", port), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
@@ -201,8 +201,8 @@ def test_it_can_be_reached_at_another_address_too_and_in_another_region(tmp_path
         process.wait(60)
 
 
-def test_an_address_that_is_not_of_this_machine_is_said_in_one_line():
-    """Of this program, not of AWS. The address is one for documentation: https://www.rfc-editor.org/rfc/rfc5737"""
+def test_an_address_that_is_not_of_this_machine_is_reported_in_one_line():
+    """A rule of this program, not of AWS. The address is one for documentation: https://www.rfc-editor.org/rfc/rfc5737"""
     ended = subprocess.run(
         command("--port", "0", "--address", "192.0.2.1"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
         timeout=60, env={**os.environ, "PYTHONPATH": str(HERE.parent)},

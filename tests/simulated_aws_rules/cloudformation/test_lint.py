@@ -21,7 +21,7 @@ def lint(path):
 
 @pytest.fixture
 def broken(tmp_path):
-    """Makes a copy of the stack's template in which one text is replaced by another."""
+    """Copies the stack's template with one text replaced by another."""
 
     def replace(old, new):
         text = STACK.read_text()

@@ -1,4 +1,4 @@
-"""Updates and deletion of a stack, and what is left of one that could not be created."""
+"""Updating and deleting a stack, and the roll-back of a failed creation."""
 
 import json
 import threading
@@ -50,7 +50,7 @@ Resources:
             Retry: [{ ErrorEquals: [NotYet], IntervalSeconds: 1, BackoffRate: 1, MaxAttempts: 600 }]
             Next: Answer
           Answer: { Type: Pass, Result: "${Answer}", End: true }
-  Appointments: { Type: AWS::Scheduler::ScheduleGroup, Properties: { Name: appointments } }
+  ScheduleGroup: { Type: AWS::Scheduler::ScheduleGroup, Properties: { Name: schedules } }
   Logs: { Type: AWS::Logs::LogGroup, Properties: { LogGroupName: logs, RetentionInDays: !Ref Days } }
   Dashboard:
     Type: AWS::CloudWatch::Dashboard
@@ -77,7 +77,7 @@ Outputs:
 
 
 class Stack:
-    """The stack, and how it is changed."""
+    """The stack, and the ways to change it."""
 
     def __init__(self, aws, path):
         self.aws, self.path = aws, path
@@ -97,7 +97,7 @@ class Stack:
         return self.cloudformation.describe_stacks(StackName="ami-share")["Stacks"][0]["Outputs"][0]["OutputValue"]
 
     def execute(self, **detail):
-        """Starts an execution; what comes back describes it."""
+        """Starts an execution; returns a function that describes it."""
         stepfunctions = self.aws.client("stepfunctions")
         started = stepfunctions.start_execution(stateMachineArn=self.workflow(), input=json.dumps({"detail": detail}))
         return lambda: stepfunctions.describe_execution(executionArn=started["executionArn"])
@@ -127,7 +127,7 @@ def deployed(tmp_path_factory):
 
 @pytest.fixture
 def stack(deployed):
-    """The stack as it is at first, whatever the test before has left."""
+    """The stack in its first state, whatever the previous test left."""
     deployed.cloudformation.delete_stack(StackName="ami-share")
     for table in deployed.tables():
         deployed.aws.client("dynamodb").delete_table(TableName=table)
@@ -203,18 +203,18 @@ def test_a_resource_comes_and_goes_with_its_condition_unless_it_is_to_stay(stack
 
 
 def test_what_cannot_be_updated_is_an_error_and_not_silence(stack):
-    """Of the simulated AWS: CloudFormation would change the table."""
+    """A limit of the simulated AWS: CloudFormation would change the table."""
     with pytest.raises(ClientError, match="cannot update AWS::DynamoDB::Table"):
         stack.deploy(Billing="PROVISIONED")
 
 
-def test_of_a_deleted_stack_only_what_is_to_stay_is_left(stack):
+def test_a_deleted_stack_leaves_only_its_retained_resources(stack):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html"""
     trust = {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}
     iam = stack.aws.client("iam")
     role = iam.create_role(RoleName="mine", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
     stack.aws.client("scheduler").create_schedule(
-        Name="soon", GroupName="appointments", ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
+        Name="soon", GroupName="schedules", ScheduleExpression="rate(1 day)", FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": stack.workflow(), "RoleArn": role["Arn"]},
     )  # fmt: skip
     assert stack.delete()["StackStatus"] == "DELETE_COMPLETE"
@@ -246,7 +246,7 @@ def test_executions_end_with_their_workflow(stack, tmp_path):
     assert queue.next()["detail"]["name"] == name
 
 
-def test_a_name_that_is_taken_fails_the_creation_of_which_nothing_is_left(stack):
+def test_a_name_that_is_taken_fails_the_creation_which_leaves_nothing(stack):
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html"""
     stack.delete()
     buckets = stack.buckets()
@@ -254,7 +254,7 @@ def test_a_name_that_is_taken_fails_the_creation_of_which_nothing_is_left(stack)
     assert failed["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "Table already exists: kept" in failed["StackStatusReason"]
     assert stack.aws.client("lambda").list_functions()["Functions"] == []
-    # The table is the earlier stack's; a bucket that this creation made would be of no use to anybody.
+    # The table belongs to the earlier stack; a bucket of this failed creation must not stay.
     assert (stack.tables(), stack.buckets()) == (["kept"], buckets)
     with pytest.raises(ClientError, match="ROLLBACK_COMPLETE state and can not be updated"):
         stack.deploy(Table="existing")

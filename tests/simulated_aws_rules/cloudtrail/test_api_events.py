@@ -1,11 +1,11 @@
-"""Events of API calls, through CloudTrail."""
+"""Events of API calls via CloudTrail."""
 
 import json
 import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from running import HUB, MEMBER, REGION
+from running import HUB, REGION, TARGET_ACCOUNT
 
 
 def calls(simulation, name, account_id=HUB):
@@ -25,15 +25,15 @@ def register(ec2):
     return image, snapshot
 
 
-def test_registering_an_image_is_told_with_the_images_id_and_who_called(simulation):
+def test_the_event_of_registering_an_image_has_its_id_and_the_caller(simulation):
     """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"""
-    queue = calls(simulation, "RegisterImage", MEMBER)
-    image, snapshot = register(simulation.client("ec2", MEMBER))
+    queue = calls(simulation, "RegisterImage", TARGET_ACCOUNT)
+    image, snapshot = register(simulation.client("ec2", TARGET_ACCOUNT))
 
     event = queue.next()
     detail = event["detail"]
     assert event["source"] == "aws.ec2"
-    assert event["account"] == MEMBER
+    assert event["account"] == TARGET_ACCOUNT
     assert detail["eventSource"] == "ec2.amazonaws.com"
     assert detail["awsRegion"] == REGION
     assert detail["responseElements"]["imageId"] == image
@@ -42,11 +42,11 @@ def test_registering_an_image_is_told_with_the_images_id_and_who_called(simulati
     assert mapping == {"deviceName": "/dev/sda1", "ebs": {"snapshotId": snapshot}}
     identity = detail["userIdentity"]
     assert identity["type"] == "AssumedRole"
-    assert identity["arn"] == f"arn:aws:sts::{MEMBER}:assumed-role/tester/test"
-    assert identity["sessionContext"]["sessionIssuer"]["arn"] == f"arn:aws:iam::{MEMBER}:role/tester"
+    assert identity["arn"] == f"arn:aws:sts::{TARGET_ACCOUNT}:assumed-role/tester/test"
+    assert identity["sessionContext"]["sessionIssuer"]["arn"] == f"arn:aws:iam::{TARGET_ACCOUNT}:role/tester"
 
 
-def test_a_copy_is_told_with_the_new_images_id(simulation):
+def test_the_event_of_a_copy_has_the_new_images_id(simulation):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-cloudtrail.html"""
     queue, ec2 = calls(simulation, "CopyImage"), simulation.client("ec2")
     image, _ = register(ec2)
@@ -56,34 +56,34 @@ def test_a_copy_is_told_with_the_new_images_id(simulation):
     assert detail["userIdentity"]["type"] == "Root"
 
 
-def test_opening_and_removing_an_image_are_told(simulation):
+def test_sharing_and_deregistering_an_image_have_events(simulation):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-cloudtrail.html"""
     ec2 = simulation.client("ec2")
-    opened, closed, shared = (
+    modified, deregistered, shared = (
         calls(simulation, name) for name in ("ModifyImageAttribute", "DeregisterImage", "ModifySnapshotAttribute")
     )
     image, snapshot = register(ec2)
-    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": MEMBER}]})
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": TARGET_ACCOUNT}]})
     ec2.modify_snapshot_attribute(
-        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[MEMBER]
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[TARGET_ACCOUNT]
     )
     ec2.deregister_image(ImageId=image)
 
-    added = {"add": {"items": [{"userId": MEMBER}]}}
+    added = {"add": {"items": [{"userId": TARGET_ACCOUNT}]}}
     parameters = {"imageId": image, "attributeType": "launchPermission", "launchPermission": added}
-    assert opened.next()["detail"]["requestParameters"] == parameters
+    assert modified.next()["detail"]["requestParameters"] == parameters
     # CloudTrail writes the flat form of a request as it writes the other.
     parameters = {"snapshotId": snapshot, "attributeType": "CREATE_VOLUME_PERMISSION", "createVolumePermission": added}
     assert shared.next()["detail"]["requestParameters"] == parameters
-    assert closed.next()["detail"]["requestParameters"]["imageId"] == image
+    assert deregistered.next()["detail"]["requestParameters"]["imageId"] == image
 
 
-def test_closing_and_disabling_an_image_are_told_with_the_role_that_did_it(simulation):
+def test_the_events_of_unsharing_and_disabling_an_image_name_the_role(simulation):
     """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html"""
-    ec2, pattern = simulation.client("ec2", MEMBER), {"detail": {"eventName": [{"wildcard": "*Image*"}]}}
+    ec2, pattern = simulation.client("ec2", TARGET_ACCOUNT), {"detail": {"eventName": [{"wildcard": "*Image*"}]}}
     image, _ = register(ec2)
-    queue = simulation.queue(MEMBER)
-    simulation.rule(pattern, {"Arn": queue.arn}, account_id=MEMBER)
+    queue = simulation.queue(TARGET_ACCOUNT)
+    simulation.rule(pattern, {"Arn": queue.arn}, account_id=TARGET_ACCOUNT)
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Remove": [{"Group": "all"}, {"UserId": HUB}]})
     ec2.disable_image(ImageId=image)
     ec2.enable_image(ImageId=image)
@@ -93,11 +93,11 @@ def test_closing_and_disabling_an_image_are_told_with_the_role_that_did_it(simul
     }
     assert events["DisableImage"]["requestParameters"] == events["EnableImage"]["requestParameters"] == {"imageId": image}
     for event in events.values():
-        assert event["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == f"arn:aws:iam::{MEMBER}:role/tester"
+        assert event["userIdentity"]["sessionContext"]["sessionIssuer"]["arn"] == f"arn:aws:iam::{TARGET_ACCOUNT}:role/tester"
         assert event["responseElements"]["_return"] is True
 
 
-def test_a_call_that_fails_is_told_with_its_error(simulation):
+def test_the_event_of_a_call_that_fails_has_its_error(simulation):
     """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"""
     queue = calls(simulation, "DeregisterImage")
     with pytest.raises(ClientError):
@@ -107,7 +107,7 @@ def test_a_call_that_fails_is_told_with_its_error(simulation):
     assert detail["responseElements"] is None
 
 
-def test_a_new_key_policy_is_told(simulation):
+def test_a_new_key_policy_has_an_event(simulation):
     """https://docs.aws.amazon.com/kms/latest/developerguide/ct-put-key-policy.html"""
     queue, kms = calls(simulation, "PutKeyPolicy"), simulation.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]

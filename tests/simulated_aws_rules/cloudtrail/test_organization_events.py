@@ -1,4 +1,4 @@
-"""What CloudTrail tells of AWS Organizations, and the calls by which accounts come and go."""
+"""CloudTrail's events of AWS Organizations, and the calls with which accounts join and leave."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from running import HUB, REGION
 from world import error_of
 
 
-def told(simulation, *names, account_id=HUB):
+def queue_of(simulation, *names, account_id=HUB):
     """A queue of the events with these names."""
     queue = simulation.queue(account_id)
     pattern = {"source": ["aws.organizations"], "detail": {"eventName": list(names)}}
@@ -29,10 +29,10 @@ def member(simulation):
     return made["CreateAccountStatus"]["AccountId"]
 
 
-def test_a_new_account_is_told_as_a_call_and_as_service_events(simulation):
+def test_a_new_account_has_an_event_of_the_call_and_service_events(simulation):
     """https://docs.aws.amazon.com/organizations/latest/userguide/orgs_cloudtrail-integration.html
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_CreateAccount.html"""
-    queue = told(simulation, "CreateAccount", "CreateAccountResult", "AccountJoinedOrganization")
+    queue = queue_of(simulation, "CreateAccount", "CreateAccountResult", "AccountJoinedOrganization")
     account = member(simulation)
     events = by_name(queue, 3)
     call, result, joined = events["CreateAccount"], events["CreateAccountResult"], events["AccountJoinedOrganization"]
@@ -45,14 +45,14 @@ def test_a_new_account_is_told_as_a_call_and_as_service_events(simulation):
     assert joined["detail"]["serviceEventDetails"]["joinedMethod"] == "Created"
 
 
-def test_moving_tagging_and_closing_an_account_are_told_in_one_region(simulation):
+def test_events_of_moving_tagging_and_closing_an_account_are_in_one_region(simulation):
     """https://docs.aws.amazon.com/organizations/latest/userguide/orgs_cloudtrail-integration.html"""
     account = member(simulation)
     # Wherever the caller is, the events are in us-east-1.
     organizations = simulation.client("organizations", region="eu-west-1")
     root = organizations.list_roots()["Roots"][0]["Id"]
     ou = organizations.create_organizational_unit(ParentId=root, Name=uuid.uuid4().hex)["OrganizationalUnit"]["Id"]
-    queue = told(simulation, "MoveAccount", "TagResource", "UntagResource", "CloseAccount", "CloseAccountResult")
+    queue = queue_of(simulation, "MoveAccount", "TagResource", "UntagResource", "CloseAccount", "CloseAccountResult")
 
     organizations.move_account(AccountId=account, SourceParentId=root, DestinationParentId=ou)
     organizations.tag_resource(ResourceId=account, Tags=[{"Key": "team", "Value": "one"}])
@@ -74,10 +74,10 @@ def test_moving_tagging_and_closing_an_account_are_told_in_one_region(simulation
     assert result["detail"]["serviceEventDetails"]["closeAccountStatus"]["accountId"] == account
 
 
-def test_a_call_that_fails_is_told_with_its_error_and_nothing_follows(simulation):
+def test_the_event_of_a_failed_call_has_its_error_and_no_service_event_follows(simulation):
     """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html"""
     simulation.organization()
-    queue = told(simulation, "CloseAccount", "CloseAccountResult")
+    queue = queue_of(simulation, "CloseAccount", "CloseAccountResult")
     with pytest.raises(ClientError):
         simulation.client("organizations").close_account(AccountId="000000000000")
     assert queue.next()["detail"]["errorCode"] == "AccountNotFoundException"
@@ -87,7 +87,7 @@ def test_a_call_that_fails_is_told_with_its_error_and_nothing_follows(simulation
 def test_an_account_that_is_removed_has_departed(simulation):
     """https://docs.aws.amazon.com/organizations/latest/APIReference/API_RemoveAccountFromOrganization.html"""
     account = member(simulation)
-    queue = told(simulation, "RemoveAccountFromOrganization", "AccountDepartedOrganization")
+    queue = queue_of(simulation, "RemoveAccountFromOrganization", "AccountDepartedOrganization")
     simulation.client("organizations").remove_account_from_organization(AccountId=account)
     events = by_name(queue, 2)
     call, departed = events["RemoveAccountFromOrganization"], events["AccountDepartedOrganization"]
@@ -96,13 +96,13 @@ def test_an_account_that_is_removed_has_departed(simulation):
     assert departed["detail"]["serviceEventDetails"]["accountId"] == account
 
 
-def test_who_accepts_an_invitation_is_a_member_until_it_leaves(simulation):
+def test_an_account_that_accepts_an_invitation_is_a_member_until_it_leaves(simulation):
     """https://docs.aws.amazon.com/organizations/latest/APIReference/API_AcceptHandshake.html
     https://docs.aws.amazon.com/organizations/latest/APIReference/API_LeaveOrganization.html"""
     account, hub = "888888888888", simulation.client("organizations")
     simulation.organization()
     calls, consequences = ("AcceptHandshake", "LeaveOrganization"), ("AccountJoinedOrganization", "AccountDepartedOrganization")
-    queue, own = told(simulation, *calls, *consequences), told(simulation, *calls, account_id=account)
+    queue, own = queue_of(simulation, *calls, *consequences), queue_of(simulation, *calls, account_id=account)
     invited = simulation.client("organizations", account)
     assert error_of(invited.leave_organization) == "AWSOrganizationsNotInUseException"
 
@@ -114,7 +114,7 @@ def test_who_accepts_an_invitation_is_a_member_until_it_leaves(simulation):
     invited.leave_organization()
     assert account not in accounts_of(hub)
 
-    # The management account hears of the consequences, the calls themselves are told where they were made.
+    # The management account gets the service events; the events of the calls are in the account of the caller.
     events = by_name(queue, 2)
     joined, departed = events["AccountJoinedOrganization"], events["AccountDepartedOrganization"]
     assert joined["detail"]["serviceEventDetails"]["joinedMethod"] == "INVITED"
@@ -128,8 +128,8 @@ def test_an_invitation_needs_an_account_without_an_organization_and_is_accepted_
     hub, account = simulation.client("organizations"), member(simulation)
     again = error_of(hub.invite_account_to_organization, Target={"Type": "ACCOUNT", "Id": account})
     assert again == "HandshakeConstraintViolationException"
-    stranger = simulation.client("organizations", "777777777777")
-    assert error_of(stranger.accept_handshake, HandshakeId="h-0123456789abcdef") == "HandshakeNotFoundException"
+    external_account = simulation.client("organizations", "777777777777")
+    assert error_of(external_account.accept_handshake, HandshakeId="h-0123456789abcdef") == "HandshakeNotFoundException"
     assert error_of(hub.leave_organization) == "MasterCannotLeaveOrganizationException"
 
 

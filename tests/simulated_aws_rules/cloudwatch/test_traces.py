@@ -1,4 +1,4 @@
-"""AWS X-Ray: traces are sent with the role of what is traced."""
+"""AWS X-Ray: a function or state machine sends its traces with its own role."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Calls of one service that arrive at once."""
+"""Concurrent calls of one service."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ def test_two_calls_of_one_service_never_overlap():
 
 def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html#WorkingWithItems.ConditionalUpdate"""
-    dynamodb, table = simulation.client("dynamodb"), unique("turns")
+    dynamodb, table = simulation.client("dynamodb"), unique("leases")
     dynamodb.create_table(
         TableName=table,
         BillingMode="PAY_PER_REQUEST",
@@ -87,7 +87,7 @@ def test_one_name_given_many_times_at_once_starts_one_execution(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html: it is idempotent."""
     client, name = simulation.client("stepfunctions"), f"once-{uuid.uuid4().hex}"
     definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3, "End": True}}}
-    # Between looking for the name and adding the execution, moto copies the state machine: here that takes a while.
+    # moto copies the state machine between searching the name and adding the execution: here that takes a while.
     log_group = {"cloudWatchLogsLogGroup": {"logGroupArn": "arn:aws:logs:us-east-1:111122223333:log-group:none:*"}}
     machine = client.create_state_machine(
         name=name, definition=json.dumps(definition), roleArn="arn:aws:iam::111122223333:role/none",
@@ -98,7 +98,7 @@ def test_one_name_given_many_times_at_once_starts_one_execution(simulation):
         try:
             client.start_execution(stateMachineArn=machine, name=name, input="{}")
         except client.exceptions.ExecutionAlreadyExists:
-            # It came so late that the one execution had ended.
+            # The call came after the execution had ended.
             pass
 
     with ThreadPoolExecutor(8) as threads:

@@ -1,6 +1,6 @@
-"""Ids that a test chooses: AWS has nothing like it, and what is made must be as AWS makes it in all else.
+"""Ids that a test chooses. AWS has no such feature; everything but the ids must be as in AWS.
 
-What ids look like: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+The form of ids: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
 """
 
 import json
@@ -18,7 +18,7 @@ CHOSEN = {
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch, aws):
-    """Installed for one test: whatever it wraps is put back."""
+    """Installed for one test: restores whatever it wraps."""
     for module, name, _kind in chosen_ids.MAKERS:
         monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setenv("SIMULATED_AWS_IDS", json.dumps(CHOSEN))

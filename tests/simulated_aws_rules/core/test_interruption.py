@@ -11,7 +11,7 @@ from stack_calls import invoke, start_execution, wait_for_end
 
 
 def interrupt(simulation, image, call, when, **options):
-    """Arms an interruption, of the worker if nothing else is said."""
+    """Registers an interruption, by default of the worker."""
     body = {"image": image, "function": "worker", "call": call, "when": when, "then": "stop", **options}
     post(simulation, "interruptions", body)
 
@@ -23,7 +23,7 @@ def post(simulation, path, body):
 
 
 def invocations(simulation, image):
-    """What is known of the invocations that spoke of an image."""
+    """The invocations that named an image."""
     with urllib.request.urlopen(f"{simulation.endpoint_url}/simulated-aws/invocations?image={image}") as answer:
         return json.load(answer)["invocations"]
 
@@ -35,7 +35,7 @@ def arrived(queue):
 
 @pytest.fixture
 def image():
-    """An image that no other test speaks of."""
+    """An image that no other test names."""
     return f"ami-{uuid.uuid4().hex[:17]}"
 
 
@@ -46,20 +46,20 @@ def work(simulation, image):
     return queue, {"do": "send", "queue_url": queue.url, "texts": ["a", "b", "c"], "image": image}
 
 
-def test_every_call_of_an_invocation_that_speaks_of_the_image_is_counted(simulation, image, work):
+def test_every_call_of_an_invocation_that_names_the_image_is_counted(simulation, image, work):
     queue, detail = work
     assert invocations(simulation, image) == []
     invoke(simulation, detail)
     invoke(simulation, detail | {"image": "another"})
-    (told,) = invocations(simulation, image)
-    assert uuid.UUID(told.pop("request-id"))
+    (invocation,) = invocations(simulation, image)
+    assert uuid.UUID(invocation.pop("request-id"))
     calls = ["sqs:SendMessage"] * 3
-    assert told == {"function": "worker", "action": None, "detail-type": None, "state": "ended", "calls": calls}
+    assert invocation == {"function": "worker", "action": None, "detail-type": None, "state": "ended", "calls": calls}
     assert len(arrived(queue)) == 6
 
 
 @pytest.mark.parametrize(("when", "reached"), [("before", ["a"]), ("after", ["a", "b"])])
-def test_a_process_is_killed_before_or_after_the_service_did_what_it_asked_for(simulation, image, work, when, reached):
+def test_a_process_is_killed_before_or_after_its_call_takes_effect(simulation, image, work, when, reached):
     queue, detail = work
     interrupt(simulation, image, 2, when)
     answer, payload = invoke(simulation, detail)
@@ -92,10 +92,10 @@ def test_the_execution_that_waits_for_the_function_is_stopped_and_nothing_is_tri
     assert arrived(queue) == ["a", "b"]
 
 
-def test_an_iteration_of_a_map_takes_the_whole_execution_with_it(simulation, image, work):
+def test_stopping_an_iteration_of_a_map_stops_the_whole_execution(simulation, image, work):
     queue, detail = work
     items = [detail | {"texts": [text]} for text in "ab"]
-    # The first task of the workflow speaks of the image too, and makes no call.
+    # The first task of the workflow names the image too, and makes no call.
     interrupt(simulation, image, 1, "after")
     execution = wait_for_end(simulation, start_execution(simulation, {"items": items}))
     assert execution["status"] == "ABORTED"

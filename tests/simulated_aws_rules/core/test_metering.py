@@ -7,13 +7,13 @@ from stack_calls import invoke
 
 
 def meter(simulation):
-    """What was counted so far, of the worker."""
+    """The numbers of the worker so far."""
     with urllib.request.urlopen(f"{simulation.endpoint_url}/simulated-aws/meter") as answer:
         counted = json.load(answer)
     return counted["invocations"].get("worker", 0), counted["calls"].get("worker", {})
 
 
-def test_each_invocation_and_each_call_of_a_function_is_counted_and_no_call_of_anybody_else(simulation):
+def test_each_invocation_and_each_call_of_a_function_is_counted_and_no_other_call(simulation):
     queue = simulation.queue()
     invocations, calls = meter(simulation)
     invoke(simulation, {"do": "send", "queue_url": queue.url, "texts": ["a", "b", "c"]})

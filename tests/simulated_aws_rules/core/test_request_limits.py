@@ -1,4 +1,4 @@
-"""Request limits, where they are switched on."""
+"""Request limits that are switched on."""
 
 import pytest
 from simulated_aws.core import request_limits
@@ -6,7 +6,7 @@ from world import error_of, policy
 
 
 class Clock:
-    """Goes on only when a test says so: on a busy machine, buckets would be filled as fast as a test empties them."""
+    """A clock that only the test advances: on a busy machine, real time would refill buckets as fast as a test empties them."""
 
     def __init__(self):
         self.seconds = 0.0
@@ -17,7 +17,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """The limits are on, and no time passes by itself."""
+    """Switches the limits on; time does not pass by itself."""
     monkeypatch.setenv("SIMULATED_AWS_REQUEST_LIMITS", "on")
     monkeypatch.setattr(request_limits, "_buckets", {})
     stopped = Clock()
@@ -32,7 +32,7 @@ def many(call, number, **wanted):
 
 def test_ec2_refuses_more_than_a_burst_and_recovers(aws, clock):
     """https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     change = {"ImageId": image, "LaunchPermission": {"Add": [{"UserId": account}]}}
     many(aws.ec2().modify_image_attribute, 100, **change)
     assert error_of(aws.ec2().modify_image_attribute, **change) == "RequestLimitExceeded"
@@ -54,7 +54,7 @@ def test_organizations_refuses_more_than_a_few_reads_in_a_second(aws):
     assert error_of(many, aws.organizations.list_accounts, 9) == "TooManyRequestsException"
 
 
-def test_a_number_is_what_buckets_of_organizations_get_each_second_and_no_others(aws, clock, monkeypatch):
+def test_a_number_sets_the_refill_of_the_organizations_buckets_only(aws, clock, monkeypatch):
     """AWS names no numbers: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html"""
     monkeypatch.setenv("SIMULATED_AWS_REQUEST_LIMITS", "1")
     aws.organization()
@@ -68,7 +68,7 @@ def test_a_number_is_what_buckets_of_organizations_get_each_second_and_no_others
     many(aws.kms().put_key_policy, 15, **put)
 
 
-def test_nothing_is_refused_when_they_are_off(aws, monkeypatch):
+def test_nothing_is_refused_when_the_limits_are_off(aws, monkeypatch):
     """https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"""
     monkeypatch.delenv("SIMULATED_AWS_REQUEST_LIMITS")
     aws.organization()

@@ -1,4 +1,4 @@
-"""What is under way: AWS has no such API, so these are the rules of `under_way.py` itself."""
+"""Work under way: AWS has no such API, so these are the rules of `under_way.py` itself."""
 
 import json
 import urllib.request

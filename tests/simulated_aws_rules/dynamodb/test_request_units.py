@@ -1,4 +1,4 @@
-"""What requests of DynamoDB consume.
+"""The request units of DynamoDB requests.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 """
@@ -14,7 +14,7 @@ KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
 
 @pytest.fixture
 def dynamodb(aws):
-    """The hub's DynamoDB, with a table and an index of those of its items that are `managed`."""
+    """The hub's DynamoDB, with a table and an index of its `managed` items."""
     client = aws.client("dynamodb")
     client.create_table(
         TableName=TABLE, BillingMode="PAY_PER_REQUEST",
@@ -29,12 +29,12 @@ def dynamodb(aws):
 
 
 def item(size, **attributes):
-    """An item that takes so many bytes, its key (6 bytes) and the name `text` among them, and others besides."""
+    """An item of this size in bytes, with its key (6 bytes) and the name `text`, plus other attributes."""
     return KEY | {"text": {"S": "x" * (size - 6 - 4)}} | attributes
 
 
 def consumed(dynamodb, operation, answer=b"", **request):
-    """What a request consumes, once DynamoDB has served it."""
+    """The units that a request consumed."""
     bill = Bill(operation, request)
     method = {"PutItem": dynamodb.put_item, "DeleteItem": dynamodb.delete_item, "UpdateItem": dynamodb.update_item,
               "BatchWriteItem": dynamodb.batch_write_item, "TransactWriteItems": dynamodb.transact_write_items}  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_write_takes_a_unit_for_each_kb_of_the_larger_of_the_item_before_and_a
 
 def test_an_update_takes_as_much_as_the_whole_item_however_little_it_changes(dynamodb):
     put(dynamodb, item(3000))
-    update = {"UpdateExpression": "SET told = :t", "ExpressionAttributeValues": {":t": {"BOOL": True}}}
+    update = {"UpdateExpression": "SET notified = :t", "ExpressionAttributeValues": {":t": {"BOOL": True}}}
     assert consumed(dynamodb, "UpdateItem", TableName=TABLE, Key=KEY, **update) == {"dynamodb write": 3}
 
 
@@ -92,5 +92,5 @@ def test_a_read_takes_a_unit_for_each_four_kb_and_half_of_it_where_it_may_be_lat
 def test_a_batch_reads_each_item_by_itself_and_whole(dynamodb):
     put(dynamodb, item(5000))
     keys = [KEY, {"pk": {"S": "p"}, "sk": {"S": "nothing"}}]
-    asked = {TABLE: {"Keys": keys, "ConsistentRead": True, "ProjectionExpression": "pk"}}
-    assert consumed(dynamodb, "BatchGetItem", RequestItems=asked) == {"dynamodb read": 3}
+    requested = {TABLE: {"Keys": keys, "ConsistentRead": True, "ProjectionExpression": "pk"}}
+    assert consumed(dynamodb, "BatchGetItem", RequestItems=requested) == {"dynamodb read": 3}

@@ -1,4 +1,4 @@
-"""Tags of images and snapshots: what a tag may be."""
+"""Tags of images and snapshots: which tags EC2 accepts."""
 
 from world import error_of
 

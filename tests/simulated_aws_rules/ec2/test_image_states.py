@@ -1,4 +1,4 @@
-"""Images are pending, available, disabled, deregistered; EventBridge hears of it."""
+"""Images are pending, available, disabled, deregistered; each state has an event."""
 
 import time
 
@@ -9,7 +9,7 @@ from world import HUB, error_of
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Images take so long to make that a call on a busy machine finds them pending."""
+    """Makes images stay pending long enough for a call on a busy machine."""
     monkeypatch.setenv("SIMULATED_AWS_IMAGE_DELAY", "3")
 
 
@@ -17,13 +17,13 @@ def states_of(image, events):
     return [event["detail"]["State"] for event in events if event["detail"]["ImageId"] == image]
 
 
-def test_an_image_that_becomes_available_is_told_with_its_arn(aws, events, slow):
+def test_the_event_of_an_image_that_becomes_available_has_its_arn(aws, events, slow):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html"""
     instance = aws.launch(aws.image())
     events.clear()
     image = aws.ec2().create_image(InstanceId=instance["InstanceId"], Name="new")["ImageId"]
     assert events == []
-    # It is told a moment after it can be seen.
+    # The event comes a moment after the state is visible.
     [event] = eventually(lambda: list(events))
     assert (event["account"], event["region"], event["source"]) == (HUB, "us-east-1", "aws.ec2")
     assert event["detail-type"] == "EC2 AMI State Change"
@@ -32,7 +32,7 @@ def test_an_image_that_becomes_available_is_told_with_its_arn(aws, events, slow)
     assert event["detail"] == {"ImageId": image, "State": "available", "ErrorMessage": ""}
 
 
-def test_registered_and_copied_images_are_told_too(aws, events):
+def test_registered_and_copied_images_have_events_too(aws, events):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitor-ami-events.html"""
     image = aws.image()
     assert states_of(image, events) == ["available"]
@@ -40,7 +40,7 @@ def test_registered_and_copied_images_are_told_too(aws, events):
     assert eventually(lambda: states_of(copy, events)) == ["available"]
 
 
-def test_a_deregistered_image_is_told_and_gone(aws, events):
+def test_a_deregistered_image_has_an_event_and_is_gone(aws, events):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html: no image, no error."""
     image = aws.image()
     aws.ec2().deregister_image(ImageId=image)
@@ -65,13 +65,13 @@ def test_deregistering_can_take_the_snapshots_too(aws):
     assert error_of(aws.describe_snapshot, snapshot) == "InvalidSnapshot.NotFound"
 
 
-def test_disabling_closes_an_image_and_enabling_does_not_open_it_again(aws, events):
+def test_disabling_removes_the_launch_permissions_and_enabling_does_not_restore_them(aws, events):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/disable-an-ami.html"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     aws.share(image, UserId=account)
     aws.ec2().disable_image(ImageId=image)
     assert aws.describe_image(image)["State"] == "disabled"
-    assert not aws.sees(HUB, image), "disabled images are left out unless asked for"
+    assert not aws.sees(HUB, image), "disabled images are excluded unless requested"
     assert image in [one["ImageId"] for one in aws.ec2().describe_images(IncludeDisabled=True)["Images"]]
     aws.ec2().enable_image(ImageId=image)
     assert aws.ec2().describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"] == []

@@ -17,12 +17,12 @@ def shared(aws):
     """An image that two other accounts may launch."""
     image = aws.image()
     for account in (FIRST, SECOND):
-        aws.share(image, UserId=aws.stranger(account))
+        aws.share(image, UserId=aws.external_account(account))
     return image
 
 
 def entries(aws, report, **wanted):
-    """The entries of a report, when it is available."""
+    """The entries of a report, once it is available."""
     ec2 = aws.ec2()
 
     def available():
@@ -54,7 +54,7 @@ def test_a_report_is_pending_and_then_counts_instances_and_templates_of_other_ac
     assert entries(aws, report) == {(FIRST, "ec2:Instance"): 1, (SECOND, "ec2:LaunchTemplate"): 1}
 
 
-def test_a_report_looks_only_where_it_is_told_to(aws):
+def test_a_report_covers_only_the_requested_accounts_and_resource_types(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImageUsageReport.html (AccountId, ResourceType)"""
     image, ec2 = shared(aws), aws.ec2()
     for account in (FIRST, SECOND):

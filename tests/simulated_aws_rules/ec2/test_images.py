@@ -110,7 +110,7 @@ def test_an_encrypted_image_cannot_be_copied_unencrypted(aws):
     )
 
 
-def test_a_copy_takes_the_tags_only_when_asked(aws):
+def test_a_copy_takes_the_tags_only_on_request(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopyImage.html (CopyImageTags)"""
     source = aws.image()
     aws.ec2().create_tags(Resources=[source], Tags=[{"Key": "team", "Value": "platform"}])

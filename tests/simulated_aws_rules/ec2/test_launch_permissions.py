@@ -1,4 +1,4 @@
-"""Launch permissions: their forms, and what AWS refuses."""
+"""Launch permissions: the forms of a request, and what EC2 refuses."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -63,7 +63,7 @@ def test_every_kind_is_added_and_removed_in_the_flat_form(aws):
 def test_a_malformed_or_unknown_target_fails_the_whole_call(aws, refused):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIAttributeItemValue)"""
     image = aws.image()
-    added = [{"UserId": aws.stranger()}, refused]
+    added = [{"UserId": aws.external_account()}, refused]
     assert error_of(modify, aws, image, LaunchPermission={"Add": added}) == "InvalidAMIAttributeItemValue"
     assert permissions_of(aws, image) == []
 
@@ -96,7 +96,7 @@ def test_a_closed_account_is_refused_and_can_be_removed(aws):
 
 def test_only_the_owner_modifies_and_sees_the_permissions(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (AuthFailure)"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     change = {"LaunchPermission": {"Add": [{"UserId": account}]}}
     assert error_of(modify, aws, image, account, **change) == "InvalidAMIID.NotFound"
     modify(aws, image, **change)
@@ -107,7 +107,7 @@ def test_only_the_owner_modifies_and_sees_the_permissions(aws):
 
 def test_an_image_that_is_not_available_cannot_be_shared(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.Unavailable)"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     pending = aws.ec2().copy_image(SourceImageId=image, SourceRegion="us-east-1", Name="copy")["ImageId"]
     assert error_of(aws.share, pending, UserId=account) == "InvalidAMIID.Unavailable"
     aws.ec2().disable_image(ImageId=image)
@@ -118,7 +118,7 @@ def test_an_image_that_is_not_available_cannot_be_shared(aws):
 def test_an_image_on_the_aws_managed_key_cannot_be_shared(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharing-amis.html (Considerations)"""
     image = aws.image(encrypted=True)
-    assert error_of(aws.share, image, UserId=aws.stranger()) == "InvalidParameter"
+    assert error_of(aws.share, image, UserId=aws.external_account()) == "InvalidParameter"
     assert permissions_of(aws, image) == []
 
 
@@ -130,7 +130,7 @@ def test_an_encrypted_image_cannot_be_public(aws):
     assert error_of(aws.share, image, Group="all") == "UnsupportedOperation"
 
 
-def test_an_image_is_open_to_a_thousand_entities_and_no_more(aws):
+def test_an_image_is_shared_with_a_thousand_entities_and_no_more(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-quotas.html"""
     aws.organization()
     members = aws.members(1_001)
@@ -144,22 +144,22 @@ def test_an_image_is_open_to_a_thousand_entities_and_no_more(aws):
 def test_a_dry_run_changes_nothing(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyImageAttribute.html (DryRun)"""
     image = aws.image()
-    change = {"LaunchPermission": {"Add": [{"UserId": aws.stranger()}]}, "DryRun": True}
+    change = {"LaunchPermission": {"Add": [{"UserId": aws.external_account()}]}, "DryRun": True}
     assert error_of(modify, aws, image, **change) == "DryRunOperation"
     assert permissions_of(aws, image) == []
 
 
-def test_resetting_closes_an_image(aws):
+def test_resetting_removes_the_launch_permissions(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ResetImageAttribute.html"""
     image = aws.image()
-    aws.share(image, UserId=aws.stranger())
+    aws.share(image, UserId=aws.external_account())
     aws.ec2().reset_image_attribute(ImageId=image, Attribute="launchPermission")
     assert permissions_of(aws, image) == []
 
 
-def test_a_public_image_is_closed_again_and_what_is_not_there_can_be_removed(aws):
+def test_a_public_image_is_made_private_and_a_missing_permission_can_be_removed(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     modify(aws, image, LaunchPermission={"Add": [{"Group": "all"}, {"UserId": account}]})
     assert permissions_of(aws, image) == [{"Group": "all"}, {"UserId": account}]
     assert aws.describe_image(image)["Public"] is True
@@ -172,7 +172,7 @@ def test_an_image_that_was_deregistered_is_unavailable(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.Unavailable)"""
     image = aws.image()
     aws.ec2().deregister_image(ImageId=image)
-    look = {"ImageId": image, "Attribute": "launchPermission"}
-    assert error_of(aws.ec2().describe_image_attribute, **look) == "InvalidAMIID.Unavailable"
+    attribute = {"ImageId": image, "Attribute": "launchPermission"}
+    assert error_of(aws.ec2().describe_image_attribute, **attribute) == "InvalidAMIID.Unavailable"
     removal = {"LaunchPermission": {"Remove": [{"UserId": "123456789012"}]}}
     assert error_of(modify, aws, image, **removal) == "InvalidAMIID.Unavailable"

@@ -1,4 +1,4 @@
-"""Launching an image: who may, with which volumes, and how a launch fails."""
+"""Launching an image: the permissions, the volumes, and how a launch fails."""
 
 import pytest
 from botocore.exceptions import WaiterError
@@ -41,7 +41,7 @@ def test_a_request_can_change_and_add_devices(aws):
 
 def test_an_image_that_is_not_visible_is_not_found(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.NotFound)"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     assert error_of(aws.launch, image, account) == "InvalidAMIID.NotFound"
     assert error_of(aws.launch, "ami-0123456789abcdef0") == "InvalidAMIID.NotFound"
     aws.share(image, UserId=account)
@@ -57,9 +57,9 @@ def test_an_image_that_is_pending_or_disabled_is_unavailable(aws):
     assert error_of(aws.launch, image) == "InvalidAMIID.Unavailable"
 
 
-def test_an_instance_whose_key_does_not_admit_the_account_terminates(aws):
+def test_an_instance_whose_key_does_not_allow_the_account_terminates(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html#troubleshooting-launch-internal"""
-    account = aws.stranger()
+    account = aws.external_account()
     image = shared_with(aws, account)
     made = aws.ec2(account).run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
     assert made["State"]["Name"] == "pending", "the call itself succeeds"
@@ -72,9 +72,9 @@ def test_an_instance_whose_key_does_not_admit_the_account_terminates(aws):
         aws.ec2(account).get_waiter("instance_running").wait(InstanceIds=[made["InstanceId"]])
 
 
-def test_a_key_that_admits_the_account_lets_it_launch(aws):
+def test_an_account_that_the_key_allows_launches(aws):
     """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html"""
-    account = aws.stranger()
+    account = aws.external_account()
     image = shared_with(aws, account, *use_of_key({"AWS": f"arn:aws:iam::{account}:root"}))
     instance = aws.launch(image, account)
     assert instance["State"]["Name"] == "running"
@@ -82,9 +82,9 @@ def test_a_key_that_admits_the_account_lets_it_launch(aws):
     assert aws.kms(account).describe_key(KeyId=used)["KeyMetadata"]["KeyManager"] == "AWS", "its own default key"
 
 
-def test_a_key_closes_with_its_next_policy(aws):
+def test_the_next_key_policy_revokes_access(aws):
     """https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html"""
-    account = aws.stranger()
+    account = aws.external_account()
     key = aws.key(*use_of_key({"AWS": account}))
     image = aws.image(key)
     aws.share(image, UserId=account)
@@ -96,14 +96,14 @@ def test_a_key_closes_with_its_next_policy(aws):
 @pytest.mark.parametrize("missing", ["kms:Decrypt", "kms:DescribeKey", "kms:ReEncrypt*", "kms:CreateGrant"])
 def test_each_permission_on_the_key_is_needed(aws, missing):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/share-amis-with-organizations-and-OUs.html#allow-org-ou-to-use-key"""
-    account = aws.stranger()
+    account = aws.external_account()
     use, grant = use_of_key({"AWS": account})
     use["Action"] = [action for action in use["Action"] if action != missing]
     statements = [use] if missing == "kms:CreateGrant" else [use, grant]
     assert aws.launch(shared_with(aws, account, *statements), account)["State"]["Name"] == "terminated"
 
 
-def test_a_disabled_key_opens_nothing(aws):
+def test_an_image_on_a_disabled_key_cannot_be_launched(aws):
     """https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html"""
     key = aws.key()
     image = aws.image(key)
@@ -111,7 +111,7 @@ def test_a_disabled_key_opens_nothing(aws):
     assert aws.launch(image)["State"]["Name"] == "terminated"
 
 
-def test_a_key_admits_an_ou_by_its_path(aws):
+def test_a_key_policy_allows_an_ou_by_its_path(aws):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgpaths"""
     organization, _, root = aws.organization()
     ou, ou_arn = aws.ou(root, "workloads")
@@ -127,20 +127,20 @@ def test_a_key_admits_an_ou_by_its_path(aws):
     assert states == ["running", "running", "terminated"]
 
 
-def test_a_key_admits_an_organization_by_its_id(aws):
+def test_a_key_policy_allows_an_organization_by_its_id(aws):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgid"""
     organization, _, _ = aws.organization()
-    member, stranger = aws.member("member"), aws.stranger()
+    member, external_account = aws.member("member"), aws.external_account()
     statements = use_of_key({"AWS": "*"}, StringEquals={"aws:PrincipalOrgID": organization})
     image = aws.image(aws.key(*statements))
-    aws.ec2().modify_image_attribute(ImageId=image, OperationType="add", UserIds=[member, stranger])
+    aws.ec2().modify_image_attribute(ImageId=image, OperationType="add", UserIds=[member, external_account])
     assert aws.launch(image, member)["State"]["Name"] == "running"
-    assert aws.launch(image, stranger)["State"]["Name"] == "terminated"
+    assert aws.launch(image, external_account)["State"]["Name"] == "terminated"
 
 
 def test_a_key_that_cannot_be_used_to_encrypt_fails_the_launch(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html (KmsKeyId)"""
-    account = aws.stranger()
+    account = aws.external_account()
     foreign = {"DeviceName": "/dev/sda1", "Ebs": {"Encrypted": True, "KmsKeyId": aws.key()}}
     image = aws.image(account=account)
     assert aws.launch(image, account, BlockDeviceMappings=[foreign])["State"]["Name"] == "terminated"

@@ -1,4 +1,4 @@
-"""Create-volume permissions: their forms, and what AWS refuses."""
+"""Create-volume permissions: the forms of a request, and what EC2 refuses."""
 
 from world import HUB, error_of
 
@@ -16,7 +16,7 @@ def modify(aws, snapshot, account=HUB, **changes):
 
 def test_both_forms_add_and_remove(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html"""
-    snapshot, account = aws.snapshot(), aws.stranger()
+    snapshot, account = aws.snapshot(), aws.external_account()
     modify(aws, snapshot, CreateVolumePermission={"Add": [{"UserId": account}, {"Group": "all"}]})
     assert permissions_of(aws, snapshot) == [{"Group": "all"}, {"UserId": account}]
     modify(aws, snapshot, OperationType="remove", UserIds=[account], GroupNames=["all"])
@@ -28,7 +28,7 @@ def test_both_forms_add_and_remove(aws):
 
 def test_adding_and_removing_do_not_mix(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html"""
-    snapshot, account = aws.snapshot(), aws.stranger()
+    snapshot, account = aws.snapshot(), aws.external_account()
     both = {"Add": [{"UserId": account}], "Remove": [{"UserId": HUB}]}
     assert error_of(modify, aws, snapshot, CreateVolumePermission=both) == "InvalidParameterCombination"
     assert permissions_of(aws, snapshot) == []
@@ -46,7 +46,7 @@ def test_a_call_makes_up_to_500_modifications(aws):
 
 def test_a_malformed_or_unknown_account_fails_the_whole_call(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidParameterValue)"""
-    snapshot, account = aws.snapshot(), aws.stranger()
+    snapshot, account = aws.snapshot(), aws.external_account()
     for refused in ("1234", "123456789012"):
         assert (
             error_of(modify, aws, snapshot, OperationType="add", UserIds=[account, refused]) == "InvalidParameterValue"
@@ -58,12 +58,12 @@ def test_an_encrypted_snapshot_cannot_be_public_nor_one_on_the_managed_key_share
     """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html"""
     encrypted, managed = aws.snapshot(aws.key()), aws.snapshot(encrypted=True)
     assert error_of(modify, aws, encrypted, OperationType="add", GroupNames=["all"]) == "UnsupportedOperation"
-    assert error_of(modify, aws, managed, OperationType="add", UserIds=[aws.stranger()]) == "OperationNotPermitted"
+    assert error_of(modify, aws, managed, OperationType="add", UserIds=[aws.external_account()]) == "OperationNotPermitted"
 
 
 def test_only_the_owner_modifies_the_permissions(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (AuthFailure)"""
-    snapshot, account = aws.snapshot(), aws.stranger()
+    snapshot, account = aws.snapshot(), aws.external_account()
     assert (
         error_of(modify, aws, snapshot, account, OperationType="add", UserIds=[account]) == "InvalidSnapshot.NotFound"
     )
@@ -71,9 +71,9 @@ def test_only_the_owner_modifies_the_permissions(aws):
     assert error_of(modify, aws, snapshot, account, OperationType="add", UserIds=[account]) == "AuthFailure"
 
 
-def test_resetting_closes_a_snapshot(aws):
+def test_resetting_removes_the_create_volume_permissions(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ResetSnapshotAttribute.html"""
     snapshot = aws.snapshot()
-    modify(aws, snapshot, OperationType="add", UserIds=[aws.stranger()])
+    modify(aws, snapshot, OperationType="add", UserIds=[aws.external_account()])
     aws.ec2().reset_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
     assert permissions_of(aws, snapshot) == []

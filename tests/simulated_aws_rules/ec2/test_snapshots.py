@@ -56,11 +56,11 @@ def test_a_copied_snapshot_can_change_its_key_but_not_lose_it(aws):
     assert error_of(aws.ec2().copy_snapshot, Encrypted=False, **source) == "InvalidParameterValue"
 
 
-def test_a_shared_snapshot_is_copied_by_whom_it_and_its_key_admit(aws):
+def test_an_account_copies_a_shared_snapshot_only_if_its_key_allows_it(aws):
     """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html#share-kms-key"""
-    account = aws.stranger()
-    admitting = aws.key(*use_of_key({"AWS": f"arn:aws:iam::{account}:root"}))
-    for key, succeeds in ((admitting, True), (aws.key(), False)):
+    account = aws.external_account()
+    allowing = aws.key(*use_of_key({"AWS": f"arn:aws:iam::{account}:root"}))
+    for key, succeeds in ((allowing, True), (aws.key(), False)):
         snapshot = aws.snapshot(key)
         copy = {"SourceSnapshotId": snapshot, "SourceRegion": "us-east-1"}
         assert error_of(aws.ec2(account).copy_snapshot, **copy) == "InvalidSnapshot.NotFound"

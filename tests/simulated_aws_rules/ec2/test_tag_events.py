@@ -23,7 +23,7 @@ def tagged(simulation):
     return ec2, image, snapshot, queue
 
 
-def test_tags_given_at_creation_changed_and_removed_are_told_with_all_tags_of_the_moment(tagged):
+def test_events_of_tags_set_at_creation_changed_and_removed_have_all_tags_of_the_moment(tagged):
     """https://docs.aws.amazon.com/tag-editor/latest/userguide/tags-events.html"""
     ec2, image, _, queue = tagged
     first = queue.next()
@@ -50,7 +50,7 @@ def test_tags_given_at_creation_changed_and_removed_are_told_with_all_tags_of_th
     assert third["tags"] == {"ami-share:with": "222222222222"}
 
 
-def test_a_call_that_changes_nothing_is_not_told(tagged):
+def test_a_call_that_changes_nothing_has_no_event(tagged):
     """https://docs.aws.amazon.com/tag-editor/latest/userguide/tags-events.html: events are of changes."""
     ec2, image, _, queue = tagged
     queue.next()

@@ -9,7 +9,7 @@ def ids_of(answer):
 
 def test_an_image_is_its_owners_until_it_is_shared(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html"""
-    image, account, another = aws.image(), aws.stranger(), aws.stranger("444455556666")
+    image, account, another = aws.image(), aws.external_account(), aws.external_account("444455556666")
     assert aws.sees(HUB, image) and not aws.sees(account, image)
     aws.share(image, UserId=account)
     assert aws.sees(account, image) and not aws.sees(another, image)
@@ -32,14 +32,14 @@ def test_an_ou_means_every_account_below_it_at_this_moment(aws):
 def test_an_organization_means_every_account_in_it(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/share-amis-with-organizations-and-OUs.html"""
     _, arn, root = aws.organization()
-    member, outsider, image = aws.member("member", aws.ou(root, "workloads")[0]), aws.stranger(), aws.image()
+    member, outsider, image = aws.member("member", aws.ou(root, "workloads")[0]), aws.external_account(), aws.image()
     aws.share(image, OrganizationArn=arn)
     assert aws.sees(member, image) and not aws.sees(outsider, image)
 
 
 def test_a_public_image_is_everyones(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-intro.html"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     aws.share(image, Group="all")
     assert aws.describe_image(image, account)["Public"] is True
     assert image in ids_of(aws.ec2(account).describe_images(ExecutableUsers=["all"]))
@@ -47,7 +47,7 @@ def test_a_public_image_is_everyones(aws):
 
 def test_an_image_that_the_caller_does_not_see_is_not_found(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidAMIID.NotFound)"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     describe = aws.ec2(account).describe_images
     assert error_of(describe, ImageIds=[image]) == "InvalidAMIID.NotFound"
     assert error_of(describe, ImageIds=["ami-0123456789abcdef0"]) == "InvalidAMIID.NotFound"
@@ -89,7 +89,7 @@ def test_filters_narrow_the_images(aws):
         assert ids_of(aws.ec2().describe_images(Filters=[{"Name": name, "Values": [value]}])) == found
 
 
-def test_filtered_images_come_in_pages_too_and_disabled_ones_only_when_asked_for(aws):
+def test_filtered_images_come_in_pages_too_and_disabled_ones_only_on_request(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html (IncludeDisabled)"""
     first, other, second = aws.image(), aws.image(), aws.image()
     for image, key in ((first, "ami-share:with"), (other, "Name"), (second, "ami-share:status")):
@@ -105,7 +105,7 @@ def test_filtered_images_come_in_pages_too_and_disabled_ones_only_when_asked_for
 
 def test_the_owners_tags_are_not_seen_by_others_but_for_shared_tags(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharing-amis.html (Considerations)"""
-    image, account = aws.image(), aws.stranger()
+    image, account = aws.image(), aws.external_account()
     shared_tag = {"Key": "ec2:SharedTag/os", "Value": "al2023"}
     aws.ec2().create_tags(Resources=[image], Tags=[{"Key": "ami-share:with", "Value": account}, shared_tag])
     aws.share(image, UserId=account)
@@ -115,9 +115,9 @@ def test_the_owners_tags_are_not_seen_by_others_but_for_shared_tags(aws):
     assert {"Key": "mine", "Value": "yes"} not in aws.describe_image(image)["Tags"]
 
 
-def test_snapshots_are_seen_by_whom_they_are_shared_with(aws):
+def test_snapshots_are_seen_by_the_accounts_that_they_are_shared_with(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html"""
-    snapshot, account = aws.snapshot(aws.key()), aws.stranger()
+    snapshot, account = aws.snapshot(aws.key()), aws.external_account()
     describe = aws.ec2(account).describe_snapshots
     assert error_of(describe, SnapshotIds=[snapshot]) == "InvalidSnapshot.NotFound"
     aws.ec2().modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]})
@@ -137,9 +137,9 @@ def test_images_and_snapshots_come_in_pages(aws):
     assert error_of(aws.ec2().describe_images, MaxResults=5, NextToken="made up") == "InvalidNextToken"
 
 
-def test_an_image_is_copied_by_whom_its_snapshots_and_its_key_admit(aws):
+def test_an_account_copies_an_image_only_if_its_snapshots_and_its_key_allow_it(aws):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/copy-ami-permissions.html"""
-    key, account = aws.key(), aws.stranger()
+    key, account = aws.key(), aws.external_account()
     image = aws.image(key)
     copy = {"SourceImageId": image, "SourceRegion": "us-east-1", "Name": "copy"}
     assert error_of(aws.ec2(account).copy_image, **copy) == "InvalidAMIID.NotFound"
@@ -148,8 +148,8 @@ def test_an_image_is_copied_by_whom_its_snapshots_and_its_key_admit(aws):
     snapshot = aws.snapshot_of(image)["SnapshotId"]
     aws.ec2().modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]})
     assert error_of(aws.ec2(account).copy_image, **copy) == "InvalidRequest"
-    admitting = policy(*use_of_key({"AWS": f"arn:aws:iam::{account}:root"}))
-    aws.kms().put_key_policy(KeyId=key, PolicyName="default", Policy=admitting)
+    allowing = policy(*use_of_key({"AWS": f"arn:aws:iam::{account}:root"}))
+    aws.kms().put_key_policy(KeyId=key, PolicyName="default", Policy=allowing)
     copied = aws.ec2(account).copy_image(**copy)["ImageId"]
     aws.wait_until_available(copied, account)
     assert aws.snapshot_of(copied, account)["OwnerId"] == account

@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from running import HUB, MEMBER, REGION, STRANGER, eventually, unique
+from running import EXTERNAL_ACCOUNT, HUB, REGION, TARGET_ACCOUNT, eventually, unique
 
 TARGET_ROLE = {
     "Version": "2012-10-17",
@@ -21,8 +21,8 @@ def test_a_state_machine_is_started_with_the_event_as_its_input(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/dg/tutorial-cloudwatch-events-s3.html"""
     event_id = simulation.put_event("test.workflow", {"marker": "started"})["EventId"]
     execution = eventually(lambda: next((e for e in executions(simulation) if e["name"].startswith(event_id)), None))
-    told = simulation.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
-    assert json.loads(told["input"])["detail"] == {"marker": "started"}
+    attributes = simulation.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
+    assert json.loads(attributes["input"])["detail"] == {"marker": "started"}
 
 
 def test_a_function_is_invoked_with_the_event(simulation):
@@ -88,9 +88,9 @@ def test_a_fifo_queue_receives_the_event_in_the_targets_message_group(simulation
     assert queue.message()["Attributes"]["MessageGroupId"] == "images"
 
 
-def test_a_topic_receives_the_event_if_it_admits_eventbridge(simulation):
+def test_a_topic_receives_the_event_if_its_policy_allows_eventbridge(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions"""
-    source, queue, sns = unique("test"), simulation.queue(admits="sns.amazonaws.com"), simulation.client("sns")
+    source, queue, sns = unique("test"), simulation.queue(allowed_service="sns.amazonaws.com"), simulation.client("sns")
     topic = sns.create_topic(Name=f"topic-{uuid.uuid4().hex}")["TopicArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
     simulation.rule({"source": [source]}, {"Arn": topic})
@@ -119,17 +119,17 @@ def test_a_log_group_receives_the_event(simulation):
 
 def test_a_bus_in_another_account_receives_the_event_with_its_first_account_and_no_third_account_does(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html"""
-    source, queue, last = unique("test"), simulation.queue(MEMBER), simulation.queue(STRANGER)
+    source, queue, last = unique("test"), simulation.queue(TARGET_ACCOUNT), simulation.queue(EXTERNAL_ACCOUNT)
     arns = {}
-    for account_id, admitted in ((MEMBER, HUB), (STRANGER, MEMBER)):
+    for account_id, allowed in ((TARGET_ACCOUNT, HUB), (EXTERNAL_ACCOUNT, TARGET_ACCOUNT)):
         events, name = simulation.client("events", account_id), f"bus-{uuid.uuid4().hex}"
         arns[account_id] = events.create_event_bus(Name=name)["EventBusArn"]
-        events.put_permission(EventBusName=name, Action="events:PutEvents", StatementId="from", Principal=admitted)
-    name = arns[MEMBER].rsplit("/", 1)[-1]
-    simulation.rule({"source": [source]}, {"Arn": arns[MEMBER]})
-    simulation.rule({"source": [source]}, {"Arn": queue.arn}, {"Arn": arns[STRANGER]}, bus=name, account_id=MEMBER)
+        events.put_permission(EventBusName=name, Action="events:PutEvents", StatementId="from", Principal=allowed)
+    name = arns[TARGET_ACCOUNT].rsplit("/", 1)[-1]
+    simulation.rule({"source": [source]}, {"Arn": arns[TARGET_ACCOUNT]})
+    simulation.rule({"source": [source]}, {"Arn": queue.arn}, {"Arn": arns[EXTERNAL_ACCOUNT]}, bus=name, account_id=TARGET_ACCOUNT)
     simulation.rule(
-        {"source": [source]}, {"Arn": last.arn}, bus=arns[STRANGER].rsplit("/", 1)[-1], account_id=STRANGER
+        {"source": [source]}, {"Arn": last.arn}, bus=arns[EXTERNAL_ACCOUNT].rsplit("/", 1)[-1], account_id=EXTERNAL_ACCOUNT
     )
 
     simulation.put_event(source, {})
@@ -152,7 +152,7 @@ def test_a_bus_in_another_account_receives_the_event_with_its_first_account_and_
             },
             "FAILED_TO_ASSUME_ROLE",
         ),
-        ({"Arn": f"arn:aws:events:{REGION}:{MEMBER}:event-bus/default"}, "NO_PERMISSIONS"),
+        ({"Arn": f"arn:aws:events:{REGION}:{TARGET_ACCOUNT}:event-bus/default"}, "NO_PERMISSIONS"),
     ],
 )
 def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue_with_the_reason(simulation, target, code):
@@ -161,11 +161,11 @@ def test_what_cannot_be_delivered_goes_to_the_dead_letter_queue_with_the_reason(
     name = simulation.rule({"source": [source]}, {**target, "DeadLetterConfig": {"Arn": letters.arn}})
     simulation.put_event(source, {"a": 1})
     message = letters.message()
-    told = {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()}
-    assert told["ERROR_CODE"] == code
-    assert told["RULE_ARN"].endswith(f"rule/{name}")
-    assert told["TARGET_ARN"] == target["Arn"]
-    assert told["RETRY_ATTEMPTS"] == "0"
+    attributes = {name: attribute["StringValue"] for name, attribute in message["MessageAttributes"].items()}
+    assert attributes["ERROR_CODE"] == code
+    assert attributes["RULE_ARN"].endswith(f"rule/{name}")
+    assert attributes["TARGET_ARN"] == target["Arn"]
+    assert attributes["RETRY_ATTEMPTS"] == "0"
     assert json.loads(message["Body"])["detail"] == {"a": 1}
 
 
@@ -181,9 +181,9 @@ def test_a_state_machine_that_is_gone_sends_the_event_to_the_dead_letter_queue(s
     assert letters.message()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_RESOURCE"
 
 
-def test_a_queue_that_does_not_admit_the_rule_receives_nothing(simulation):
+def test_a_queue_that_does_not_allow_the_rule_receives_nothing(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions"""
-    source, queue = unique("test"), simulation.queue(admits=None)
+    source, queue = unique("test"), simulation.queue(allowed_service=None)
     simulation.rule({"source": [source]}, {"Arn": queue.arn})
     simulation.put_event(source, {})
     assert queue.stays_empty()

@@ -1,6 +1,6 @@
-"""The examples in `events/` and the rules of template.yaml: each event reaches what it is meant for, and nothing else.
+"""The examples in `events/` and the rules of template.yaml: each event matches the intended rules and no others.
 
-The patterns are those of the expanded template, matched as `simulated_aws.event_pattern` matches them in the whole-flow tests.
+The patterns are those of the expanded template. `simulated_aws.eventbridge.event_pattern` matches them as in the whole flows.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
 """
@@ -15,7 +15,7 @@ from simulated_aws.eventbridge import event_pattern
 
 ROOT = Path(__file__).parents[3]
 
-# What the template's pseudo parameters are in the examples.
+# The values of the template's pseudo parameters in the examples.
 PSEUDO_PARAMETERS = {
     "AWS::Partition": "aws",
     "AWS::Region": "eu-west-1",
@@ -23,7 +23,7 @@ PSEUDO_PARAMETERS = {
     "AWS::StackName": "ami-share",
 }
 
-# The rules that let each event through, by the end of their logical ids.
+# The rules that match each event, by the end of their logical ids.
 LET_THROUGH = {
     "ami-state-change-available.json": ["ImageStateChanged"],
     "ami-state-change-deregistered.json": ["ImageStateChanged"],
@@ -90,14 +90,14 @@ def test_every_rule_has_an_example(patterns):
     assert matched == set(patterns)
 
 
-def test_a_refused_share_has_been_told_already_and_is_not_told_as_failed(patterns):
+def test_a_refused_share_is_not_reported_as_a_failed_execution(patterns):
     refused = event("step-functions-execution-failed.json")
     refused["detail"] |= {"error": "ShareRefused", "cause": "refused: 999999999999 is not in this organization"}
     assert matching(patterns, refused) == []
 
 
 @pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
-def test_an_execution_that_timed_out_or_was_aborted_is_told(patterns, status):
+def test_an_execution_that_timed_out_or_was_aborted_is_reported(patterns, status):
     """Such an execution has no error and no cause.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html

@@ -5,11 +5,11 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from running import HUB, MEMBER, REGION, STRANGER, unique
+from running import EXTERNAL_ACCOUNT, HUB, REGION, TARGET_ACCOUNT, unique
 
 
 def bus_of(simulation, account_id, **permission):
-    """A new bus that admits nobody, or whom `permission` names; returns its name and ARN."""
+    """A new bus that allows no other account, or the one in `permission`; returns its name and ARN."""
     events, name = simulation.client("events", account_id), f"bus-{uuid.uuid4().hex}"
     arn = events.create_event_bus(Name=name)["EventBusArn"]
     if permission:
@@ -17,11 +17,11 @@ def bus_of(simulation, account_id, **permission):
     return name, arn
 
 
-def test_an_event_reaches_another_account_that_admits_the_sender_and_keeps_the_senders_account(simulation):
+def test_an_event_reaches_another_account_that_allows_the_sender_and_keeps_the_senders_account(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html"""
-    source, queue = unique("test"), simulation.queue(MEMBER)
-    name, arn = bus_of(simulation, MEMBER, Principal=HUB)
-    simulation.rule({"source": [source]}, {"Arn": queue.arn}, bus=name, account_id=MEMBER)
+    source, queue = unique("test"), simulation.queue(TARGET_ACCOUNT)
+    name, arn = bus_of(simulation, TARGET_ACCOUNT, Principal=HUB)
+    simulation.rule({"source": [source]}, {"Arn": queue.arn}, bus=name, account_id=TARGET_ACCOUNT)
 
     answer = simulation.put_event(source, {"a": 1}, EventBusName=arn, Resources=["arn:aws:ec2:us-east-1::image/ami-1"])
 
@@ -35,10 +35,10 @@ def test_an_event_reaches_another_account_that_admits_the_sender_and_keeps_the_s
     assert event["version"] == "0"
 
 
-def test_an_account_that_is_not_admitted_is_refused_and_the_other_entries_go_ahead(simulation):
+def test_an_account_that_is_not_allowed_is_refused_and_the_other_entries_go_ahead(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
     source, queue = unique("test"), simulation.queue()
-    _, arn = bus_of(simulation, MEMBER)
+    _, arn = bus_of(simulation, TARGET_ACCOUNT)
     simulation.rule({"source": [source]}, {"Arn": queue.arn})
     entry = {"Source": source, "DetailType": "Test", "Detail": "{}"}
 
@@ -50,19 +50,19 @@ def test_an_account_that_is_not_admitted_is_refused_and_the_other_entries_go_ahe
     assert queue.next()["id"] == answer["Entries"][1]["EventId"]
 
 
-def test_a_bus_that_another_account_does_not_have_is_refused_like_one_that_admits_nobody(simulation):
+def test_a_bus_that_another_account_does_not_have_is_refused_like_one_that_allows_no_account(simulation):
     """An assumption: AWS documents the code, not the case.
     https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html"""
-    answer = simulation.put_event("test", {}, EventBusName=f"arn:aws:events:{REGION}:{MEMBER}:event-bus/nowhere")
+    answer = simulation.put_event("test", {}, EventBusName=f"arn:aws:events:{REGION}:{TARGET_ACCOUNT}:event-bus/nowhere")
     assert answer["ErrorCode"] == "AccessDeniedException"
 
 
 def test_a_bus_that_the_senders_own_account_does_not_have_swallows_the_event(simulation):
-    """Observed by AWS's users: https://github.com/aws/aws-sdk/issues/186"""
+    """Users of AWS observed this: https://github.com/aws/aws-sdk/issues/186"""
     assert "EventId" in simulation.put_event("test", {}, EventBusName="nowhere")
 
 
-def test_an_organization_may_be_admitted_as_a_whole(simulation):
+def test_a_bus_may_allow_a_whole_organization(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutPermission.html"""
     organizations = simulation.client("organizations")
     organization = simulation.organization()["Id"]
@@ -71,13 +71,13 @@ def test_an_organization_may_be_admitted_as_a_whole(simulation):
     _, arn = bus_of(simulation, status["AccountId"], Principal="*", Condition=condition)
 
     assert "EventId" in simulation.put_event("test", {}, EventBusName=arn)
-    refused = simulation.put_event("test", {}, account_id=STRANGER, EventBusName=arn)
+    refused = simulation.put_event("test", {}, account_id=EXTERNAL_ACCOUNT, EventBusName=arn)
     assert refused["ErrorCode"] == "AccessDeniedException"
 
 
-def test_a_bus_may_admit_events_of_one_source_only(simulation):
+def test_a_bus_may_allow_events_of_one_source_only(simulation):
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html"""
-    name, arn = bus_of(simulation, MEMBER)
+    name, arn = bus_of(simulation, TARGET_ACCOUNT)
     statement = {
         "Sid": "OneSource",
         "Effect": "Allow",
@@ -87,7 +87,7 @@ def test_a_bus_may_admit_events_of_one_source_only(simulation):
         "Condition": {"StringEquals": {"events:source": "wanted"}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    simulation.client("events", MEMBER).put_permission(EventBusName=name, Policy=policy)
+    simulation.client("events", TARGET_ACCOUNT).put_permission(EventBusName=name, Policy=policy)
 
     assert "EventId" in simulation.put_event("wanted", {}, EventBusName=arn)
     assert simulation.put_event("other", {}, EventBusName=arn)["ErrorCode"] == "AccessDeniedException"

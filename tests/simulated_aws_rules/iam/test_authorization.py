@@ -1,4 +1,4 @@
-"""IAM: what a session of a role may do is what the role's own policies allow, with resources and conditions."""
+"""IAM: a session of a role may do what the role's own policies allow, with resources and conditions."""
 
 import json
 
@@ -10,7 +10,7 @@ IMAGES = f"arn:aws:ec2:{REGION}::image/*"
 SNAPSHOTS = f"arn:aws:ec2:{REGION}::snapshot/*"
 KEYS = f"arn:aws:kms:{REGION}:{HUB}:key/*"
 TABLE = f"arn:aws:dynamodb:{REGION}:{HUB}:table/ledger"
-STRANGER = "999999999999"
+EXTERNAL_ACCOUNT = "999999999999"
 
 
 def allow(actions, resource, condition=None):
@@ -23,8 +23,8 @@ def deny(actions, resource, condition=None):
 
 @pytest.fixture
 def role(aws):
-    """Gives the role `limited` these statements and no others; its session is that of `aws.client(…, role="limited")`."""
-    aws.stranger("222222222222")
+    """Gives the role `limited` these statements and no others; its client is `aws.client(…, role="limited")`."""
+    aws.external_account("222222222222")
     iam = aws.client("iam")
     iam.create_role(RoleName="limited", AssumeRolePolicyDocument='{"Statement": []}')
 
@@ -52,19 +52,19 @@ def test_nothing_is_allowed_that_no_policy_allows_and_the_service_says_so_in_its
     assert error_of(client("sts").assume_role, RoleArn=f"arn:aws:iam::{HUB}:role/x", RoleSessionName="reader") == "AccessDenied"
 
 
-def test_who_calls_needs_no_permission_to_ask(role):
+def test_get_caller_identity_needs_no_permission(role):
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html"""
     assert role(deny("*", "*"))("sts").get_caller_identity()["Arn"].startswith(f"arn:aws:sts::{HUB}:assumed-role/limited/")
 
 
 def test_an_operation_that_the_simulated_aws_does_not_know_is_denied_whatever_the_policy_says(role):
-    """Or a new call of a function would pass without anybody having said what it needs."""
+    """Otherwise a new call of a function would pass although its actions are unknown."""
     client = role(allow("*", "*"))("ec2")
     with pytest.raises(ClientError, match="that the simulated AWS does not know"):
         client.describe_vpcs()
 
 
-def test_the_message_names_who_may_not_do_what_on_what(aws, role):
+def test_the_message_names_the_caller_the_action_and_the_resource(aws, role):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
     image = aws.image()
     with pytest.raises(ClientError, match=rf"limited/rules is not authorized to perform: ec2:ModifyImageAttribute on .*{image}"):
@@ -87,7 +87,7 @@ def test_an_explicit_denial_wins_in_whatever_order(aws, role):
         assert error_of(open_image, role(*statements)("ec2"), image) == "UnauthorizedOperation"
 
 
-def test_a_denial_may_spare_what_it_names(aws, role):
+def test_a_denial_may_except_a_resource(aws, role):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notresource.html"""
     image, other = aws.image(), aws.image()
     spared = deny("ec2:ModifyImageAttribute", IMAGES) | {"NotResource": f"arn:aws:ec2:{REGION}::image/{image}"}
@@ -100,7 +100,7 @@ def test_a_denial_may_spare_what_it_names(aws, role):
 def test_an_image_has_its_owner_and_its_tags_as_condition_keys(aws, role):
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html#amazonec2-policy-keys"""
     image = aws.image()
-    for owner, expected in ((HUB, None), (STRANGER, "UnauthorizedOperation")):
+    for owner, expected in ((HUB, None), (EXTERNAL_ACCOUNT, "UnauthorizedOperation")):
         client = role(allow("ec2:ModifyImageAttribute", IMAGES, {"StringEquals": {"ec2:Owner": owner}}))("ec2")
         if expected is None:
             open_image(client, image)
@@ -119,8 +119,8 @@ def test_what_is_added_to_a_snapshot_is_a_condition_key_and_to_an_image_it_is_no
     never_public = deny(actions, "*", {"StringEquals": {"ec2:Add/group": "all"}})
     client = role(allow(actions, [IMAGES, SNAPSHOTS]), never_public)("ec2")
     public = {"Add": [{"Group": "all"}]}
-    asked = {"SnapshotId": snapshot, "Attribute": "createVolumePermission", "CreateVolumePermission": public}
-    assert error_of(client.modify_snapshot_attribute, **asked) == "UnauthorizedOperation"
+    arguments = {"SnapshotId": snapshot, "Attribute": "createVolumePermission", "CreateVolumePermission": public}
+    assert error_of(client.modify_snapshot_attribute, **arguments) == "UnauthorizedOperation"
     client.modify_image_attribute(ImageId=image, LaunchPermission=public)
 
 
@@ -183,10 +183,10 @@ def test_rows_may_be_limited_by_their_partition_key(ledger, role):
         yield client.batch_write_item, {"RequestItems": {"ledger": writes[-1:] if partition == "IMAGE#a" else writes}}
         yield client.batch_get_item, {"RequestItems": {"ledger": {"Keys": [row(partition)]}}}
 
-    for call, asked in every_call("IMAGE#a"):
-        call(**asked)
-    for call, asked in every_call("AUDIT#a"):
-        assert error_of(call, **asked) == "AccessDeniedException"
+    for call, arguments in every_call("IMAGE#a"):
+        call(**arguments)
+    for call, arguments in every_call("AUDIT#a"):
+        assert error_of(call, **arguments) == "AccessDeniedException"
 
 
 def test_a_transaction_needs_the_permission_of_each_of_its_items(ledger, role):
@@ -234,12 +234,12 @@ def test_events_may_be_limited_by_bus_source_and_detail_type(aws, role):
 
 
 def test_a_change_of_the_policy_counts_at_once_here(aws, role):
-    """AWS takes a moment: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html (eventual consistency)"""
+    """In AWS this takes a moment: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html (eventual consistency)"""
     assert error_of(role(allow("ec2:DescribeSnapshots", "*"))("ec2").describe_images) == "UnauthorizedOperation"
     role(allow("ec2:DescribeImages", "*"))("ec2").describe_images()
 
 
-def test_who_has_no_role_that_iam_knows_is_not_judged(aws):
-    """The hub's own key and the people of other accounts stand for whoever their IAM allows everything."""
+def test_a_caller_without_a_role_in_iam_is_not_restricted(aws):
+    """The hub's own access key, and callers in other accounts, represent people with full access."""
     aws.ec2().describe_images()
-    aws.ec2(aws.stranger()).describe_images()
+    aws.ec2(aws.external_account()).describe_images()

@@ -1,4 +1,4 @@
-"""The check of what a template's roles allow, by AWS's Service Authorization Reference."""
+"""The check of role statements against AWS's Service Authorization Reference."""
 
 import pytest
 from simulated_aws.iam import permission_lint

@@ -1,4 +1,4 @@
-"""The comparison of what roles may do with what flows did: both directions, and what is no record."""
+"""Comparing what roles may do with what flows did, in both directions, and detecting an incomplete record."""
 
 from simulated_aws.cloudformation.template import TemplateError
 from simulated_aws.iam import role_statements, unused_permissions
@@ -29,7 +29,7 @@ def test_every_action_and_every_resource_has_to_be_used():
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege"""
     assert compare(template(ALLOWED), WHOLE) == []
     [action] = compare(template(ALLOWED), {used("Write", "dynamodb:PutItem", "0"), used("Write", "dynamodb:PutItem", "1")})
-    assert action == "Role, own, Write: no whole flow used dynamodb:Query; take it out, or add a whole flow that needs it"
+    assert action == "Role, own, Write: no whole flow used dynamodb:Query; remove it, or add a whole flow that needs it"
     [resource] = compare(template(ALLOWED), {used("Write", "dynamodb:PutItem"), used("Write", "dynamodb:Query")})
     assert "no whole flow needed the resource two" in resource
 
@@ -72,20 +72,21 @@ def test_a_denial_of_the_template_needs_no_use():
     assert compare(template(ALLOWED, {**CONDITIONAL, "Effect": "Deny"}), WHOLE) == []
 
 
-def test_a_rule_has_to_use_the_leave_that_a_function_or_a_queue_gives_it():
+def test_a_rule_has_to_use_the_resource_policy_of_its_function_and_queue():
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html"""
-    leave = {"SourceArn": {"Fn::GetAtt": ["Rule", "Arn"]}, "FunctionName": {"Ref": "Function"}}
+    permission = {"SourceArn": {"Fn::GetAtt": ["Rule", "Arn"]}, "FunctionName": {"Ref": "Function"}}
     queue = {"Queues": [{"Ref": "Queue"}]}
     expanded = {
         "Resources": {
-            "Leave": {"Type": "AWS::Lambda::Permission", "Properties": leave},
+            "Permission": {"Type": "AWS::Lambda::Permission", "Properties": permission},
             "Letters": {"Type": "AWS::SQS::QueuePolicy", "Properties": queue},
         }
     }
-    assert [one.split(":")[0] for one in unused_permissions.unused_leaves(expanded, set())] == ["Leave", "Letters"]
-    invoked, sent = ("admitted", "Rule", "lambda:InvokeFunction", "Function"), ("admitted", "Any", "sqs:SendMessage", "Queue")
-    assert unused_permissions.unused_leaves(expanded, {invoked, sent}) == []
-    assert len(unused_permissions.unused_leaves(expanded, {("admitted", "Other", *invoked[2:]), sent})) == 1
+    assert [one.split(":")[0] for one in unused_permissions.unused_resource_policies(expanded, set())] == ["Permission", "Letters"]
+    invoked = ("allowed_by_resource", "Rule", "lambda:InvokeFunction", "Function")
+    sent = ("allowed_by_resource", "Any", "sqs:SendMessage", "Queue")
+    assert unused_permissions.unused_resource_policies(expanded, {invoked, sent}) == []
+    assert len(unused_permissions.unused_resource_policies(expanded, {("allowed_by_resource", "Other", *invoked[2:]), sent})) == 1
 
 
 def test_a_record_of_nothing_of_some_flows_or_of_something_else_is_none(tmp_path):

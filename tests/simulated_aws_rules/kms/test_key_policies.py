@@ -75,11 +75,11 @@ def test_principals_that_exist_are_accepted(aws):
     aws.client("iam").create_role(RoleName="baker", Path="/bakery/", AssumeRolePolicyDocument="{}")
     aws.client("iam").create_user(UserName="sam")
     aws.organization()
-    member, stranger = aws.member("member"), aws.stranger()
+    member, external_account = aws.member("member"), aws.external_account()
     existing = [
-        "*", HUB, member, f"arn:aws:iam::{stranger}:root",
+        "*", HUB, member, f"arn:aws:iam::{external_account}:root",
         f"arn:aws:iam::{HUB}:role/bakery/baker", f"arn:aws:iam::{HUB}:user/sam",
-        f"arn:aws:iam::{stranger}:role/tester", f"arn:aws:sts::{stranger}:assumed-role/tester/rules",
+        f"arn:aws:iam::{external_account}:role/tester", f"arn:aws:sts::{external_account}:assumed-role/tester/rules",
     ]  # fmt: skip
     statements = [{**ALLOWED, "Principal": {"AWS": existing}}]
     statements += [{**ALLOWED, "Principal": {"Service": ["ec2.amazonaws.com", "logs.eu-west-1.amazonaws.com"]}}]
@@ -108,10 +108,10 @@ def test_a_deleted_role_leaves_its_id_in_the_policy(aws):
     assert error_of(put, aws, key, text) == "MalformedPolicyDocumentException"
 
 
-def test_the_caller_must_keep_the_right_to_put_the_next_policy(aws):
+def test_the_caller_must_keep_the_permission_to_put_the_next_policy(aws):
     """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#prevent-unmanageable-key"""
-    key, stranger = aws.key(), aws.stranger()
-    locked = {"Version": "2012-10-17", "Statement": [{**ALLOWED, "Principal": {"AWS": stranger}, "Action": "kms:*"}]}
+    key, external_account = aws.key(), aws.external_account()
+    locked = {"Version": "2012-10-17", "Statement": [{**ALLOWED, "Principal": {"AWS": external_account}, "Action": "kms:*"}]}
     assert error_of(put, aws, key, locked) == "MalformedPolicyDocumentException"
     denied = policy({**ALLOWED, "Effect": "Deny", "Action": "kms:Put*"})
     assert error_of(put, aws, key, denied) == "MalformedPolicyDocumentException"
@@ -121,9 +121,9 @@ def test_the_caller_must_keep_the_right_to_put_the_next_policy(aws):
 
 def test_only_the_keys_own_account_puts_its_policy(aws):
     """https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html (Cross-account use)"""
-    stranger = aws.stranger()
-    key = aws.key({**ALLOWED, "Principal": {"AWS": stranger}, "Action": "kms:*"})
-    assert error_of(put, aws, key, policy(), stranger) == "AccessDeniedException"
+    external_account = aws.external_account()
+    key = aws.key({**ALLOWED, "Principal": {"AWS": external_account}, "Action": "kms:*"})
+    assert error_of(put, aws, key, policy(), external_account) == "AccessDeniedException"
 
 
 def test_the_policy_of_an_aws_managed_key_cannot_be_changed(aws):

@@ -1,4 +1,4 @@
-"""Keys: found across accounts, used by those whom their policy admits, managed by AWS or by a customer."""
+"""Keys: found across accounts, used as their policy allows, managed by AWS or by a customer."""
 
 import json
 
@@ -9,20 +9,20 @@ from simulated_aws.iam.policy_evaluation import Request
 from simulated_aws.organizations import membership
 from world import HUB, error_of
 
-SOMEONE = Caller(
+CALLER = Caller(
     "222222222222", "arn:aws:sts::222222222222:assumed-role/builder/session", "arn:aws:iam::222222222222:role/builder"
 )
 
 
 def test_a_key_of_another_account_is_described_by_arn_if_its_policy_says_so(aws):
     """https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html (Cross-account use)"""
-    account = aws.stranger()
+    account = aws.external_account()
     describe = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "kms:DescribeKey", "Resource": "*"}
-    closed, opened = aws.key(), aws.key(describe)
-    assert error_of(aws.kms(account).describe_key, KeyId=closed) == "AccessDeniedException"
-    seen = aws.kms(account).describe_key(KeyId=opened)["KeyMetadata"]
-    assert (seen["Arn"], seen["AWSAccountId"], seen["KeyManager"]) == (opened, HUB, "CUSTOMER")
-    assert error_of(aws.kms(account).describe_key, KeyId=opened.split("/")[1]) == "NotFoundException"
+    hidden, described = aws.key(), aws.key(describe)
+    assert error_of(aws.kms(account).describe_key, KeyId=hidden) == "AccessDeniedException"
+    seen = aws.kms(account).describe_key(KeyId=described)["KeyMetadata"]
+    assert (seen["Arn"], seen["AWSAccountId"], seen["KeyManager"]) == (described, HUB, "CUSTOMER")
+    assert error_of(aws.kms(account).describe_key, KeyId=described.split("/")[1]) == "NotFoundException"
 
 
 def test_a_key_that_is_not_there_is_not_found(aws):
@@ -33,9 +33,9 @@ def test_a_key_that_is_not_there_is_not_found(aws):
         assert error_of(aws.kms().get_key_policy, KeyId=named) == "NotFoundException"
 
 
-def test_tags_of_a_key_are_its_accounts_business(aws):
+def test_only_the_keys_own_account_tags_it(aws):
     """https://docs.aws.amazon.com/kms/latest/APIReference/API_TagResource.html (Cross-account use)"""
-    account = aws.stranger()
+    account = aws.external_account()
     key = aws.key({"Effect": "Allow", "Principal": {"AWS": account}, "Action": "kms:*", "Resource": "*"})
     tags = [{"TagKey": "ami-share:managed", "TagValue": "true"}]
     assert error_of(aws.kms(account).tag_resource, KeyId=key, Tags=tags) == "AccessDeniedException"
@@ -51,12 +51,12 @@ def test_the_managed_key_is_one_for_each_account_and_region(aws):
 
     assert managed()["KeyManager"] == "AWS"
     assert managed()["Arn"] == managed()["Arn"]
-    assert len({managed()["Arn"], managed(aws.stranger())["Arn"], managed(region="eu-west-1")["Arn"]}) == 3
+    assert len({managed()["Arn"], managed(aws.external_account())["Arn"], managed(region="eu-west-1")["Arn"]}) == 3
 
 
-def test_a_grant_opens_a_key_to_its_grantee(aws):
+def test_a_kms_grant_lets_its_grantee_use_the_key(aws):
     """https://docs.aws.amazon.com/kms/latest/developerguide/grants.html"""
-    key, account = aws.key(), aws.stranger()
+    key, account = aws.key(), aws.external_account()
     operations = ["Decrypt", "DescribeKey", "ReEncryptFrom", "CreateGrant"]
     aws.kms().create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{account}:root", Operations=operations)
     image = aws.image(key)
@@ -66,7 +66,7 @@ def test_a_grant_opens_a_key_to_its_grantee(aws):
 
 def test_create_grant_for_aws_resources_only_is_not_for_direct_calls(aws):
     """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource"""
-    account = aws.stranger()
+    account = aws.external_account()
     grant = {
         "Effect": "Allow", "Principal": {"AWS": account}, "Action": "kms:CreateGrant", "Resource": "*",
         "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
@@ -111,11 +111,11 @@ def test_conditions(condition, holds):
     }
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": condition}
     document = json.dumps({"Statement": statement})
-    assert policy_evaluation.allows(document, Request(SOMEONE, "kms:Decrypt", context)) is holds
+    assert policy_evaluation.allows(document, Request(CALLER, "kms:Decrypt", context)) is holds
 
 
 @pytest.mark.parametrize(
-    ("principal", "admits"),
+    ("principal", "allows"),
     [
         ("*", True),
         ({"AWS": "*"}, True),
@@ -128,7 +128,7 @@ def test_conditions(condition, holds):
         ({"Service": "ec2.amazonaws.com"}, False),
     ],
 )
-def test_principals(principal, admits):
+def test_principals(principal, allows):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
 
     def document(effect, element):
@@ -137,12 +137,12 @@ def test_principals(principal, admits):
             {"Statement": [allowed, {**allowed, "Principal": None, "Effect": effect, element: principal}]}
         )
 
-    request = Request(SOMEONE, "kms:Decrypt")
-    assert policy_evaluation.allows(document("Deny", "Principal"), request) is not admits
-    assert policy_evaluation.allows(document("Deny", "NotPrincipal"), request) is admits
+    request = Request(CALLER, "kms:Decrypt")
+    assert policy_evaluation.allows(document("Deny", "Principal"), request) is not allows
+    assert policy_evaluation.allows(document("Deny", "NotPrincipal"), request) is allows
 
 
-def test_the_path_of_an_account_is_read_when_it_is_asked_for(aws):
+def test_the_path_of_an_account_is_read_at_each_request(aws):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalorgpaths"""
     organization, _, root = aws.organization()
     ou, _ = aws.ou(root, "workloads")

@@ -49,13 +49,13 @@ def test_the_process_acts_with_the_role_of_its_function(simulation):
     assert identity["Arn"] == f"arn:aws:sts::{HUB}:assumed-role/{role}/worker"
 
 
-def test_each_invocation_is_told_its_request_and_its_deadline(simulation):
+def test_each_invocation_gets_its_request_id_and_its_deadline(simulation):
     """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-next"""
     _, headers = invoke(simulation, {"do": "headers"})
-    told = {name.lower(): value for name, value in headers.items()}
-    assert uuid.UUID(told["lambda-runtime-aws-request-id"])
-    assert 0 < int(told["lambda-runtime-deadline-ms"]) - time.time() * 1000 < 60_000
-    assert told["lambda-runtime-invoked-function-arn"] == f"arn:aws:lambda:{REGION}:{HUB}:function:worker"
+    lower_case_headers = {name.lower(): value for name, value in headers.items()}
+    assert uuid.UUID(lower_case_headers["lambda-runtime-aws-request-id"])
+    assert 0 < int(lower_case_headers["lambda-runtime-deadline-ms"]) - time.time() * 1000 < 60_000
+    assert lower_case_headers["lambda-runtime-invoked-function-arn"] == f"arn:aws:lambda:{REGION}:{HUB}:function:worker"
 
 
 def test_invocations_at_once_have_processes_of_their_own_which_are_used_again(simulation):
@@ -68,7 +68,7 @@ def test_invocations_at_once_have_processes_of_their_own_which_are_used_again(si
     assert invoke(simulation, {"do": "sleep", "seconds": 0})[1]["pid"] in processes
 
 
-def test_an_error_of_the_function_is_told_as_such(simulation):
+def test_an_error_of_the_function_is_answered_as_a_function_error(simulation):
     """https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-invokeerror"""
     answer, payload = invoke(simulation, {"do": "fail", "error": "Busy"})
     assert answer["FunctionError"] == "Unhandled"

@@ -1,4 +1,4 @@
-"""AWS Organizations: who may ask, in which pages it answers, and what a closed account looks like."""
+"""AWS Organizations: who may call what, page sizes, and the status of a closed account."""
 
 from world import HUB, error_of
 
@@ -46,12 +46,12 @@ def test_a_delegated_administrator_reads_but_does_not_write(aws):
     assert refused == "AccessDeniedException"
 
 
-def test_an_account_in_no_organization_hears_so(aws):
+def test_an_account_in_no_organization_gets_an_error(aws):
     """https://docs.aws.amazon.com/organizations/latest/APIReference/API_DescribeOrganization.html"""
     aws.organization()
-    stranger = aws.client("organizations", aws.stranger())
-    assert error_of(stranger.describe_organization) == "AWSOrganizationsNotInUseException"
-    assert error_of(stranger.list_accounts) == "AWSOrganizationsNotInUseException"
+    external_account = aws.client("organizations", aws.external_account())
+    assert error_of(external_account.describe_organization) == "AWSOrganizationsNotInUseException"
+    assert error_of(external_account.list_accounts) == "AWSOrganizationsNotInUseException"
 
 
 def test_lists_come_in_pages_of_twenty(aws):
@@ -94,8 +94,8 @@ def test_unknown_accounts_and_parents_are_errors(aws):
 
 def test_credentials_decide_the_account(aws):
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html"""
-    stranger = aws.stranger("000000000042")
+    external_account = aws.external_account("000000000042")
     assert aws.client("sts").get_caller_identity()["Account"] == HUB
-    identity = aws.client("sts", stranger).get_caller_identity()
-    assert identity["Account"] == stranger
-    assert identity["Arn"] == f"arn:aws:sts::{stranger}:assumed-role/tester/rules"
+    identity = aws.client("sts", external_account).get_caller_identity()
+    assert identity["Account"] == external_account
+    assert identity["Arn"] == f"arn:aws:sts::{external_account}:assumed-role/tester/rules"

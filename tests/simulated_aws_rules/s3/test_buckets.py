@@ -1,11 +1,11 @@
-"""S3: buckets of a template, objects in them, and whom a bucket's policy lets in."""
+"""S3: buckets of a template, their objects, and whom a bucket policy allows."""
 
 import json
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from running import MEMBER, STRANGER
+from running import EXTERNAL_ACCOUNT, TARGET_ACCOUNT
 
 
 def test_a_bucket_of_a_template_has_what_the_template_says(simulation):
@@ -40,14 +40,14 @@ def test_objects_are_put_read_and_listed_in_pages(simulation):
         s3.get_object(Bucket=bucket, Key="reviews/none.json")
 
 
-def test_a_policy_lets_another_account_in_where_it_says_so_and_nobody_else(simulation):
+def test_a_policy_allows_another_account_what_it_names_and_no_other_account(simulation):
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html"""
     bucket = simulation.outputs["BucketName"]
     for key in ("shared/one.html", "own/one.html"):
         simulation.client("s3").put_object(Bucket=bucket, Key=key, Body=b"page")
-    member, stranger = simulation.client("s3", MEMBER), simulation.client("s3", STRANGER)
+    member, external_account = simulation.client("s3", TARGET_ACCOUNT), simulation.client("s3", EXTERNAL_ACCOUNT)
     assert member.get_object(Bucket=bucket, Key="shared/one.html")["Body"].read() == b"page"
-    for client, key in ((member, "own/one.html"), (stranger, "shared/one.html")):
+    for client, key in ((member, "own/one.html"), (external_account, "shared/one.html")):
         with pytest.raises(ClientError, match="AccessDenied"):
             client.get_object(Bucket=bucket, Key=key)
     with pytest.raises(ClientError, match="AccessDenied"):

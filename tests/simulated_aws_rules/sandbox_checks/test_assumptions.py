@@ -1,4 +1,4 @@
-"""docs/assumptions.md, the checks of `tests/sandbox` and the code say the same: no belief without its check or its reason."""
+"""docs/assumptions.md, the checks of `tests/sandbox` and the code agree: each belief has its check, or a reason for none."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ assert command.main  # It registers the checks.
 
 @dataclass
 class Section:
-    """One belief as the page has it."""
+    """One belief of the page."""
 
     id: str
     belief: str
@@ -54,7 +54,7 @@ def test_every_belief_has_its_check_or_a_reason_why_there_is_none():
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.id)
-def test_every_section_says_all_there_is_to_say(section):
+def test_every_section_has_all_points(section):
     assert tuple(section.points) == POINTS
     needs = {one.id: one.needs for one in UNCHECKED}.get(section.id)
     if needs is not None:
@@ -90,7 +90,7 @@ def test_the_codes_are_those_that_the_functions_know():
 
 
 def test_the_conditions_that_are_checked_are_those_of_the_template_and_of_the_readme():
-    """As text: the template writes them in one line each."""
+    """Compared as text: the template has each in one line."""
 
     class Here:
         partition, region, id = "aws", "eu-west-1", "111122223333"
@@ -100,14 +100,14 @@ def test_the_conditions_that_are_checked_are_those_of_the_template_and_of_the_re
 
     here = Here()
 
-    class Stage:
+    class Environment:
         account, run = here, "00000000"
 
         def name(self, what):
             return what
 
     template, readme = (ROOT / "template.yaml").read_text(), (ROOT / "README.md").read_text()
-    for statement in caller.statements(Stage()):
+    for statement in caller.statements(Environment()):
         for operator, condition in statement.get("Condition", {}).items():
             ((key, wanted),) = condition.items()
             if key == "aws:TagKeys":
@@ -148,8 +148,8 @@ def states(definition):
         yield from states(state["ItemProcessor"]) if "ItemProcessor" in state else ()
 
 
-def test_what_a_check_says_of_aws_cites_its_page():
-    """Every check has the page that documents the call, or that says nothing of the case."""
+def test_every_check_cites_its_page_of_aws():
+    """Every check cites the page that documents the call, even if the page does not cover the case."""
     for check in CHECKS:
         assert "https://docs.aws.amazon.com/" in (check.look.__doc__ or ""), check.id
 

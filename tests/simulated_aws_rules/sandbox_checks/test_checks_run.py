@@ -1,7 +1,7 @@
-"""The checks on a sandbox account (`tests/sandbox`), run against the simulated AWS: that they run from start to end, say what they saw,
-leave nothing behind however they end, and show no account.
+"""Runs the checks for a sandbox account (`tests/sandbox`) against the simulated AWS: they run from start to end, report what
+they saw, leave nothing behind however they end, and show no account id.
 
-What they say of the simulated AWS proves nothing about AWS.
+Their results here prove nothing about AWS.
 """
 
 import json
@@ -20,7 +20,7 @@ from sandbox.unchecked import UNCHECKED
 SECOND = "222222222222"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
 
-# It runs no function but the stack's own, throttles nobody, and knows no DeleteTags and no logs of a role.
+# The simulated AWS runs only the stack's functions, does not throttle, and lacks DeleteTags and the logs of a role.
 NOT_CHECKED = {"lambda-errors", "organizations-rate", "delete-all-tags", "log-denial"}
 
 
@@ -35,31 +35,31 @@ class Sandbox:
         return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, **keys)
 
     def start(self, *arguments):
-        """The command, as a user runs it but for the environment that it makes itself."""
+        """The command as a user runs it, except for the environment that it creates itself."""
         profiles = {"AWS_CONFIG_FILE": str(self.folder / "config"), "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
         return subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--account", HUB, "--region", REGION, "--output", str(self.folder / "reports"), *arguments],
             env={**os.environ, **CREDENTIALS, **profiles, "PYTHONPATH": str(TESTS), "AWS_ENDPOINT_URL": self.endpoint},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            # As in a terminal: whoever runs the tests may have it ignored.
+            # As in a terminal: the process that runs the tests may ignore it.
             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, *arguments):
-        """Its exit status and all that it said. The report at its end shows no account."""
+        """The exit status and the whole output. The final report shows no account id."""
         process = self.start(*arguments)
-        said, _ = process.communicate(timeout=240)
-        report = "".join(said.partition("ami-share: what is believed")[1:])
-        assert not re.search(r"\d{12}", re.sub(r"[0-9a-f]{13,}|[0-9a-f-]{36}", "", report)), said
-        return process.returncode, said
+        output, _ = process.communicate(timeout=240)
+        report = "".join(output.partition("ami-share: what is believed")[1:])
+        assert not re.search(r"\d{12}", re.sub(r"[0-9a-f]{13,}|[0-9a-f-]{36}", "", report)), output
+        return process.returncode, output
 
     def verdicts(self):
-        """Of the last report, by id."""
+        """The results of the last report, by id."""
         last = max((self.folder / "reports").glob("*.json"), key=lambda file: file.stat().st_mtime)
         return {belief["id"]: belief["verdict"] for belief in json.loads(last.read_text())["beliefs"]}
 
     def inventory(self):
-        """Whatever is there of the kinds that the checks make, by the services' own lists."""
+        """All resources of the kinds that the checks create, from the lists of the services."""
         ec2, kms = self.client("ec2"), self.client("kms")
         keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
         return {
@@ -114,24 +114,24 @@ def sandbox(tmp_path_factory):
 
 def test_without_yes_the_plan_is_shown_and_nothing_is_made(sandbox):
     before = sandbox.inventory()
-    status, said = sandbox.run()
-    assert status == 2 and "less than 0.01 USD" in said and "Nothing has been made" in said
-    assert f"In account {HUB}, {REGION}" in said
+    status, output = sandbox.run()
+    assert status == 2 and "less than 0.01 USD" in output and "Nothing has been made" in output
+    assert f"In account {HUB}, {REGION}" in output
     assert sandbox.inventory() == before
 
 
 def test_in_another_account_than_was_meant_nothing_is_made(sandbox):
     before = sandbox.inventory()
-    status, said = sandbox.run("--account", "999999999999", "--yes")
-    assert status == 2 and "not of the account that --account names" in said
+    status, output = sandbox.run("--account", "999999999999", "--yes")
+    assert status == 2 and "not of the account that --account names" in output
     assert sandbox.inventory() == before
 
 
 @pytest.mark.parametrize("arguments", [("--profile", "typo"), ("--second-profile", "typo"), ("--only", "typo"), ("--clean", "0123abc")])
 def test_what_is_misspelt_is_refused(sandbox, arguments):
     before = sandbox.inventory()
-    status, said = sandbox.run("--yes", *arguments)
-    assert status == 2 and "Traceback" not in said, said
+    status, output = sandbox.run("--yes", *arguments)
+    assert status == 2 and "Traceback" not in output, output
     assert sandbox.inventory() == before
 
 
@@ -146,27 +146,27 @@ def test_where_ami_share_is_deployed_nothing_is_made(sandbox):
     body = {"Resources": {"Topic": topic}, "Outputs": {"ShareWorkflowArn": {"Value": {"Ref": "Topic"}}}}
     stacks.create_stack(StackName="anything", TemplateBody=json.dumps(body))
     try:
-        status, said = sandbox.run("--yes")
+        status, output = sandbox.run("--yes")
         cleaned, _ = sandbox.run("--clean", "0123abcd")
     finally:
         stacks.delete_stack(StackName="anything")
-    assert cleaned == 0  # What a run left before that can still be removed.
-    assert status == 2 and "ami-share is deployed in this account" in said
+    assert cleaned == 0  # What an earlier run left can still be removed.
+    assert status == 2 and "ami-share is deployed in this account" in output
     assert sandbox.inventory() == before
 
 
-def test_in_a_bare_account_what_cannot_be_asked_is_skipped_with_what_it_needs(sandbox):
+def test_in_an_empty_account_what_cannot_be_checked_is_skipped_with_what_it_needs(sandbox):
     before = sandbox.inventory()
     wanted = "event-modify-image,missing-bus,snapshot-bad-account,organization-permission,lambda-errors,nested-execution-errors"
-    status, said = sandbox.run("--yes", "--patience", "0.01", "--only", wanted)
-    assert status == 0, said
-    assert "| `event-modify-image` | skipped | needs a CloudTrail trail in the account |" in said
-    assert "| `missing-bus` | skipped | needs a second account (--second-profile) |" in said
-    assert "| `organization-permission` | skipped | needs an account in an organization |" in said
-    assert "| `nested-execution-errors` | skipped | needs the rule that Step Functions makes" in said
-    assert "| `lambda-errors` | not checked | this endpoint does not run the function" in said
-    assert "| `closed-account` | skipped | needs an account to close" in said
-    assert "| `snapshot-bad-account` | skipped | needs a second account (--second-profile) |" in said
+    status, output = sandbox.run("--yes", "--patience", "0.01", "--only", wanted)
+    assert status == 0, output
+    assert "| `event-modify-image` | skipped | needs a CloudTrail trail in the account |" in output
+    assert "| `missing-bus` | skipped | needs a second account (--second-profile) |" in output
+    assert "| `organization-permission` | skipped | needs an account in an organization |" in output
+    assert "| `nested-execution-errors` | skipped | needs the rule that Step Functions makes" in output
+    assert "| `lambda-errors` | not checked | this endpoint does not run the function" in output
+    assert "| `closed-account` | skipped | needs an account to close" in output
+    assert "| `snapshot-bad-account` | skipped | needs a second account (--second-profile) |" in output
     assert sandbox.inventory() == before
 
 
@@ -174,13 +174,13 @@ def test_in_a_bare_account_what_cannot_be_asked_is_skipped_with_what_it_needs(sa
 def test_a_run_that_is_interrupted_cleans_up_and_says_what_it_has_seen(sandbox, ending):
     before = sandbox.inventory()
     process = sandbox.start("--yes", "--patience", "0.1", "--only", "image-bad-account,key-policy-text,usage-report-delay")
-    said = []
+    output = []
     for line in process.stdout:
-        said.append(line)
+        output.append(line)
         if line.startswith("checking key-policy-text"):
             process.send_signal(ending)
     process.wait(60)
-    text = "".join(said)
+    text = "".join(output)
     assert process.returncode == 3 and "interrupted" in text and "nothing is left" in text, text
     assert "| `image-bad-account` | holds |" in text
     assert "| `usage-report-delay` | not checked | this run did not come to it |" in text
@@ -214,26 +214,26 @@ def test_what_a_killed_run_left_is_found_by_its_name_and_removed(sandbox):
     left = sandbox.inventory()
     changed = {kind for kind in before if before[kind] != left[kind]}
     assert {"images", "snapshots", "keys", "roles", "rules", "queues", "buses", "logs", "workflows", "groups", "schedules"} <= changed
-    status, said = sandbox.run("--clean", run[1])
-    assert status == 0 and "nothing is left" in said
+    status, output = sandbox.run("--clean", run[1])
+    assert status == 0 and "nothing is left" in output
     assert sandbox.inventory() == before
-    status, said = sandbox.run("--clean", run[1])
-    assert status == 0 and "nothing of that run was found" in said and "nothing is left" not in said
+    status, output = sandbox.run("--clean", run[1])
+    assert status == 0 and "nothing of that run was found" in output and "nothing is left" not in output
 
 
 def test_every_check_runs_where_there_is_all_that_they_need(sandbox):
-    """The last one here: an organization and a trail stay."""
+    """The last test here: it leaves an organization and a trail."""
     sandbox.with_a_second_account()
     sandbox.with_an_organization()
     sandbox.with_a_trail()
     sandbox.with_a_workflow_that_waits_for_another()
     before = sandbox.inventory()
-    status, said = sandbox.run("--yes", "--patience", "0.03", "--second-profile", "second")
-    assert status == 0, said
+    status, output = sandbox.run("--yes", "--patience", "0.03", "--second-profile", "second")
+    assert status == 0, output
     found = sandbox.verdicts()
     of_verdict = {verdict: {id for id in found if found[id] == verdict} for verdict in found.values()}
-    assert of_verdict.keys() == {"holds", "not checked", "skipped"}, said
-    assert of_verdict["not checked"] == NOT_CHECKED, said
-    assert of_verdict["skipped"] == {one.id for one in UNCHECKED}, said
-    assert "a simulated AWS" in said and "checked on AWS" not in said
+    assert of_verdict.keys() == {"holds", "not checked", "skipped"}, output
+    assert of_verdict["not checked"] == NOT_CHECKED, output
+    assert of_verdict["skipped"] == {one.id for one in UNCHECKED}, output
+    assert "a simulated AWS" in output and "checked on AWS" not in output
     assert sandbox.inventory() == before

@@ -18,7 +18,7 @@ MADE = moment("2027-03-01T12:00:30")
 
 
 def firings(expression, number, zone="UTC"):
-    """The first moments for which it fires."""
+    """The first moments at which it fires."""
     parsed = parse(expression, zone)
     found = [parsed.first(MADE)]
     while len(found) < number:
@@ -87,7 +87,7 @@ def test_the_rate_of_a_rule_begins_after_one_period(expression):
     assert plan.next == plan.made + plan.expression.period
 
 
-def test_a_plan_gives_each_moment_out_once_and_makes_up_for_none():
+def test_a_plan_returns_each_moment_once_and_makes_up_for_none():
     """https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based"""
     plan = Plan(parse("rate(1 minute)"), made=MADE)
     assert plan.due(MADE - timedelta(seconds=1), None) is None
@@ -112,7 +112,7 @@ def test_start_and_end_bound_a_plan():
 
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("2m", 120), ("1h", 3600)])
 def test_a_pace_is_written_in_seconds_minutes_or_hours(text, seconds):
-    """Of this program, not of AWS: `--review-every`."""
+    """A rule of this program, not of AWS: `--review-every`."""
     assert pace(text) == timedelta(seconds=seconds)
     for wrong in (f"{text}s", f"0{text}", text[:-1], f"-{text}"):
         with pytest.raises(ArgumentTypeError):
@@ -120,11 +120,11 @@ def test_a_pace_is_written_in_seconds_minutes_or_hours(text, seconds):
 
 
 def test_a_pace_replaces_that_of_recurring_plans_only():
-    """Of this program, not of AWS: `--review-every`."""
+    """A rule of this program, not of AWS: `--review-every`."""
     pace = timedelta(seconds=10)
-    plan, appointment = Plan(parse("rate(1 day)"), made=MADE), Plan(parse("at(2027-03-01T12:05:00)"), made=MADE)
+    plan, one_time = Plan(parse("rate(1 day)"), made=MADE), Plan(parse("at(2027-03-01T12:05:00)"), made=MADE)
     assert [plan.due(MADE + timedelta(seconds=second), pace) is not None for second in (0, 9, 10, 11, 20)] == [
         False, False, True, False, True,
     ]  # fmt: skip
-    assert appointment.due(MADE + pace, pace) is None
-    assert appointment.due(MADE + timedelta(minutes=5), pace) is not None
+    assert one_time.due(MADE + pace, pace) is None
+    assert one_time.due(MADE + timedelta(minutes=5), pace) is not None

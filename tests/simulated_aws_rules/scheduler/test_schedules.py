@@ -22,7 +22,7 @@ def now():
 
 
 def role(aws, name="scheduler", trust=TRUST, **policies):
-    """A role of the hub, and what its inline policies allow: its ARN."""
+    """A role of the hub with these inline policies: its ARN."""
     iam = aws.client("iam")
     made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]["Arn"]
     for policy_name, statement in policies.items():
@@ -44,18 +44,18 @@ def definition(role_arn, **changes):
 def test_a_schedule_is_made_moved_and_deleted(aws):
     """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html"""
     scheduler, role_arn = aws.client("scheduler"), role(aws)
-    scheduler.create_schedule_group(Name="appointments")
-    wanted = definition(role_arn, GroupName="appointments", ActionAfterCompletion="DELETE")
+    scheduler.create_schedule_group(Name="schedules")
+    wanted = definition(role_arn, GroupName="schedules", ActionAfterCompletion="DELETE")
     made = scheduler.create_schedule(**wanted)["ScheduleArn"]
-    assert made == f"arn:aws:scheduler:{REGION}:{HUB}:schedule/appointments/ami-0123456789abcdef0-end"
+    assert made == f"arn:aws:scheduler:{REGION}:{HUB}:schedule/schedules/ami-0123456789abcdef0-end"
     later = at(now() + timedelta(days=2))
     scheduler.update_schedule(**wanted | {"ScheduleExpression": later})
-    found = scheduler.get_schedule(GroupName="appointments", Name=wanted["Name"])
+    found = scheduler.get_schedule(GroupName="schedules", Name=wanted["Name"])
     assert (found["ScheduleExpression"], found["ActionAfterCompletion"], found["State"]) == (later, "DELETE", "ENABLED")
     assert found["ScheduleExpressionTimezone"] == "UTC"
-    assert [one["Name"] for one in scheduler.list_schedules(GroupName="appointments")["Schedules"]] == [wanted["Name"]]
-    scheduler.delete_schedule(GroupName="appointments", Name=wanted["Name"])
-    gone = error_of(scheduler.get_schedule, GroupName="appointments", Name=wanted["Name"])
+    assert [one["Name"] for one in scheduler.list_schedules(GroupName="schedules")["Schedules"]] == [wanted["Name"]]
+    scheduler.delete_schedule(GroupName="schedules", Name=wanted["Name"])
+    gone = error_of(scheduler.get_schedule, GroupName="schedules", Name=wanted["Name"])
     assert gone == "ResourceNotFoundException"
 
 
@@ -105,7 +105,7 @@ def test_the_role_has_to_exist_and_to_trust_scheduler(aws):
     scheduler.create_schedule(**definition(role(aws, "confined", TRUST | {"Condition": of_group})))
 
 
-def test_who_makes_a_schedule_needs_the_right_to_it_and_to_pass_its_role(aws):
+def test_making_a_schedule_needs_permission_for_it_and_for_passing_its_role(aws):
     """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridgescheduler.html"""
     passed = role(aws)
@@ -113,15 +113,15 @@ def test_who_makes_a_schedule_needs_the_right_to_it_and_to_pass_its_role(aws):
     passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": passed, "Condition": into}
     schedules = f"arn:aws:scheduler:{REGION}:{HUB}:schedule/default/*"
     making = {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}
-    role(aws, "keeper", passing=passing, making=making)
+    role(aws, "restricted", passing=passing, making=making)
     role(aws, "passer", passing=passing)
     role(aws, "maker", making=making)
     for incomplete in ("passer", "maker"):
         refused = error_of(aws.client("scheduler", role=incomplete).create_schedule, **definition(passed))
         assert refused == "AccessDeniedException"
-    keeper = aws.client("scheduler", role="keeper")
-    keeper.create_schedule(**definition(passed))
-    assert error_of(keeper.delete_schedule, Name=definition(passed)["Name"]) == "AccessDeniedException"
+    restricted = aws.client("scheduler", role="restricted")
+    restricted.create_schedule(**definition(passed))
+    assert error_of(restricted.delete_schedule, Name=definition(passed)["Name"]) == "AccessDeniedException"
 
 
 def test_groups_are_made_once_and_take_their_schedules_with_them(aws):
@@ -135,14 +135,14 @@ def test_groups_are_made_once_and_take_their_schedules_with_them(aws):
     assert error_of(scheduler.delete_schedule_group, Name="default") == "ValidationException"
 
 
-class Appointment:
+class OneTimeSchedule:
     """A one-time schedule of the deployed stack, for its workflow."""
 
     def __init__(self, simulation, moment, target=None, role_arn=None, **changes):
-        self.scheduler, self.name = simulation.client("scheduler"), f"appointment-{uuid.uuid4().hex}"
-        self.group = simulation.outputs["AppointmentGroup"]
+        self.scheduler, self.name = simulation.client("scheduler"), f"schedule-{uuid.uuid4().hex}"
+        self.group = simulation.outputs["ScheduleGroup"]
         target = target or {"Arn": simulation.outputs["WorkflowArn"]}
-        target = {"RoleArn": role_arn or simulation.outputs["AppointmentRoleArn"], "Input": "{}"} | target
+        target = {"RoleArn": role_arn or simulation.outputs["ScheduleRoleArn"], "Input": "{}"} | target
         wanted = {"ActionAfterCompletion": "DELETE", "FlexibleTimeWindow": OFF, "Target": target} | changes
         expression = wanted.pop("ScheduleExpression", None) or at(moment)
         self.scheduler.create_schedule(Name=self.name, GroupName=self.group, ScheduleExpression=expression, **wanted)
@@ -162,44 +162,44 @@ def started_with(simulation, marker):
     return None
 
 
-def test_an_appointment_starts_the_workflow_within_its_minute_and_is_gone(simulation):
+def test_a_one_time_schedule_starts_the_workflow_within_its_minute_and_is_gone(simulation):
     """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html#automatic-deletion"""
     marker = uuid.uuid4().hex
     wanted = json.dumps({"image_id": marker, "of": "<aws.scheduler.schedule-arn>"})
-    appointment = Appointment(simulation, now(), {"Arn": simulation.outputs["WorkflowArn"], "Input": wanted})
+    schedule = OneTimeSchedule(simulation, now(), {"Arn": simulation.outputs["WorkflowArn"], "Input": wanted})
     given = eventually(lambda: started_with(simulation, marker))
-    assert given["of"].endswith(f":schedule/{appointment.group}/{appointment.name}")
-    eventually(lambda: not appointment.is_there())
+    assert given["of"].endswith(f":schedule/{schedule.group}/{schedule.name}")
+    eventually(lambda: not schedule.is_there())
 
 
-def test_an_appointment_that_is_not_due_or_not_enabled_starts_nothing(simulation):
+def test_a_one_time_schedule_that_is_not_due_or_not_enabled_starts_nothing(simulation):
     """https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-state.html"""
     markers = [uuid.uuid4().hex, uuid.uuid4().hex]
     targets = [{"Arn": simulation.outputs["WorkflowArn"], "Input": json.dumps(marker)} for marker in markers]
-    later = Appointment(simulation, now() + timedelta(minutes=2), targets[0])
-    asleep = Appointment(simulation, now(), targets[1], State="DISABLED")
-    past = Appointment(simulation, now() - timedelta(hours=1))
+    later = OneTimeSchedule(simulation, now() + timedelta(minutes=2), targets[0])
+    asleep = OneTimeSchedule(simulation, now(), targets[1], State="DISABLED")
+    past = OneTimeSchedule(simulation, now() - timedelta(hours=1))
     eventually(lambda: not past.is_there())
     assert later.is_there() and asleep.is_there()
     assert not any(started_with(simulation, marker) for marker in markers)
 
 
-def test_without_deletion_the_appointment_stays_and_fires_no_second_time(simulation):
+def test_without_deletion_the_schedule_stays_and_fires_no_second_time(simulation):
     """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html (ActionAfterCompletion)"""
     marker = uuid.uuid4().hex
     target = {"Arn": simulation.outputs["WorkflowArn"], "Input": json.dumps({"marker": marker})}
-    kept = Appointment(simulation, now(), target, ActionAfterCompletion="NONE")
+    kept = OneTimeSchedule(simulation, now(), target, ActionAfterCompletion="NONE")
     eventually(lambda: started_with(simulation, marker))
     assert kept.is_there()
 
 
 def test_a_target_that_the_role_may_not_start_goes_to_the_dead_letter_queue(simulation):
     """https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
-    queue = simulation.queue(admits=None)
+    queue = simulation.queue(allowed_service=None)
     sending = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue.arn}
     role_arn = role(simulation, f"role-{uuid.uuid4().hex}", sending=sending)
     target = {"Arn": simulation.outputs["WorkflowArn"], "Input": '"lost"', "DeadLetterConfig": {"Arn": queue.arn}}
-    Appointment(simulation, now(), target, role_arn)
+    OneTimeSchedule(simulation, now(), target, role_arn)
     message = queue.message()
     assert message["Body"] == '"lost"'
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "AccessDeniedException"
@@ -213,12 +213,12 @@ def test_a_function_is_invoked_too(simulation):
     invoking = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": function}
     role_arn = role(simulation, f"role-{uuid.uuid4().hex}", invoking=invoking)
     wanted = {"detail": {"do": "fail_at_first", "times": 0, "marker": str(marker)}}
-    Appointment(simulation, now(), {"Arn": function, "Input": json.dumps(wanted)}, role_arn)
+    OneTimeSchedule(simulation, now(), {"Arn": function, "Input": json.dumps(wanted)}, role_arn)
     eventually(marker.exists)
 
 
 def test_recurring_schedules_of_the_stack_and_of_rules_fire_at_the_given_pace(simulation):
-    """Of this program, not of AWS: the simulation is started with `--review-every 1s`.
+    """A rule of this program, not of AWS: the simulation is started with `--review-every 1s`.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html"""
     client, review = simulation.client("stepfunctions"), simulation.outputs["ReviewArn"]
 

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from running import MEMBER, STRANGER
+from running import EXTERNAL_ACCOUNT, TARGET_ACCOUNT
 
 
 def topic_with(simulation, *queues):
@@ -16,38 +16,39 @@ def topic_with(simulation, *queues):
     return topic
 
 
-def test_a_notice_reaches_the_queue_of_another_account(simulation):
+def test_a_message_reaches_the_queue_of_another_account(simulation):
     """https://docs.aws.amazon.com/sns/latest/dg/sns-send-message-to-sqs-cross-account.html"""
-    own, others = simulation.queue(admits="sns.amazonaws.com"), simulation.queue(MEMBER, admits="sns.amazonaws.com")
+    own = simulation.queue(allowed_service="sns.amazonaws.com")
+    others = simulation.queue(TARGET_ACCOUNT, allowed_service="sns.amazonaws.com")
     topic = topic_with(simulation, own, others)
-    simulation.client("sns").publish(TopicArn=topic, Message="hello", Subject="a notice")
+    simulation.client("sns").publish(TopicArn=topic, Message="hello", Subject="a message")
     for queue in (own, others):
-        notice = queue.next()
-        assert (notice["Message"], notice["Subject"], notice["TopicArn"]) == ("hello", "a notice", topic)
+        received = queue.next()
+        assert (received["Message"], received["Subject"], received["TopicArn"]) == ("hello", "a message", topic)
 
 
 def test_a_batch_reaches_the_queue_of_another_account(simulation):
     """https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"""
-    queue = simulation.queue(MEMBER, admits="sns.amazonaws.com")
+    queue = simulation.queue(TARGET_ACCOUNT, allowed_service="sns.amazonaws.com")
     topic = topic_with(simulation, queue)
     entries = [{"Id": str(number), "Message": str(number)} for number in range(2)]
     simulation.client("sns").publish_batch(TopicArn=topic, PublishBatchRequestEntries=entries)
     assert {queue.next()["Message"], queue.next()["Message"]} == {"0", "1"}
 
 
-def test_a_queue_that_does_not_admit_sns_receives_nothing(simulation):
+def test_a_queue_that_does_not_allow_sns_receives_nothing(simulation):
     """https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html"""
-    queue = simulation.queue(MEMBER, admits="events.amazonaws.com")
+    queue = simulation.queue(TARGET_ACCOUNT, allowed_service="events.amazonaws.com")
     simulation.client("sns").publish(TopicArn=topic_with(simulation, queue), Message="hello")
     assert queue.stays_empty()
 
 
-def test_another_account_publishes_and_subscribes_only_where_the_topics_policy_lets_it(simulation):
+def test_another_account_publishes_and_subscribes_only_where_the_topics_policy_allows_it(simulation):
     """https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html"""
-    topic, queue = topic_with(simulation), simulation.queue(MEMBER, admits="sns.amazonaws.com")
-    member, stranger = simulation.client("sns", MEMBER), simulation.client("sns", STRANGER)
+    topic, queue = topic_with(simulation), simulation.queue(TARGET_ACCOUNT, allowed_service="sns.amazonaws.com")
+    member, external_account = simulation.client("sns", TARGET_ACCOUNT), simulation.client("sns", EXTERNAL_ACCOUNT)
     statement = {
-        "Effect": "Allow", "Principal": {"AWS": MEMBER}, "Action": ["sns:Publish", "sns:Subscribe"], "Resource": topic,
+        "Effect": "Allow", "Principal": {"AWS": TARGET_ACCOUNT}, "Action": ["sns:Publish", "sns:Subscribe"], "Resource": topic,
     }
     simulation.client("sns").set_topic_attributes(
         TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({"Statement": [statement]})
@@ -57,6 +58,6 @@ def test_another_account_publishes_and_subscribes_only_where_the_topics_policy_l
     member.publish(TopicArn=topic, Message="from the member")
     assert queue.next()["Message"] == "from the member"
     with pytest.raises(ClientError, match="AuthorizationError"):
-        stranger.publish(TopicArn=topic, Message="from a stranger")
+        external_account.publish(TopicArn=topic, Message="from an external account")
     with pytest.raises(ClientError, match="AuthorizationError"):
-        stranger.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+        external_account.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)

@@ -10,8 +10,8 @@ from running import eventually
 from stack_calls import start_execution, wait_for_end
 
 
-def next_told(queue, arn):
-    """The next event of an execution. Those of other tests are told of too, and some of them late."""
+def next_event(queue, arn):
+    """The next event of an execution. The queue gets events of other tests too, some of them late."""
     return eventually(lambda: next((event for event in [queue.next()] if event["detail"]["executionArn"] == arn), None))
 
 
@@ -60,7 +60,7 @@ def test_jitter_shortens_a_pause(simulation):
         came = [moments(marker) for marker in markers if marker.exists()]
         return [twice[1] - twice[0] for twice in came if len(twice) == 2]
 
-    # Each lasts up to a minute, as chance has it: not all eight of them last nearly that long.
+    # Each pause is random, up to a minute: not all eight of them are nearly that long.
     assert eventually(pauses)[0] < 60
     for arn in arns:
         simulation.client("stepfunctions").stop_execution(executionArn=arn)
@@ -105,14 +105,14 @@ def test_twelve_executions_run_at_once(simulation):
 
 
 @pytest.mark.parametrize(("detail", "status"), [({}, "SUCCEEDED"), ({"do": "fail", "error": "Caught"}, "FAILED")])
-def test_the_start_and_the_end_of_an_execution_are_told(simulation, detail, status):
+def test_the_start_and_the_end_of_an_execution_have_events(simulation, detail, status):
     """https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html"""
     queue = simulation.queue()
     pattern = {"source": ["aws.states"], "detail": {"stateMachineArn": [simulation.outputs["WorkflowArn"]]}}
     simulation.rule(pattern, {"Arn": queue.arn})
     arn = start_execution(simulation, detail)
 
-    started, ended = next_told(queue, arn), next_told(queue, arn)
+    started, ended = next_event(queue, arn), next_event(queue, arn)
 
     assert started["detail-type"] == "Step Functions Execution Status Change"
     assert started["resources"] == [arn]
@@ -130,7 +130,7 @@ def test_the_start_and_the_end_of_an_execution_are_told(simulation, detail, stat
         assert ended["detail"]["output"] is None
 
 
-def test_a_role_needs_the_right_to_start_an_execution(simulation):
+def test_a_role_needs_permission_to_start_an_execution(simulation):
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html"""
     iam, name, workflow = simulation.client("iam"), f"starter-{uuid.uuid4().hex}", simulation.outputs["WorkflowArn"]
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument='{"Statement": []}')["Role"]["Arn"]
@@ -153,10 +153,10 @@ def test_an_execution_that_is_stopped_is_aborted_with_the_reason(simulation):
     queue, client = simulation.queue(), simulation.client("stepfunctions")
     simulation.rule({"source": ["aws.states"], "detail": {"status": ["ABORTED"]}}, {"Arn": queue.arn})
     arn = start_execution(simulation, {"do": "sleep", "seconds": 5})
-    client.stop_execution(executionArn=arn, error="Enough", cause="somebody said so")
+    client.stop_execution(executionArn=arn, error="Enough", cause="stopped by a test")
     execution = wait_for_end(simulation, arn)
-    assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "somebody said so")
-    assert next_told(queue, arn)["detail"]["error"] == "Enough"
+    assert (execution["status"], execution["error"], execution["cause"]) == ("ABORTED", "Enough", "stopped by a test")
+    assert next_event(queue, arn)["detail"]["error"] == "Enough"
 
 
 def test_a_failed_execution_can_be_redriven_from_the_state_that_failed(simulation):
@@ -196,7 +196,7 @@ def test_a_map_that_is_redriven_keeps_the_results_of_what_succeeded(simulation):
     assert (len(moments(done)), len(moments(failing))) == (1, 3)
 
 
-def test_a_redriven_execution_is_told_to_run_again_and_not_to_have_failed_twice(simulation):
+def test_a_redriven_execution_has_one_event_of_running_again(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html"""
     queue, client = simulation.queue(), simulation.client("stepfunctions")
     simulation.rule({"source": ["aws.states"], "detail": {"stateMachineArn": [simulation.outputs["WorkflowArn"]]}}, {"Arn": queue.arn})
@@ -206,8 +206,8 @@ def test_a_redriven_execution_is_told_to_run_again_and_not_to_have_failed_twice(
     assert wait_for_end(simulation, arn)["status"] == "FAILED"
     client.redrive_execution(executionArn=arn)
     assert wait_for_end(simulation, arn)["status"] == "SUCCEEDED"
-    told = [next_told(queue, arn)["detail"]["status"] for _ in range(4)]
-    assert told == ["RUNNING", "FAILED", "RUNNING", "SUCCEEDED"]
+    statuses = [next_event(queue, arn)["detail"]["status"] for _ in range(4)]
+    assert statuses == ["RUNNING", "FAILED", "RUNNING", "SUCCEEDED"]
 
 
 def test_an_execution_that_has_not_failed_cannot_be_redriven(simulation):

@@ -1,4 +1,4 @@
-"""What a second state machine of a stack needs of Amazon States Language: waiting, children, polling."""
+"""Amazon States Language in a second state machine of the stack: waiting, child executions, polling."""
 
 import json
 import time
@@ -38,14 +38,14 @@ def test_a_map_waits_for_child_executions_and_catches_those_that_fail(simulation
     """https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html"""
     marker = uuid.uuid4().hex
     output = run(simulation, {"items": [{"marker": marker}, {"do": "fail", "error": "Caught"}, {}]})
-    succeeded, caught, last = output["looks"]
+    succeeded, caught, last = output["children"]
     assert succeeded["status"] == last["status"] == "SUCCEEDED"
     # With `.sync:2` the child's output is JSON, not text.
     assert succeeded["output"]["detail"] == {"marker": marker}
     assert caught == {"status": "CAUGHT", "error": "States.TaskFailed"}
 
 
-def test_a_parent_needs_more_rights_to_wait_than_to_start(simulation):
+def test_a_parent_needs_more_permissions_to_wait_than_to_start(simulation):
     """https://docs.aws.amazon.com/step-functions/latest/dg/stepfunctions-iam.html"""
     iam, client, name = simulation.client("iam"), simulation.client("stepfunctions"), f"parent-{uuid.uuid4().hex}"
     workflow = simulation.outputs["WorkflowArn"]
@@ -72,7 +72,7 @@ def test_an_executions_name_is_used_once(simulation):
     until = (datetime.now(timezone.utc) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     wanted = {"stateMachineArn": simulation.outputs["ReviewArn"], "name": name, "input": json.dumps({"not_before": until})}
     running = client.start_execution(**wanted)["executionArn"]
-    # The same request finds the execution that runs; another input is refused, and so is everything once it has ended.
+    # The same request returns the running execution; another input is refused, and so is every request once it has ended.
     assert client.start_execution(**wanted)["executionArn"] == running
     with pytest.raises(client.exceptions.ExecutionAlreadyExists):
         client.start_execution(**wanted | {"input": "{}"})
@@ -99,7 +99,7 @@ def test_a_table_of_the_stack_can_be_read_by_its_index(simulation):
     table, dynamodb = simulation.outputs["TableName"], simulation.client("dynamodb")
     for image in ("IMAGE#ami-1", "IMAGE#ami-2"):
         key = {"pk": {"S": image}, "sk": {"S": "INTENT"}}
-        dynamodb.put_item(TableName=table, Item=key | {"managed": {"S": "yes"}, "wish": {"S": "org"}})
+        dynamodb.put_item(TableName=table, Item=key | {"managed": {"S": "yes"}, "desired": {"S": "org"}})
         dynamodb.put_item(TableName=table, Item=key | {"sk": {"S": "TURN"}})
     wanted = {
         "TableName": table, "IndexName": "managed-images", "KeyConditionExpression": "managed = :yes",
