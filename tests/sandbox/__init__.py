@@ -1,5 +1,5 @@
-"""Checks on a sandbox account what this project believes about AWS and has not seen there: docs/assumptions.md.
+"""Checks in a sandbox account what this project believes about AWS but has not seen: docs/assumptions.md.
 
-`python3 tests/sandbox` runs them. Each area has a module of checks; `stage` makes what they stand on, and `cleaning` takes
-it away again.
+`python3 tests/sandbox` runs them. Each area has a module of checks; `fixture` creates the resources that they need, and
+`cleaning` removes them.
 """

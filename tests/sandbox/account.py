@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# What AWS throttles is tried again; what it refuses is what we want to see.
+# Throttled calls are retried; refusals are the results of the checks.
 _PATIENT = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=70)
 
 
@@ -35,7 +35,7 @@ class Account:
 
     @property
     def endpoint(self) -> str:
-        """Where its EC2 is asked."""
+        """The URL of its EC2 endpoint."""
         return str(self.client("ec2").meta.endpoint_url)
 
     @property
@@ -61,7 +61,7 @@ class Account:
         return Account(session, self.region)
 
     def untiring(self, service: str, region: str | None = None) -> Any:
-        """A client that asks once: what is throttled is seen."""
+        """A client without retries: it shows throttling."""
         once = Config(retries={"mode": "standard", "total_max_attempts": 1})
         return self._session.client(service, region_name=region or self.region, config=once)
 

@@ -1,4 +1,4 @@
-"""Calls that may be refused: which code AWS answers with, and whether that is an answer to the question at all."""
+"""Calls that AWS may refuse: the code, and whether it answers the question at all."""
 
 import time
 from collections.abc import Callable
@@ -22,15 +22,15 @@ REJECTED = {
 }
 MISSING = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"}
 
-# How a service says that the caller may not.
+# The codes of a denied call.
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-# How EC2 says that the caller might have. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+# The code of EC2 for a dry run that is allowed. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 ALLOWED_IN_DRY_RUN = "DryRunOperation"
 
-# What an endpoint that is not AWS says of a call that it does not have.
+# The codes of an endpoint other than AWS for a call that it does not have.
 _UNKNOWN = {"InternalFailure", "InternalError", "404", "500", "501", "NotImplemented", "UnknownOperationException", "InvalidAction"}
 
-# The credentials, the clock, the pace or the service's health: none of them has to do with what was asked.
+# The credentials, the clock, throttling or the service's health: not related to the checked call.
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html,
 # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
 _UNRELATED = {
@@ -58,7 +58,7 @@ def described(error: ClientError) -> str:
 def judged(call: Callable[..., Any], **parameters: Any) -> str:
     """`taken`, or the code with which AWS refuses the call, a denial included: for callers whose rights are the question.
 
-    NotChecked where the endpoint does not know the call, or refuses it for something that was not asked.
+    NotChecked where the endpoint does not know the call, or refuses it for an unrelated reason.
     """
     try:
         call(**parameters)
@@ -78,7 +78,7 @@ def answer(call: Callable[..., Any], **parameters: Any) -> str:
 
 
 def related(error: ClientError) -> str:
-    """The code of a refusal, if it can have to do with what was asked; NotChecked otherwise."""
+    """The code of a refusal that can be related to the checked call; NotChecked otherwise."""
     code = code_of(error)
     if code in _UNKNOWN:
         raise NotChecked(f"this endpoint does not answer the call ({code})") from error
@@ -100,20 +100,20 @@ def is_denied_explicitly(call: Callable[..., Any], **parameters: Any) -> bool:
 
 
 def undo(call: Callable[..., Any], *arguments: Any, **parameters: Any) -> None:
-    """Takes a change back. Where that fails, what was changed is removed at the end all the same."""
+    """Reverts a change. If that fails, cleaning up still removes the changed resource."""
     with suppress(NotChecked):
         call(*arguments, **parameters)
 
 
-def until(look: Callable[[], Any], seconds: float, pause: float = 0.25) -> Any:
-    """The first true value that `look` returns within so many seconds, or its last one."""
+def until(condition: Callable[[], Any], seconds: float, pause: float = 0.25) -> Any:
+    """The first true value of `condition` within this time, or its last value."""
     end = time.monotonic() + seconds
-    while not (seen := look()) and time.monotonic() < end:
+    while not (seen := condition()) and time.monotonic() < end:
         time.sleep(min(pause, max(0.0, end - time.monotonic())))
     return seen
 
 
-def seconds_until(look: Callable[[], Any], seconds: float) -> float | None:
-    """How long it takes until `look` returns something true; None if it does not in time."""
+def seconds_until(condition: Callable[[], Any], seconds: float) -> float | None:
+    """The seconds until `condition` is true; None if it is not true in time."""
     began = time.monotonic()
-    return time.monotonic() - began if until(look, seconds, pause=0.1) else None
+    return time.monotonic() - began if until(condition, seconds, pause=0.1) else None

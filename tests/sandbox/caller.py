@@ -1,4 +1,4 @@
-"""The role that the checks of IAM act as. It has the statements of our roles, and a right of its own to nothing else."""
+"""The role for the checks of IAM. It has the statements of our roles and no other permission."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,9 @@ from sandbox.answers import DENIED, code_of, until
 from sandbox.findings import NotChecked
 from sandbox.images import dry_run
 from sandbox.naming import log_group_name
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
-# How long IAM takes to know a new role and its rights, at the most.
+# The longest time until IAM knows a new role and its permissions.
 RIGHTS_WITHIN_SECONDS = 90
 
 # What a function's role may do to logs, and to which log group only.
@@ -24,14 +24,14 @@ OWN_LOGS = "own"
 NOTICES = {"StringEquals": {"events:source": "ami-share"}, "StringLike": {"events:detail-type": "AMI *"}}
 
 
-def statements(stage: Stage) -> list[dict[str, Any]]:
+def statements(fixture: Fixture) -> list[dict[str, Any]]:
     """As they stand in template.yaml: `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares them with it."""
-    here, ec2 = stage.account, f"arn:{stage.account.partition}:ec2:{stage.account.region}"
+    here, ec2 = fixture.account, f"arn:{fixture.account.partition}:ec2:{fixture.account.region}"
     permissions = ["ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"]
-    table = here.arn("dynamodb", f"table/{stage.name('table')}")
+    table = here.arn("dynamodb", f"table/{fixture.name('table')}")
     reads, writes = ["Query", "GetItem", "BatchGetItem"], ["PutItem", "DeleteItem", "BatchWriteItem"]
     rows_of_images = [f"dynamodb:{name}" for name in reads + writes]
-    logs, own_logs = (here.arn("logs", f"log-group:{log_group_name(stage.run, what)}") for what in ("", OWN_LOGS))
+    logs, own_logs = (here.arn("logs", f"log-group:{log_group_name(fixture.run, what)}") for what in ("", OWN_LOGS))
     keys = here.arn("kms", "key/*")
     return [
         _statement("Allow", permissions, [f"{ec2}::image/*", f"{ec2}::snapshot/*"], {"StringEquals": {"ec2:Owner": here.id}}),
@@ -43,7 +43,7 @@ def statements(stage: Stage) -> list[dict[str, Any]]:
         _statement("Allow", ["dynamodb:PutItem"], table, _rows("AUDIT#*")),
         _statement("Allow", ["ec2:DeleteTags"], f"{ec2}::image/*", None),
         _statement("Deny", ["ec2:DeleteTags"], f"{ec2}::image/*", {"Null": {"aws:TagKeys": "true"}}),
-        _statement("Allow", ["events:PutEvents"], here.arn("events", f"event-bus/{stage.name('bus')}"), NOTICES),
+        _statement("Allow", ["events:PutEvents"], here.arn("events", f"event-bus/{fixture.name('bus')}"), NOTICES),
         _statement("Allow", LOGGING, f"{logs}*", None),
         {"Effect": "Deny", "Action": LOGGING, "NotResource": f"{own_logs}:*"},
     ]
@@ -66,33 +66,33 @@ def _statement(effect: str, actions: list[str], resource: Any, condition: Any) -
 _callers: dict[str, Account | Exception] = {}
 
 
-def caller(stage: Stage) -> Account:
-    """The account, with the rights of the role. NotChecked where nobody's rights are looked at."""
-    if stage.run not in _callers:
+def caller(fixture: Fixture) -> Account:
+    """The account, with the rights of the role. NotChecked where the endpoint does not check permissions."""
+    if fixture.run not in _callers:
         try:
-            _callers[stage.run] = _new_caller(stage)
+            _callers[fixture.run] = _new_caller(fixture)
         except Exception as error:  # A second role would meet the first one's name.
-            _callers[stage.run] = error
-    found = _callers[stage.run]
+            _callers[fixture.run] = error
+    found = _callers[fixture.run]
     if isinstance(found, Exception):
         raise found
     return found
 
 
-def _new_caller(stage: Stage) -> Account:
-    role = stage.caller_role(statements(stage))
-    acting = until(lambda: _assumed(stage, role), stage.within(RIGHTS_WITHIN_SECONDS), pause=3)
+def _new_caller(fixture: Fixture) -> Account:
+    role = fixture.caller_role(statements(fixture))
+    acting = until(lambda: _assumed(fixture, role), fixture.within(RIGHTS_WITHIN_SECONDS), pause=3)
     if not isinstance(acting, Account):
         raise NotChecked("the new role cannot be assumed")
-    zone = f"{stage.account.region}a"
+    zone = f"{fixture.account.region}a"
     if dry_run(acting.client("ec2").create_volume, AvailabilityZone=zone, Size=1) == "allowed":
-        raise NotChecked("this endpoint does not look at what a role may do")
+        raise NotChecked("this endpoint does not check what a role may do")
     return acting
 
 
-def _assumed(stage: Stage, role: str) -> Account | None:
+def _assumed(fixture: Fixture, role: str) -> Account | None:
     try:
-        acting = stage.account.acting_as(role)
+        acting = fixture.account.acting_as(role)
         acting.client("sts").get_caller_identity()
         return acting
     except ClientError as error:
@@ -102,17 +102,17 @@ def _assumed(stage: Stage, role: str) -> Account | None:
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, pause: float = 3) -> bool:
-    """Waits for the rights of a new role, whose credentials may be strange to a service at first as well."""
+    """Waits for the permissions of a new role. At first a service may not know its credentials either."""
 
-    def look() -> bool:
+    def has_rights() -> bool:
         try:
             return is_so()
         except NotChecked:
             return False
 
-    return bool(until(look, seconds, pause))
+    return bool(until(has_rights, seconds, pause))
 
 
 def shown(codes: dict[str, str]) -> str:
-    """What was answered to each, in one line."""
+    """All answers in one line."""
     return ", ".join(f"{what}: {code}" for what, code in codes.items())

@@ -1,7 +1,7 @@
-"""Finds all that a run made, by name and tag, and takes it away.
+"""Finds everything that a run created, by name and tag, and removes it.
 
-Nothing is remembered: what is there is looked for, so a run that died half-way, on whatever machine, is cleaned as well as
-one that ended. What a run may have made stands here and nowhere else.
+It keeps no list but searches, so it also cleans up after a run that was interrupted, on any machine. This module alone
+lists what a run may create.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ Thing = tuple[str, str]  # What kind of thing, and its name or id.
 
 
 class Cleaned(NamedTuple):
-    """What was removed, and what is left, be it for want of a permission or because it could not be looked for."""
+    """What was removed, and what is left because a permission is missing or the search failed."""
 
     removed: list[Thing]
     left: list[Thing]
@@ -41,11 +41,11 @@ def clean(account: Account, run: str, say: Callable[[str], None]) -> Cleaned:
     """Removes all that the run made and that is shown by now."""
     removed: list[Thing] = []
     left: list[Thing] = []
-    for kind, (look, remove) in _KINDS.items():
+    for kind, (find, remove) in _KINDS.items():
         try:
-            things = list(look(account, run))
-        except Exception as error:  # Whatever it is, the other kinds are looked for.
-            say(f"  cannot look for a {kind}: {error}")
+            things = list(find(account, run))
+        except Exception as error:  # Whatever the error, search the other kinds.
+            say(f"  cannot search for a {kind}: {error}")
             left.append((kind, "unknown"))
             continue
         for thing in things:
@@ -63,7 +63,7 @@ def _removed(remove: Callable[[Account, str], None], account: Account, thing: st
     def attempt() -> bool:
         try:
             remove(account, thing)
-        except Exception as error:  # Whatever it is, the other things are removed.
+        except Exception as error:  # Whatever the error, remove the other things.
             if isinstance(error, ClientError) and code_of(error) in _GONE:
                 return True
             failures.append(str(error))
@@ -93,9 +93,9 @@ def _paged(account: Account, service: str, operation: str, **parameters: Any) ->
 
 
 def _schedule_groups(account: Account, run: str) -> list[str]:
-    look = account.client("scheduler").get_schedule_group
+    get = account.client("scheduler").get_schedule_group
     try:
-        group = look(Name=name(run))
+        group = get(Name=name(run))
     except ClientError as error:
         if code_of(error) in _GONE:
             return []
@@ -232,7 +232,7 @@ def _is_key_of(account: Account, run: str, key: str) -> bool:
         return {"TagKey": TAG, "TagValue": run} in kms.list_resource_tags(KeyId=key)["Tags"]
     except ClientError as error:
         if code_of(error) in DENIED | _GONE:
-            return False  # Somebody else's, then: the policy of a run's keys leaves them to the account.
+            return False  # A foreign key: the policy of a run's keys allows the account.
         raise
 
 
@@ -262,7 +262,7 @@ def _remove_role(account: Account, thing: str) -> None:
     iam.delete_role(RoleName=thing)
 
 
-# By kind: how it is found, and how it is removed. The order is that of removal: who uses goes before what is used.
+# By kind: how it is found, and how it is removed. The order is that of removal: a resource before those that it uses.
 _KINDS: dict[str, tuple[Callable[[Account, str], list[str]], Callable[[Account, str], None]]] = {
     "schedule group": (_schedule_groups, _remove_schedule_group),
     "rule": (_rules, _remove_rule),

@@ -13,14 +13,14 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 # Importing a module of checks registers them, in the order in which they run: what takes long comes last.
-from sandbox import images, keys, rights, rights_to_rows, rights_to_tell, patterns, schedules, failures  # noqa: F401, I001
-from sandbox import functions, organization, telling, usage  # noqa: F401, I001
+from sandbox import images, keys, rights, rights_to_rows, rights_to_send, patterns, schedules, failures  # noqa: F401, I001
+from sandbox import functions, organization, events, usage  # noqa: F401, I001
 from sandbox import arguments, cleaning, guards, interruption, naming, report
 from sandbox.account import Account
 from sandbox.findings import CHECKS, Check, Finding, Needs, NotChecked, Verdict
 from sandbox.masking import Mask
 from sandbox.screen import say
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 PLAN = """\
 In account {account}, {region}, this will make, use and remove again:
@@ -60,9 +60,9 @@ def _run(given: argparse.Namespace) -> int:
     if not given.yes:
         say("\nNothing has been made. Add --yes to do it.")
         return 2
-    stage = Stage(account, second, run, given.patience, say)
+    fixture = Fixture(account, second, run, given.patience, say)
     findings: dict[str, Finding] = {}
-    is_interrupted, left = _checked_and_cleaned(stage, given, findings)
+    is_interrupted, left = _checked_and_cleaned(fixture, given, findings)
     status = _reported(report.of(run, given.region, _against(account), findings), given, second)
     return status or (3 if left or is_interrupted else 0)
 
@@ -99,45 +99,45 @@ def _against(account: Account) -> str:
     return "AWS" if account.is_aws else f"a simulated AWS ({account.endpoint.split('://')[-1]})"
 
 
-def _checked_and_cleaned(stage: Stage, given: argparse.Namespace, findings: dict[str, Finding]) -> tuple[bool, bool]:
+def _checked_and_cleaned(fixture: Fixture, given: argparse.Namespace, findings: dict[str, Finding]) -> tuple[bool, bool]:
     """Whether it was interrupted, and whether something is left behind."""
     wanted = [check for check in CHECKS if not given.only or check.id in given.only]
     is_interrupted = False
     with interruption.heeded():
         try:
-            _check_all(stage, wanted, findings)
+            _check_all(fixture, wanted, findings)
         except KeyboardInterrupt:
             interruption.hold_off(say)
             is_interrupted = True
             say("\ninterrupted")
         finally:
             interruption.hold_off(say)
-            left = _leaves_something(stage.account, given, stage.run)
+            left = _leaves_something(fixture.account, given, fixture.run)
     return is_interrupted, left
 
 
-def _check_all(stage: Stage, wanted: list[Check], findings: dict[str, Finding]) -> None:
+def _check_all(fixture: Fixture, wanted: list[Check], findings: dict[str, Finding]) -> None:
     """Runs each check; one that fails stops no other."""
-    early: list[Callable[[Stage], object]] = []
-    if any(check.look.__module__ in (telling.__name__, usage.__name__) for check in wanted):
+    early: list[Callable[[Fixture], object]] = []
+    if any(check.function.__module__ in (events.__name__, usage.__name__) for check in wanted):
         # Their answers come while the others run.
-        early = [telling.provoke, lambda stage: stage.usage_report]
+        early = [events.provoke, lambda fixture: fixture.usage_report]
     for begin in early:
         try:
-            begin(stage)
+            begin(fixture)
         except Exception as error:  # The checks that wait for it will say what they miss.
             say(f"  this did not work: {error}")
     for check in wanted:
         say(f"checking {check.id}")
-        findings[check.id] = finding = _look(check, stage)
+        findings[check.id] = finding = _result_of(check, fixture)
         say(f"  {finding.verdict.value}: {finding.seen}")
         if early:
-            usage.glance(stage)
+            usage.glance(fixture)
 
 
-def _look(check: Check, stage: Stage) -> Finding:
+def _result_of(check: Check, fixture: Fixture) -> Finding:
     try:
-        return check.look(stage)
+        return check.function(fixture)
     except Needs as needed:
         return Finding(Verdict.SKIPPED, f"needs {needed}")
     except NotChecked as reason:

@@ -1,28 +1,28 @@
-"""Executions of state machines: each is started, and looked at until it has ended."""
+"""Executions of state machines: starts each, and polls it until it has ended."""
 
 import json
 from typing import Any
 
 from sandbox.answers import until
 from sandbox.findings import NotChecked
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 _ENDS_WITHIN_SECONDS = 60
 
 
-def run(stage: Stage, machine: str, given: dict[str, Any]) -> dict[str, Any]:
+def run(fixture: Fixture, machine: str, given: dict[str, Any]) -> dict[str, Any]:
     """Starts one; the execution when it has ended.
 
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html (is eventually consistent)
     """
-    states = stage.account.client("stepfunctions")
-    started = stage.until_trusted(states.start_execution, stateMachineArn=machine, input=json.dumps(given))
-    return end(stage, started["executionArn"])
+    states = fixture.account.client("stepfunctions")
+    started = fixture.until_trusted(states.start_execution, stateMachineArn=machine, input=json.dumps(given))
+    return end(fixture, started["executionArn"])
 
 
-def end(stage: Stage, execution: str, redrives: int = 0) -> dict[str, Any]:
+def end(fixture: Fixture, execution: str, redrives: int = 0) -> dict[str, Any]:
     """One that was started, and redriven so many times, when it has ended. What is shown of it may be old."""
-    states = stage.account.client("stepfunctions")
+    states = fixture.account.client("stepfunctions")
 
     def ended() -> dict[str, Any] | None:
         try:

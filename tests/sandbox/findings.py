@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Verdict(Enum):
-    """What came of one belief."""
+    """The result for one belief."""
 
     HOLDS = "holds"
     CONTRADICTED = "does not hold"
@@ -18,14 +18,14 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict, and what was seen or why nothing was."""
+    """A verdict, and what was seen, or why nothing was seen."""
 
     verdict: Verdict
     seen: str
 
 
 class NotChecked(Exception):
-    """The account or the endpoint gives no answer to the question: neither for the belief nor against it."""
+    """The account or the endpoint cannot confirm or contradict the belief."""
 
 
 class Needs(Exception):
@@ -34,11 +34,11 @@ class Needs(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One belief, and how it is checked."""
+    """One belief and its check."""
 
     id: str
     belief: str
-    look: Callable[[Any], Finding]
+    function: Callable[[Any], Finding]
 
 
 CHECKS: list[Check] = []
@@ -47,9 +47,9 @@ CHECKS: list[Check] = []
 def check(id: str, belief: str) -> Callable[[Callable[[Any], Finding]], Callable[[Any], Finding]]:
     """Registers a function as the check of the belief with this id in docs/assumptions.md."""
 
-    def register(look: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
-        CHECKS.append(Check(id, belief, look))
-        return look
+    def register(function: Callable[[Any], Finding]) -> Callable[[Any], Finding]:
+        CHECKS.append(Check(id, belief, function))
+        return function
 
     return register
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.answers import TAKEN, answer
 from sandbox.findings import Finding, NotChecked, check, holds_if
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 # Ends, sleeps or answers, as the event says.
 # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-walkthrough.html
@@ -41,12 +41,12 @@ def _zipped(script: str) -> bytes:
 
 
 @check("lambda-errors", "A function that ends by itself fails with `Runtime.ExitError`, and one that takes too long with `Sandbox.Timedout`.")
-def errors_of_a_function(stage: Stage) -> Finding:
+def errors_of_a_function(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html (names only the second one)"""
-    functions, name = stage.account.client("lambda"), stage.name("function")
-    stage.until_trusted(
+    functions, name = fixture.account.client("lambda"), fixture.name("function")
+    fixture.until_trusted(
         functions.create_function, FunctionName=name, Runtime="provided.al2023", Handler="bootstrap", Timeout=3,
-        Role=stage.service_role, Code={"ZipFile": _zipped(BOOTSTRAP)}, Tags=stage.map_tags,
+        Role=fixture.service_role, Code={"ZipFile": _zipped(BOOTSTRAP)}, Tags=fixture.map_tags,
     )  # fmt: skip
     functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 60})
     seen = {what: _error(functions, name, what) for what in EXPECTED}

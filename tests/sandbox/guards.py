@@ -15,7 +15,7 @@ class Refused(Exception):
 
 
 def is_meant(account: Account, expected: str) -> None:
-    """Raises Refused where somebody else is signed in, or nobody."""
+    """Raises Refused where the credentials are of another account, or missing."""
     try:
         seen = account.id
     except (ClientError, BotoCoreError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 Definition = dict[str, Any]
 
-# The rule by which Step Functions hears of the end of executions that others wait for. It makes it when the first state
+# The rule that informs Step Functions of the end of executions that others wait for. It makes it when the first state
 # machine that waits is made, and keeps it: it is neither named nor tagged by us.
 # https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
 MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"

@@ -1,4 +1,4 @@
-"""Takes out of a text what should not be sent around: accounts, organizations, people's names, keys."""
+"""Removes from a text what must not be shared: accounts, organizations, people's names, keys."""
 
 import re
 

@@ -1,13 +1,13 @@
-"""Checks of event patterns: which events they let through. EventBridge tries each on an event that we write ourselves."""
+"""Checks of event patterns: which events they match. EventBridge tests each with an event of our own."""
 
 import json
 from typing import Any
 
 from sandbox.answers import TAKEN, answer
 from sandbox.findings import Finding, NotChecked, check, holds_if
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
-# Of the executions of the share workflow, those that failed without having told of it, as template.yaml has them:
+# Of the executions of the share workflow, those that failed without a notification, as template.yaml has them:
 # `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares.
 FAILURES = [
     {"status": ["TIMED_OUT", "ABORTED"]},
@@ -16,9 +16,9 @@ FAILURES = [
 
 
 @check("pattern-without-issuer", "A pattern that lists `anything-but` and `exists: false` for one field lets through an event without that field, and with another value, and not one with that value.")
-def pattern_without_issuer(stage: Stage) -> Finding:
+def pattern_without_issuer(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html"""
-    own = f"arn:aws:iam::{stage.account.id}:role/own"
+    own = f"arn:aws:iam::{fixture.account.id}:role/own"
     issuer = [{"anything-but": [own]}, {"exists": False}]
     pattern = {"source": ["aws.ec2"], "detail": {"userIdentity": {"sessionContext": {"sessionIssuer": {"arn": issuer}}}}}
     identities = {
@@ -26,15 +26,15 @@ def pattern_without_issuer(stage: Stage) -> Finding:
         "by another role": {"sessionContext": {"sessionIssuer": {"arn": f"{own}-not"}}},
         "by our own role": {"sessionContext": {"sessionIssuer": {"arn": own}}},
     }
-    told = {"source": "aws.ec2", "detail-type": "AWS API Call via CloudTrail"}
-    seen = {who: _passes(stage, pattern, told | {"detail": {"userIdentity": identity}}) for who, identity in identities.items()}
+    event = {"source": "aws.ec2", "detail-type": "AWS API Call via CloudTrail"}
+    seen = {who: _passes(fixture, pattern, event | {"detail": {"userIdentity": identity}}) for who, identity in identities.items()}
     return _holds_if_held_back(seen, {"by our own role"})
 
 
 @check("pattern-of-failures", "A pattern with `$or` lets through what one of its branches lets through, where a branch lists `anything-but` and `exists: false` for one field.")
-def pattern_of_failures(stage: Stage) -> Finding:
+def pattern_of_failures(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html"""
-    machine, kind = stage.account.arn("states", "stateMachine:share"), "Step Functions Execution Status Change"
+    machine, kind = fixture.account.arn("states", "stateMachine:share"), "Step Functions Execution Status Change"
     wanted = {"stateMachineArn": [machine], "$or": FAILURES}
     pattern = {"source": ["aws.states"], "detail-type": [kind], "detail": wanted}
     details: dict[str, dict[str, Any]] = {
@@ -47,9 +47,9 @@ def pattern_of_failures(stage: Stage) -> Finding:
         "running": {"status": "RUNNING", "error": None},
         "of another workflow": {"status": "ABORTED", "stateMachineArn": f"{machine}-not"},
     }
-    told = {"source": "aws.states", "detail-type": kind}
+    event = {"source": "aws.states", "detail-type": kind}
     seen = {
-        what: _passes(stage, pattern, told | {"detail": {"stateMachineArn": machine} | detail}) for what, detail in details.items()
+        what: _passes(fixture, pattern, event | {"detail": {"stateMachineArn": machine} | detail}) for what, detail in details.items()
     }
     return _holds_if_held_back(seen, {"refused", "running", "of another workflow"})
 
@@ -60,14 +60,14 @@ def _holds_if_held_back(seen: dict[str, bool], expected: set[str]) -> Finding:
     return holds_if({what for what, passes in seen.items() if not passes} == expected, shown)
 
 
-def _passes(stage: Stage, pattern: dict[str, Any], told: dict[str, Any]) -> bool:
+def _passes(fixture: Fixture, pattern: dict[str, Any], event: dict[str, Any]) -> bool:
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_TestEventPattern.html"""
     event = {
-        "id": "1", "version": "0", "account": stage.account.id, "time": "2026-11-22T13:37:05Z",
-        "region": stage.account.region, "resources": [], **told,
+        "id": "1", "version": "0", "account": fixture.account.id, "time": "2026-11-22T13:37:05Z",
+        "region": fixture.account.region, "resources": [], **event,
     }  # fmt: skip
     answered: dict[str, Any] = {}
-    ask = stage.account.client("events").test_event_pattern
+    ask = fixture.account.client("events").test_event_pattern
     given = {"EventPattern": json.dumps(pattern), "Event": json.dumps(event)}
     code = answer(lambda **given: answered.update(ask(**given)), **given)
     if code != TAKEN or "Result" not in answered:

@@ -1,17 +1,17 @@
-"""Checks of IAM: whether a role's rows of a table can be told from others by their partition."""
+"""Checks of IAM: whether a condition can limit a role to rows of a table by their partition."""
 
 from typing import Any
 
 from sandbox.answers import DENIED, TAKEN, judged
 from sandbox.caller import RIGHTS_WITHIN_SECONDS, caller, shown, wait_until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 
 @check("leading-keys", "`dynamodb:LeadingKeys` names the partition of each item that a request reads or writes, also in BatchGetItem, BatchWriteItem and a transaction, and the one that a Query asks for.")
-def leading_keys(stage: Stage) -> Finding:
+def leading_keys(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html"""
-    dynamodb, table = caller(stage).client("dynamodb"), stage.table
+    dynamodb, table = caller(fixture).client("dynamodb"), fixture.table
 
     def row(pk: str) -> dict[str, dict[str, str]]:
         return {"pk": {"S": pk}, "sk": {"S": "1"}}
@@ -37,10 +37,10 @@ def leading_keys(stage: Stage) -> Finding:
         condition = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": pk}}}
         return judged(dynamodb.query, TableName=table, **condition)
 
-    wait_until(lambda: judged(dynamodb.update_item, **update("IMAGE#1")) == TAKEN, stage.within(RIGHTS_WITHIN_SECONDS))
+    wait_until(lambda: judged(dynamodb.update_item, **update("IMAGE#1")) == TAKEN, fixture.within(RIGHTS_WITHIN_SECONDS))
     allowed = {
         "UpdateItem": judged(dynamodb.update_item, **update("IMAGE#1")),
-        "PutItem of history": judged(dynamodb.put_item, TableName=table, Item=row("AUDIT#1")),
+        "PutItem of the audit log": judged(dynamodb.put_item, TableName=table, Item=row("AUDIT#1")),
         "BatchWriteItem": batch("IMAGE#2", "IMAGE#3"),
         "a transaction of both partitions": transacts({"Update": update("KEY#1")}, {"ConditionCheck": condition("IMAGE#1")}),
         "Query": query("IMAGE#1"),
@@ -48,13 +48,13 @@ def leading_keys(stage: Stage) -> Finding:
         "BatchGetItem": batch_get("IMAGE#1", "IMAGE#2"),
     }
     denied = {
-        "UpdateItem of history": judged(dynamodb.update_item, **update("AUDIT#1")),
-        "DeleteItem of history": judged(dynamodb.delete_item, TableName=table, Key=row("AUDIT#1")),
-        "BatchWriteItem with one of history": batch("IMAGE#2", "AUDIT#1"),
-        "a transaction with one of history": transacts({"Update": update("KEY#1")}, {"Update": update("AUDIT#1")}),
-        "Query of history": query("AUDIT#1"),
-        "GetItem of history": judged(dynamodb.get_item, TableName=table, Key=row("AUDIT#1")),
-        "BatchGetItem with one of history": batch_get("IMAGE#1", "AUDIT#1"),
+        "UpdateItem of the audit log": judged(dynamodb.update_item, **update("AUDIT#1")),
+        "DeleteItem of the audit log": judged(dynamodb.delete_item, TableName=table, Key=row("AUDIT#1")),
+        "BatchWriteItem with one of the audit log": batch("IMAGE#2", "AUDIT#1"),
+        "a transaction with one of the audit log": transacts({"Update": update("KEY#1")}, {"Update": update("AUDIT#1")}),
+        "Query of the audit log": query("AUDIT#1"),
+        "GetItem of the audit log": judged(dynamodb.get_item, TableName=table, Key=row("AUDIT#1")),
+        "BatchGetItem with one of the audit log": batch_get("IMAGE#1", "AUDIT#1"),
     }
     # No belief of ours, but good to know: PutItem is allowed in one of the two partitions only.
     apart = transacts({"Put": {"TableName": table, "Item": row("IMAGE#4")}}, {"Update": update("KEY#1")})

@@ -11,37 +11,37 @@ from botocore.exceptions import ClientError
 from sandbox import executions
 from sandbox.answers import TAKEN, answer, described, related, until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds, holds_if
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 # How long a moment that has passed may take to start something, before we say that it never does.
 FIRES_WITHIN_SECONDS = 180
 
 
-def _schedule(stage: Stage, name: str, moment: datetime, given: dict[str, str]) -> dict[str, Any]:
+def _schedule(fixture: Fixture, name: str, moment: datetime, given: dict[str, str]) -> dict[str, Any]:
     """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
     return {
-        "GroupName": stage.schedule_group, "Name": name, "ScheduleExpressionTimezone": "UTC",
+        "GroupName": fixture.schedule_group, "Name": name, "ScheduleExpressionTimezone": "UTC",
         "ScheduleExpression": moment.strftime("at(%Y-%m-%dT%H:%M:%S)"), "ActionAfterCompletion": "DELETE",
         "FlexibleTimeWindow": {"Mode": "OFF"},
-        "Target": {"Arn": stage.workflow, "RoleArn": stage.service_role, "Input": json.dumps(given)},
+        "Target": {"Arn": fixture.workflow, "RoleArn": fixture.service_role, "Input": json.dumps(given)},
     }  # fmt: skip
 
 
-def _started_with(stage: Stage, marker: str) -> bool:
-    states = stage.account.client("stepfunctions")
-    executions = states.list_executions(stateMachineArn=stage.workflow)["executions"]
+def _started_with(fixture: Fixture, marker: str) -> bool:
+    states = fixture.account.client("stepfunctions")
+    executions = states.list_executions(stateMachineArn=fixture.workflow)["executions"]
     inputs = (states.describe_execution(executionArn=one["executionArn"]).get("input", "") for one in executions)
     return any(marker in given for given in inputs)
 
 
 @check("schedule-past", "A schedule at a moment that has passed is refused, or starts its target at once; it is not kept without ever starting anything.")
-def schedule_at_a_moment_that_has_passed(stage: Stage) -> Finding:
+def schedule_at_a_moment_that_has_passed(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#one-time (says nothing of it)"""
-    scheduler, marker = stage.account.client("scheduler"), uuid.uuid4().hex
+    scheduler, marker = fixture.account.client("scheduler"), uuid.uuid4().hex
     # One that is ahead first, so that what is refused afterwards is not the new role.
-    ahead = _schedule(stage, "ahead", datetime.now(timezone.utc) + timedelta(days=2), {})
-    stage.until_trusted(scheduler.create_schedule, **ahead)
-    past = _schedule(stage, "past", datetime.now(timezone.utc) - timedelta(minutes=10), {"marker": marker})
+    ahead = _schedule(fixture, "ahead", datetime.now(timezone.utc) + timedelta(days=2), {})
+    fixture.until_trusted(scheduler.create_schedule, **ahead)
+    past = _schedule(fixture, "past", datetime.now(timezone.utc) - timedelta(minutes=10), {"marker": marker})
     try:
         scheduler.create_schedule(**past)
     except ClientError as error:
@@ -49,7 +49,7 @@ def schedule_at_a_moment_that_has_passed(stage: Stage) -> Finding:
             raise NotChecked(f"refused, but maybe not for the moment: {described(error)}") from error
         return holds(f"refused with {described(error)}")
     began = time.monotonic()
-    if until(lambda: _started_with(stage, marker), stage.within(FIRES_WITHIN_SECONDS), pause=3):
+    if until(lambda: _started_with(fixture, marker), fixture.within(FIRES_WITHIN_SECONDS), pause=3):
         return holds(f"taken, and started after {time.monotonic() - began:.0f} s")
     seen = f"taken, and nothing was started within {time.monotonic() - began:.0f} s"
     if time.monotonic() - began < FIRES_WITHIN_SECONDS:
@@ -58,21 +58,21 @@ def schedule_at_a_moment_that_has_passed(stage: Stage) -> Finding:
 
 
 @check("schedule-name-free", "The name of a schedule that was deleted is free at once.")
-def name_of_a_deleted_schedule(stage: Stage) -> Finding:
+def name_of_a_deleted_schedule(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteSchedule.html"""
-    scheduler = stage.account.client("scheduler")
-    wanted = _schedule(stage, "again", datetime.now(timezone.utc) + timedelta(days=2), {})
-    stage.until_trusted(scheduler.create_schedule, **wanted)
-    scheduler.delete_schedule(GroupName=stage.schedule_group, Name="again")
+    scheduler = fixture.account.client("scheduler")
+    wanted = _schedule(fixture, "again", datetime.now(timezone.utc) + timedelta(days=2), {})
+    fixture.until_trusted(scheduler.create_schedule, **wanted)
+    scheduler.delete_schedule(GroupName=fixture.schedule_group, Name="again")
     code = answer(scheduler.create_schedule, **wanted)
     return holds_if(code == TAKEN, code)
 
 
 @check("wait-fraction", "A Wait state takes a timestamp with a fraction of a second, and ends no earlier than that second.")
-def wait_until_a_fraction_of_a_second(stage: Stage) -> Finding:
+def wait_until_a_fraction_of_a_second(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/step-functions/latest/dg/amazon-states-language-wait-state.html"""
     second = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=4)
-    found = executions.run(stage, stage.workflow, {"not_before": second.strftime("%Y-%m-%dT%H:%M:%S.250Z")})
+    found = executions.run(fixture, fixture.workflow, {"not_before": second.strftime("%Y-%m-%dT%H:%M:%S.250Z")})
     if found["startDate"] >= second:
         raise NotChecked("the execution began so late that there was nothing to wait for")
     if found["status"] != "SUCCEEDED":

@@ -1,4 +1,4 @@
-"""What the user reads while it runs. Whoever stops reading stops nothing: what was made is removed all the same."""
+"""The output for the user. A closed output stops nothing: cleaning up still runs."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def say(text: str) -> None:
-    """Prints a line, if anybody reads it: with `| tee log`, Ctrl-C ends `tee` before us, and a terminal may be closed.
+    """Prints a line, if the output is still open: with `| tee log`, Ctrl-C ends `tee` before us, and a terminal may be closed.
 
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """

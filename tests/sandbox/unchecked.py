@@ -1,4 +1,4 @@
-"""Beliefs that no sandbox can confirm, and why: they stand in docs/assumptions.md, and in the report as not checked."""
+"""Beliefs that no sandbox can confirm, and why: docs/assumptions.md has them, and the report lists them as not checked."""
 
 from dataclasses import dataclass
 

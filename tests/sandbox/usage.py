@@ -4,30 +4,30 @@ from contextlib import suppress
 
 from sandbox.answers import TAKEN, answer, until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds, holds_if
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 # How long the workflow asks for a report.
 REPORT_SECONDS = 300
 
 
-def glance(stage: Stage) -> None:
-    """Looks at the report that was asked for, between two checks."""
+def glance(fixture: Fixture) -> None:
+    """Reads the requested report between two checks."""
     with suppress(Exception):  # The check itself will say what is wrong.
-        stage.usage_report.look()
+        fixture.usage_report.is_available()
 
 
 @check("usage-report-unknown", "Of a usage report that it does not know, EC2 says so with a code that ends with `.NotFound`, or shows none.")
-def unknown_usage_report(stage: Stage) -> Finding:
+def unknown_usage_report(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImageUsageReports.html (names no codes)"""
-    code = answer(stage.ec2.describe_image_usage_reports, ReportIds=["amiur-00000000000000000"])
+    code = answer(fixture.ec2.describe_image_usage_reports, ReportIds=["amiur-00000000000000000"])
     return holds_if(code == TAKEN or code.endswith(".NotFound"), "no report, and no error" if code == TAKEN else code)
 
 
 @check("usage-report-delay", "A usage report is available within five minutes.")
-def usage_report_delay(stage: Stage) -> Finding:
+def usage_report_delay(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/your-ec2-ami-usage.html (says not how long it takes)"""
-    watch = stage.usage_report
-    until(watch.look, stage.within(REPORT_SECONDS + 1) - watch.age, pause=5)
+    watch = fixture.usage_report
+    until(watch.is_available, fixture.within(REPORT_SECONDS + 1) - watch.age, pause=5)
     if watch.settled_at is None:
         seen = f"still pending after {watch.pending_at:.0f} s"
         if watch.pending_at < REPORT_SECONDS:
@@ -40,4 +40,4 @@ def usage_report_delay(stage: Stage) -> Finding:
         return holds(seen)
     if watch.pending_at >= REPORT_SECONDS:
         return contradicted(seen)
-    raise NotChecked(f"{seen}: it was looked at too late")
+    raise NotChecked(f"{seen}: it was read too late")

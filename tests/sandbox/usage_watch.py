@@ -1,4 +1,4 @@
-"""Watches a usage report, so that it is known when it became available, and not only that it is."""
+"""Watches a usage report to find when it became available."""
 
 import time
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ from sandbox.answers import code_of
 
 @dataclass
 class UsageWatch:
-    """One report that was just asked for. Its moments are in seconds since then."""
+    """One report that was just requested. Its times are in seconds since then."""
 
     ec2: Any
     report_id: str
     pending_at: float = 0.0
     settled_at: float | None = None
     report: dict[str, Any] = field(default_factory=dict)
-    _asked: float = field(default_factory=time.monotonic)
+    _requested: float = field(default_factory=time.monotonic)
 
     @property
     def age(self) -> float:
-        """How long ago it was asked for."""
-        return time.monotonic() - self._asked
+        """The seconds since its request."""
+        return time.monotonic() - self._requested
 
-    def look(self) -> bool:
+    def is_available(self) -> bool:
         """Whether it is pending no more."""
         if self.settled_at is None:
             began = self.age

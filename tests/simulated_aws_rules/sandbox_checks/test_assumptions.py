@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from sandbox import answers, caller, command, images, patterns, rights, telling
+from sandbox import answers, caller, command, images, patterns, rights, events
 from sandbox.findings import CHECKS
 from sandbox.unchecked import UNCHECKED
 
@@ -61,8 +61,8 @@ def test_every_section_has_all_points(section):
         assert section.points["Check"] == f"none: needs {needs}"
         return
     (check,) = [check for check in CHECKS if check.id == section.id]
-    module = check.look.__module__.replace(".", "/")
-    assert section.points["Check"] == f"`tests/{module}.py::{check.look.__name__}`"
+    module = check.function.__module__.replace(".", "/")
+    assert section.points["Check"] == f"`tests/{module}.py::{check.function.__name__}`"
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.id)
@@ -100,14 +100,14 @@ def test_the_conditions_that_are_checked_are_those_of_the_template_and_of_the_re
 
     here = Here()
 
-    class Environment:
+    class Fixture:
         account, run = here, "00000000"
 
         def name(self, what):
             return what
 
     template, readme = (ROOT / "template.yaml").read_text(), (ROOT / "README.md").read_text()
-    for statement in caller.statements(Environment()):
+    for statement in caller.statements(Fixture()):
         for operator, condition in statement.get("Condition", {}).items():
             ((key, wanted),) = condition.items()
             if key == "aws:TagKeys":
@@ -151,12 +151,12 @@ def states(definition):
 def test_every_check_cites_its_page_of_aws():
     """Every check cites the page that documents the call, even if the page does not cover the case."""
     for check in CHECKS:
-        assert "https://docs.aws.amazon.com/" in (check.look.__doc__ or ""), check.id
+        assert "https://docs.aws.amazon.com/" in (check.function.__doc__ or ""), check.id
 
 
 def test_every_check_is_registered_by_the_command():
-    modules = {check.look.__module__ for check in CHECKS}
-    assert {images.__name__, rights.__name__, telling.__name__} <= modules
+    modules = {check.function.__module__ for check in CHECKS}
+    assert {images.__name__, rights.__name__, events.__name__} <= modules
     for file in (ROOT / "tests/sandbox").glob("*.py"):
         decorated = any(
             isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "check"

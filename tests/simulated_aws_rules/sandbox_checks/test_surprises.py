@@ -68,7 +68,7 @@ def test_a_denial_that_spares_the_own_log_is_seen_to_do_so(check_here, logs_are_
 
 def test_a_log_that_is_not_denied_contradicts(check_here, logs_are_judged, monkeypatch):
     given = caller.statements
-    monkeypatch.setattr(caller, "statements", lambda environment: [one for one in given(environment) if "NotResource" not in one])
+    monkeypatch.setattr(caller, "statements", lambda fixture: [one for one in given(fixture) if "NotResource" not in one])
     status, output = check_here("log-denial")
     assert status == 1 and re.search(r"`log-denial` \| does not hold \| .*in another: .*PutLogEvents: taken", output)
 
@@ -82,7 +82,7 @@ def test_an_entry_that_is_not_looked_at_contradicts(check_here, monkeypatch):
 
 
 def test_an_event_without_its_error_contradicts(check_here, monkeypatch):
-    monkeypatch.setattr(failures, "_told", lambda *_: {"status": "FAILED", "cause": failures.CAUSE})
+    monkeypatch.setattr(failures, "_status_event", lambda *_: {"status": "FAILED", "cause": failures.CAUSE})
     status, output = check_here("status-event-error")
     assert status == 1 and "| `status-event-error` | does not hold | error None, cause a check of ami-share" in output
 
@@ -107,7 +107,7 @@ def test_a_report_that_is_read_late_proves_nothing(check_here, monkeypatch):
     monkeypatch.setenv("SIMULATED_AWS_REPORT_DELAY", "0")
     monkeypatch.setattr(usage, "REPORT_SECONDS", 0.001)
     status, output = check_here("usage-report-delay")
-    assert status == 0 and re.search(r"`usage-report-delay` \| not checked \| available after .* looked at too late", output)
+    assert status == 0 and re.search(r"`usage-report-delay` \| not checked \| available after .* read too late", output)
 
 
 def test_a_check_that_breaks_off_stops_no_other(check_here, aws, monkeypatch):

@@ -6,16 +6,16 @@ from typing import Any
 from sandbox.answers import DENIED, TAKEN, is_denied_explicitly, judged
 from sandbox.caller import OWN_LOGS, RIGHTS_WITHIN_SECONDS, caller, shown, wait_until
 from sandbox.findings import Finding, NotChecked, check, contradicted, holds_if
-from sandbox.stage import Stage
+from sandbox.fixture import Fixture
 
 # What CloudWatch Logs says to somebody who may, of what is there already or not there at all.
 _MAY = {TAKEN, "ResourceAlreadyExistsException", "ResourceNotFoundException"}
 
 
 @check("put-events-conditions", "A right to PutEvents with conditions on `events:source` and `events:detail-type` allows several entries that all have them, and none where one of them has others.")
-def conditions_of_put_events(stage: Stage) -> Finding:
+def conditions_of_put_events(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html (shows no call with several entries)"""
-    events, bus = caller(stage).client("events"), stage.bus
+    events, bus = caller(fixture).client("events"), fixture.bus
     ours = {"EventBusName": bus, "Source": "ami-share", "DetailType": "AMI Check", "Detail": "{}"}
 
     def puts(**other: str) -> str:
@@ -25,7 +25,7 @@ def conditions_of_put_events(stage: Stage) -> Finding:
         refused = [entry["ErrorCode"] for entry in answered.get("Entries", []) if "ErrorCode" in entry]
         return refused[0] if refused else code
 
-    wait_until(lambda: puts() == TAKEN, stage.within(RIGHTS_WITHIN_SECONDS))
+    wait_until(lambda: puts() == TAKEN, fixture.within(RIGHTS_WITHIN_SECONDS))
     alike = puts(DetailType="AMI Other")
     others = {"another source": puts(Source="ami-share-check"), "another detail-type": puts(DetailType="Check")}
     seen = shown({"all alike": alike} | others)
@@ -35,12 +35,12 @@ def conditions_of_put_events(stage: Stage) -> Finding:
 
 
 @check("log-denial", "A denial of CreateLogGroup, CreateLogStream and PutLogEvents whose `NotResource` is `log-group:NAME:*` spares the log group of that name, and no other.")
-def denial_of_other_logs(stage: Stage) -> Finding:
+def denial_of_other_logs(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html"""
-    logs, own, other = caller(stage).client("logs"), stage.log_group(OWN_LOGS), stage.log_group("other")
+    logs, own, other = caller(fixture).client("logs"), fixture.log_group(OWN_LOGS), fixture.log_group("other")
 
-    def asked(group: str) -> dict[str, str]:
-        """The groups are there already: who may make one is told so."""
+    def answers(group: str) -> dict[str, str]:
+        """The groups exist: a caller that may create one gets that error."""
         line = {"timestamp": int(time.time() * 1000), "message": "a check of ami-share"}
         return {
             "CreateLogGroup": judged(logs.create_log_group, logGroupName=group),
@@ -48,8 +48,8 @@ def denial_of_other_logs(stage: Stage) -> Finding:
             "PutLogEvents": judged(logs.put_log_events, logGroupName=group, logStreamName="check", logEvents=[line]),
         }
 
-    wait_until(lambda: set(asked(own).values()) <= _MAY, stage.within(RIGHTS_WITHIN_SECONDS))
-    in_own, in_other = asked(own), asked(other)
+    wait_until(lambda: set(answers(own).values()) <= _MAY, fixture.within(RIGHTS_WITHIN_SECONDS))
+    in_own, in_other = answers(own), answers(other)
     seen = f"in its own: {shown(in_own)}; in another: {shown(in_other)}"
     if not {*in_own.values(), *in_other.values()} <= DENIED | _MAY:
         raise NotChecked(f"CloudWatch Logs answers neither yes nor no: {seen}")

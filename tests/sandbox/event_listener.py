@@ -1,4 +1,4 @@
-"""Hears what EventBridge tells of our image, snapshot and workflow: a rule on the default bus, and a queue behind it.
+"""Receives EventBridge's events of our image, snapshot and workflow: a rule on the default bus with a queue as target.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
 """
@@ -17,7 +17,7 @@ CALLS = ["RegisterImage", "ModifyImageAttribute", "ResetImageAttribute", "Modify
 
 
 def _pattern(workflow: str) -> dict[str, Any]:
-    """Whatever of these kinds happens in the account; what is not ours is passed over."""
+    """All events of these kinds in the account; the checks skip those of other resources."""
     return {
         "source": ["aws.ec2", "aws.tag", "aws.states"],
         "$or": [
@@ -29,7 +29,7 @@ def _pattern(workflow: str) -> dict[str, Any]:
     }
 
 
-class Hearing:
+class EventListener:
     """The events that have come so far."""
 
     def __init__(self, account: Account, run: str):
@@ -37,7 +37,7 @@ class Hearing:
         self._sqs = account.client("sqs")
         self._url: str | None = None
         self._deadline: float | None = None
-        self.heard: list[Event] = []
+        self.received: list[Event] = []
 
     def begin(self) -> None:
         """Makes the queue and the rule."""
@@ -56,7 +56,7 @@ class Hearing:
         self._url = made["QueueUrl"]
 
     def wait_for(self, wanted: Callable[[Event], bool], seconds: float) -> Event | None:
-        """The first event that is wanted. All waits together take so many seconds: what is late is late for all."""
+        """The first event that is wanted. All waits together share this time."""
         self._deadline = self._deadline or time.monotonic() + seconds
         return self._until(self._deadline, wanted)
 
@@ -66,7 +66,7 @@ class Hearing:
 
     def _until(self, deadline: float, wanted: Callable[[Event], bool]) -> Event | None:
         while True:
-            found = next((event for event in self.heard if wanted(event)), None)
+            found = next((event for event in self.received if wanted(event)), None)
             left = deadline - time.monotonic()
             if found or (left <= 0 and not self._receive(0)):
                 return found
@@ -78,6 +78,6 @@ class Hearing:
         answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds)
         messages = answer.get("Messages", [])
         for message in messages:
-            self.heard.append(json.loads(message["Body"]))
+            self.received.append(json.loads(message["Body"]))
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return bool(messages)

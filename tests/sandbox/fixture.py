@@ -1,4 +1,4 @@
-"""What the checks stand on, each made when the first check asks for it: a key, an image, a role, a queue, workflows.
+"""The resources of the checks, each created at its first use: a key, an image, a role, a queue, workflows.
 
 Everything is named and tagged by `naming`, so that `cleaning` finds it.
 """
@@ -15,28 +15,28 @@ from sandbox import machines, roles
 from sandbox.account import Account
 from sandbox.answers import DENIED, code_of, until
 from sandbox.findings import Needs, NotChecked
-from sandbox.hearing import Hearing
+from sandbox.event_listener import EventListener
 from sandbox.naming import kms_tags, log_group_name, name, tag_map, tags
 from sandbox.once import once
 from sandbox.usage_watch import UsageWatch
 
-# The tag that the image is registered with. Its moment is past, so it asks for nothing wherever it is read.
+# The tag that the image is registered with. Its date is past, so it requests nothing.
 OUR_TAG = {"Key": "ami-share:until", "Value": "2001-01-01"}
 
-# An account id that nobody has. It may be refused for its form alone.
+# An account id that does not exist. It may be refused for its form alone.
 NOBODY = "000000000000"
 
 A_SECOND_ACCOUNT = "a second account (--second-profile)"
 
-class Stage:
-    """One run of the checks. `patience` multiplies how long is waited for what takes its time."""
+class Fixture:
+    """One run of the checks. `patience` multiplies all waiting times."""
 
     def __init__(self, account: Account, second: Account | None, run: str, patience: float, say: Callable[[str], None]):
         self.account, self._second, self.run, self.say = account, second, run, say
         self._patience = patience
 
     def within(self, seconds: float) -> float:
-        """So many seconds, as patient as the user wants it."""
+        """The seconds, multiplied by the user's patience."""
         return seconds * self._patience
 
     def name(self, what: str) -> str:
@@ -67,12 +67,12 @@ class Stage:
 
     @property
     def grantee(self) -> str:
-        """An account that exists, to be let in: the second one, or our own, which has access anyway."""
+        """An existing account to grant access to: the second one, or our own, which has access anyway."""
         return self._second.id if self._second else self.account.id
 
     @cached_property
     def nobodies(self) -> tuple[str, str]:
-        """Account ids that nobody has: one of an odd form, and one drawn by lot, as hardly any is anybody's."""
+        """Account ids that do not exist: one of an odd form, and a random one, which hardly ever exists."""
         return NOBODY, str(10**11 + secrets.randbelow(9 * 10**11))
 
     @cached_property
@@ -84,9 +84,9 @@ class Stage:
             raise Needs("an account in an organization") from error
 
     @once
-    def hearing(self) -> Hearing:
-        """What EventBridge tells of our image and workflow, from now on."""
-        made = Hearing(self.account, self.run)
+    def event_listener(self) -> EventListener:
+        """The events of our image and workflow from now on."""
+        made = EventListener(self.account, self.run)
         made.begin()
         return made
 
@@ -102,7 +102,7 @@ class Stage:
                 if trail.get_trail_status(Name=one["TrailARN"]).get("IsLogging"):
                     return True
             except ClientError:
-                continue  # A trail of the organization that we may not look at.
+                continue  # A trail of the organization that we may not read.
         return False
 
     @once
@@ -152,13 +152,13 @@ class Stage:
 
     @once
     def image(self) -> str:
-        """An image of it; its events are heard from the first on."""
-        _ = self.hearing
+        """An image of the snapshot; the listener gets its events from the first on."""
+        _ = self.event_listener
         return self.new_image("image", OUR_TAG)
 
     @once
     def usage_report(self) -> UsageWatch:
-        """A report of who uses the image, watched from the moment in which it was asked for."""
+        """An image usage report, watched from the moment of its request."""
         wanted = [{"ResourceType": "ec2:Instance"}, {"ResourceType": "ec2:LaunchTemplate"}]
         made = self.ec2.create_image_usage_report(ImageId=self.image, ResourceTypes=wanted)
         return UsageWatch(self.ec2, made["ReportId"])
@@ -221,7 +221,7 @@ class Stage:
 
     @once
     def bus(self) -> str:
-        """An event bus that nobody listens to, by its ARN."""
+        """An event bus without rules, by its ARN."""
         made = self.account.client("events").create_event_bus(Name=self.name("bus"), Tags=tags(self.run))
         return str(made["EventBusArn"])
 
