@@ -100,7 +100,7 @@ def test_a_table_of_the_stack_can_be_read_by_its_index(simulation):
     for image in ("IMAGE#ami-1", "IMAGE#ami-2"):
         key = {"pk": {"S": image}, "sk": {"S": "INTENT"}}
         dynamodb.put_item(TableName=table, Item=key | {"managed": {"S": "yes"}, "desired": {"S": "org"}})
-        dynamodb.put_item(TableName=table, Item=key | {"sk": {"S": "TURN"}})
+        dynamodb.put_item(TableName=table, Item=key | {"sk": {"S": "LEASE"}})
     wanted = {
         "TableName": table, "IndexName": "managed-images", "KeyConditionExpression": "managed = :yes",
         "ExpressionAttributeValues": {":yes": {"S": "yes"}},
