@@ -64,7 +64,7 @@ impl From<Value> for NotifyRequest {
         match ShareResult::deserialize(&request) {
             Ok(result) => Self::Result(Box::new(result)),
             Err(error) => {
-                let image = share.pointer("/image/id").and_then(Value::as_str);
+                let image = share.pointer("/desired/image/id").and_then(Value::as_str);
                 Self::Garbled { image: image.and_then(|id| id.parse().ok()), reason: error.to_string() }
             }
         }
@@ -96,7 +96,7 @@ impl Function for NotifyTargets {
 
     fn about(request: &NotifyRequest) -> About {
         match request {
-            NotifyRequest::Result(result) => About::image(&result.share.image.id),
+            NotifyRequest::Result(result) => About::image(&result.share.desired.image.id),
             NotifyRequest::Garbled { image, reason: _ } => About { image: image.clone(), ..About::default() },
             NotifyRequest::Event(event) => {
                 let failed = FailedExecution::read(event, "");
@@ -112,9 +112,9 @@ impl Function for NotifyTargets {
     async fn handle(&self, request: NotifyRequest, invocation: &Invocation) -> Result<NotifyResult, Failure> {
         match request {
             NotifyRequest::Result(result) if result.superseded => Ok(notified(&result, String::new(), 0)),
-            NotifyRequest::Result(result) if result.share.dry_run => self.describe(&result).await,
+            NotifyRequest::Result(result) if result.share.run.dry_run => self.describe(&result).await,
             NotifyRequest::Result(result) => {
-                let lease = self.leases.of_image(&result.share.image.id, invocation.id()).await?;
+                let lease = self.leases.of_image(&result.share.desired.image.id, invocation.id()).await?;
                 let notified = self.notify(&result, &lease, invocation).await;
                 lease.release().await;
                 notified
@@ -140,7 +140,7 @@ impl Function for NotifyTargets {
 impl NotifyTargets {
     /// A dry run: what would be told.
     async fn describe(&self, result: &ShareResult) -> Result<NotifyResult, Failure> {
-        let ledger = self.ledger.image(&result.share.image.id).await?;
+        let ledger = self.ledger.image(&result.share.desired.image.id).await?;
         let plan = notification::plan(result, &ledger, Timestamp::now());
         Ok(NotifyResult { plan: lines(&plan), ..notified(result, status(result, &ledger), 0) })
     }
@@ -151,7 +151,7 @@ impl NotifyTargets {
         lease: &Lease,
         invocation: &Invocation,
     ) -> Result<NotifyResult, Failure> {
-        let image = &result.share.image;
+        let image = &result.share.desired.image;
         let ledger = self.ledger.image(&image.id).await?;
         if ledger.supersedes(&result.share) {
             return Ok(notified(result, String::new(), 0));
@@ -162,7 +162,7 @@ impl NotifyTargets {
         self.notify_hub(&image.id, &plan.hub, lease, invocation).await?;
         self.conclude(result, &ledger, &plan, &status, lease).await?;
         if is_over(result, &ledger) {
-            self.writer(lease).await?.unmanage(&image.id, result.share.intent).await?;
+            self.writer(lease).await?.unmanage(&image.id, result.share.run.intent).await?;
         }
         tracing::info!(
             target_accounts = plan.target_accounts.len(),
@@ -182,7 +182,7 @@ impl NotifyTargets {
         plan: &NotificationPlan,
         lease: &Lease,
     ) -> Result<(), Failure> {
-        let image = &result.share.image.id;
+        let image = &result.share.desired.image.id;
         for notifications in plan.former_accounts.chunks(NOTIFICATIONS_AT_ONCE) {
             let (deliveries, outcome) = self.sender.notify_target_accounts(notifications, lease).await;
             self.writer(lease).await?.forget_notified(image, &deliveries.all()).await?;
@@ -200,7 +200,7 @@ impl NotifyTargets {
             outcome?;
         }
         // Without an end nobody is warned of it.
-        let Some(end) = result.share.until else { return Ok(()) };
+        let Some(end) = result.share.desired.until else { return Ok(()) };
         for notifications in plan.warned.chunks(NOTIFICATIONS_AT_ONCE) {
             let (deliveries, outcome) = self.sender.notify_target_accounts(notifications, lease).await;
             self.writer(lease).await?.add_warned(image, &deliveries.all(), end).await?;
@@ -247,10 +247,11 @@ impl NotifyTargets {
         status: &str,
         lease: &Lease,
     ) -> Result<(), Failure> {
-        let image = &result.share.image;
+        let image = &result.share.desired.image;
         let can_carry_status =
-            result.share.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image);
-        let needs_status = can_carry_status && ledger.notified.needs_status(status, image);
+            result.share.desired.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image);
+        let needs_status =
+            can_carry_status && ledger.notified.needs_status(status, &result.share.run.observed);
         let written = match needs_status {
             true => self.write_status(&image.id, status, lease).await,
             false => Ok(()),
@@ -301,14 +302,14 @@ fn status(result: &ShareResult, ledger: &ImageLedger) -> String {
     let has_access = |target: &&Target| ledger.shares.get(target.name()).is_some_and(ShareRow::has_access);
     let summary = Summary {
         shared: result.shared_targets().collect(),
-        retained: result.share.retained.iter().filter(has_access).collect(),
+        retained: result.share.desired.retained.iter().filter(has_access).collect(),
         is_public: result
             .unmanaged
             .iter()
             .any(|grant| grant.is_public() && !result.made_private.contains(&grant.resource)),
-        revocation_reason: result.share.revocation_reason.as_ref(),
+        revocation_reason: result.share.desired.revocation_reason.as_ref(),
         refused: &result.all_refused(),
-        until: result.share.until,
+        until: result.share.desired.until,
     };
     summary.status()
 }
@@ -316,7 +317,7 @@ fn status(result: &ShareResult, ledger: &ImageLedger) -> String {
 /// Whether the image needs no review any more: it is gone or untagged, and nothing of it is open.
 fn is_over(result: &ShareResult, ledger: &ImageLedger) -> bool {
     let has_ended = matches!(
-        result.share.revocation_reason,
+        result.share.desired.revocation_reason,
         Some(RevocationReason::ImageGone | RevocationReason::Untagged)
     );
     has_ended && ledger.has_no_access() && result.all_refused().is_empty()
@@ -369,8 +370,8 @@ mod tests {
     #[test]
     fn of_an_output_that_cannot_be_read_it_is_said_what_is_wrong_and_of_which_image() {
         let mut result: Value = serde_json::from_str(RESULT).unwrap();
-        let id = result.pointer("/share/image/id").unwrap().clone();
-        *result.pointer_mut("/share/intent").unwrap() = json!("three");
+        let id = result.pointer("/share/desired/image/id").unwrap().clone();
+        *result.pointer_mut("/share/run/intent").unwrap() = json!("three");
         let request = read(result);
         assert_eq!(NotifyTargets::about(&request).image.unwrap().as_str(), id);
         let NotifyRequest::Garbled { reason, .. } = request else { panic!("{request:?}") };

@@ -30,11 +30,11 @@ impl Function for ReportUsage {
     }
 
     fn about(result: &ShareResult) -> About {
-        About::image(&result.share.image.id)
+        About::image(&result.share.desired.image.id)
     }
 
     async fn handle(&self, result: ShareResult, invocation: &Invocation) -> Result<ShareResult, Failure> {
-        let image = &result.share.image.id;
+        let image = &result.share.desired.image.id;
         let Some(question) = &result.usage_report else { return Ok(result) };
         let Some(usage) = self.reports.read(image, &question.report_id).await? else {
             return Err(Failure::NotReady(format!("the usage report {} is not ready", question.report_id)));
@@ -53,10 +53,10 @@ fn audit_log(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) ->
     let accounts = question.accounts.iter().map(ToString::to_string).collect();
     let row = AuditRow::new(
         AuditAction::UsageReported,
-        &share.image.id,
+        &share.desired.image.id,
         accounts,
-        &share.triggered_by,
-        share.intent,
+        &share.run.triggered_by,
+        share.run.intent,
     );
     row.done(Timestamp::now(), None).because(in_words(usage))
 }

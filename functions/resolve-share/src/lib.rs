@@ -11,7 +11,7 @@ use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::tags::share_tags::STATUS;
 use ami_share_domain::trigger::Trigger;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
-use ami_share_resolve::{Resolution, Resolver, digest};
+use ami_share_resolve::{Resolution, Resolver};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -63,17 +63,17 @@ impl Function for ResolveShare {
                         return Ok(nothing(reason));
                     }
                 };
-            share.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
+            share.run.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
             let is_first = last.as_ref().is_none_or(|last| last.number == 0);
             if self.record(&mut share, last.as_ref()).await? {
                 if is_first && !trigger.dry_run && self.has_changed(found.as_ref(), &trigger).await? {
                     continue;
                 }
                 tracing::info!(
-                    intent = share.intent,
-                    targets = share.targets.len(),
-                    refused = share.refused.len(),
-                    revocation_reason = share.revocation_reason.as_ref().map(ToString::to_string),
+                    intent = share.run.intent,
+                    targets = share.desired.targets.len(),
+                    refused = share.desired.refused.len(),
+                    revocation_reason = share.desired.revocation_reason.as_ref().map(ToString::to_string),
                     "resolved"
                 );
                 return Ok(Resolved::Share { share: Box::new(share) });
@@ -86,10 +86,10 @@ impl Function for ResolveShare {
 impl ResolveShare {
     /// A look that wanted no end any more may have died before it cancelled the appointments of the one before.
     async fn must_schedule(&self, share: &Share, last: Option<&Intent>) -> Result<bool, Failure> {
-        if share.must_schedule || last.is_none() {
-            return Ok(share.must_schedule);
+        if share.run.must_schedule || last.is_none() {
+            return Ok(share.run.must_schedule);
         }
-        Ok(self.ledger.schedules(&share.image.id).await? != Schedules::default())
+        Ok(self.ledger.schedules(&share.desired.image.id).await? != Schedules::default())
     }
 
     /// Whether the image is another by now. A look that came while there was no intent yet, and saw no tags any more,
@@ -106,12 +106,12 @@ impl ResolveShare {
 
     /// Records the intent, unless the ledger has this very one; `false` when another look came first.
     async fn record(&self, share: &mut Share, last: Option<&Intent>) -> Result<bool, Failure> {
-        let next = Intent::following(last, share, digest(share));
-        share.intent = next.number;
-        share.triggered_by = next.triggered_by();
+        let next = Intent::following(last, share);
+        share.run.intent = next.number;
+        share.run.triggered_by = next.triggered_by();
         // What it needs on its keys is recorded with it, and is written again in case it was lost.
-        let needs_keys = !share.targets.is_empty() && !share.keys.is_empty();
-        if share.dry_run || (last == Some(&next) && !needs_keys) {
+        let needs_keys = !share.desired.targets.is_empty() && !share.desired.keys.is_empty();
+        if share.run.dry_run || (last == Some(&next) && !needs_keys) {
             return Ok(true);
         }
         Ok(self.clients.ledger_writer(&self.table).record_intent(share, last, &next).await?)

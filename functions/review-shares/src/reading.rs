@@ -8,7 +8,7 @@ use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::permissions::PermissionReader;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::desired::{Image, Observation, Share};
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::ObservedImage;
 use ami_share_domain::key::ledger::KeyLedger;
@@ -20,7 +20,7 @@ use ami_share_domain::review::key::{ReviewedKeyState, problem};
 use ami_share_domain::review::report::ReviewedImage;
 use ami_share_domain::trigger::{Trigger, TriggeredBy};
 use ami_share_lambda::Failure;
-use ami_share_resolve::{Resolution, Resolver, digest};
+use ami_share_resolve::{Resolution, Resolver};
 use jiff::Timestamp;
 
 /// Reads images, keys, permissions and the ledger.
@@ -52,6 +52,7 @@ enum Desired {
     /// Nobody knows; the reason is one that trying again does not mend.
     Unknown {
         image: Image,
+        observed: Observation,
         reason: String,
     },
 }
@@ -60,7 +61,7 @@ impl Facts {
     /// The keys that the comparison needs.
     pub(crate) fn keys(&self) -> &[KeyArn] {
         match &self.desired {
-            Desired::Share { share, .. } => &share.keys,
+            Desired::Share { share, .. } => &share.desired.keys,
             Desired::Nothing(_) | Desired::Unknown { .. } => &[],
         }
     }
@@ -99,10 +100,9 @@ impl Reader {
                     name,
                     region: String::new(),
                     owner: self.key_writer.account.clone(),
-                    seen_at: Timestamp::now(),
-                    status: None,
                 };
-                let desired = Desired::Unknown { image, reason: error.to_string() };
+                let described = Observation { at: Timestamp::now(), status: None };
+                let desired = Desired::Unknown { image, observed: described, reason: error.to_string() };
                 let observed = ObservedImage::default();
                 Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, desired }))
             }
@@ -128,7 +128,7 @@ impl Reader {
             resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?,
             &found,
         ) {
-            (Resolution::Share(share), _) => Desired::Share { desired_state: digest(&share), share },
+            (Resolution::Share(share), _) => Desired::Share { desired_state: share.desired.digest(), share },
             (Resolution::Nothing(_) | Resolution::NotYet(_), Some(found)) => {
                 Desired::Nothing(Box::new(found.clone()))
             }
@@ -136,7 +136,7 @@ impl Reader {
         };
         let snapshots: BTreeSet<SnapshotId> = match &desired {
             Desired::Share { share, .. } => {
-                share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
+                share.desired.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
             }
             Desired::Nothing(_) | Desired::Unknown { .. } => BTreeSet::new(),
         };
@@ -158,8 +158,12 @@ impl Reader {
         speaks_for: &BTreeSet<KeyArn>,
     ) -> ReviewedImage {
         match &facts.desired {
-            Desired::Nothing(found) => review::compare::idle(&found.image, &facts.state, &facts.observed),
-            Desired::Unknown { image, reason } => review::compare::unreadable(image, &facts.state, reason),
+            Desired::Nothing(found) => {
+                review::compare::idle(&found.image, &found.observed, &facts.state, &facts.observed)
+            }
+            Desired::Unknown { image, observed, reason } => {
+                review::compare::unreadable(image, observed, &facts.state, reason)
+            }
             Desired::Share { share, desired_state } => review::compare::compare(&Seen {
                 share,
                 desired_state,

@@ -62,17 +62,17 @@ impl Function for ScheduleExpiry {
     }
 
     fn about(request: &ExpiryRequest) -> About {
-        About::image(&request.share.image.id)
+        About::image(&request.share.desired.image.id)
     }
 
     async fn handle(&self, request: ExpiryRequest, invocation: &Invocation) -> Result<Scheduled, Failure> {
         let share = request.share;
         let now = Timestamp::now();
-        let desired = image::schedule::desired(&share, now);
-        if share.dry_run {
+        let desired = image::schedule::desired(&share.desired, now);
+        if share.run.dry_run {
             return Ok(Scheduled { schedules: desired, changed: false });
         }
-        let lease = self.leases.of_image(&share.image.id, invocation.id()).await?;
+        let lease = self.leases.of_image(&share.desired.image.id, invocation.id()).await?;
         let scheduled = self.keep(&share, desired, now, &lease).await;
         lease.release().await;
         scheduled
@@ -87,10 +87,10 @@ impl ScheduleExpiry {
         now: Timestamp,
         lease: &Lease,
     ) -> Result<Scheduled, Failure> {
-        let image = &share.image.id;
+        let image = &share.desired.image.id;
         let ledger = self.ledger.image(image).await?;
         if ledger.supersedes(share) {
-            tracing::info!(intent = share.intent, "a later intent has taken over");
+            tracing::info!(intent = share.run.intent, "a later intent has taken over");
             return Ok(Scheduled { schedules: ledger.schedules, changed: false });
         }
         let steps = image::schedule::plan(&ledger.schedules, &desired, now);

@@ -9,7 +9,7 @@ use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::{Applied, PermissionWriter, RejectedPermission};
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::ImageId;
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::{ImagePlan, ImageStep, ObservedImage};
 use ami_share_domain::image::request::ImageRequest;
@@ -142,7 +142,7 @@ impl Changing<'_> {
 
     /// One row of history for each call that AWS accepted.
     fn audit_log(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
-        let Share { triggered_by, intent, .. } = &self.request.share;
+        let Run { triggered_by, intent, .. } = &self.request.share.run;
         let resource = step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string);
         let rows = applied.accepted.iter().map(|accepted| {
             let row =
@@ -150,7 +150,7 @@ impl Changing<'_> {
             let row = row.done(Timestamp::now(), accepted.request_id.clone());
             match (step.action(), accepted.principals.as_slice()) {
                 (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
-                    row.because(self.request.share.why_revoked(first))
+                    row.because(self.request.share.desired.why_revoked(first))
                 }
                 _ => row,
             }
@@ -171,7 +171,7 @@ impl Changing<'_> {
     }
 
     fn image(&self) -> &ImageId {
-        &self.request.share.image.id
+        &self.request.share.desired.image.id
     }
 }
 

@@ -70,14 +70,14 @@ impl Function for ShareImage {
     }
 
     fn about(request: &ImageRequest) -> About {
-        About::image(&request.share.image.id)
+        About::image(&request.share.desired.image.id)
     }
 
     async fn handle(&self, request: ImageRequest, invocation: &Invocation) -> Result<ShareResult, Failure> {
-        if request.share.dry_run {
+        if request.share.run.dry_run {
             return self.dry_run(request).await;
         }
-        let lease = self.leases.of_image(&request.share.image.id, invocation.id()).await?;
+        let lease = self.leases.of_image(&request.share.desired.image.id, invocation.id()).await?;
         let result = self.settle(request, &lease, invocation).await;
         lease.release().await;
         result
@@ -108,10 +108,10 @@ impl ShareImage {
         let share = &request.share;
         let mut observed = self.observe(share).await?;
         if observed.ledger.supersedes(share) {
-            tracing::info!(intent = share.intent, "a later intent has taken over");
+            tracing::info!(intent = share.run.intent, "a later intent has taken over");
             return Ok(ShareResult::overtaken(request.share));
         }
-        if observed.image.is_gone && share.revocation_reason.is_none() {
+        if observed.image.is_gone && share.desired.revocation_reason.is_none() {
             tracing::info!("the image is gone; its event `deregistered` ends the shares");
             return Ok(ShareResult::overtaken(request.share));
         }
@@ -119,8 +119,7 @@ impl ShareImage {
         let plan = self.plan(share, &shared, &observed);
         refused.extend(plan.refuse_all(&mut shared));
         let mut restored = request.restored(&shared, &observed.image, &observed.ledger);
-        let unmanaged =
-            image::unmanaged::unmanaged(&observed.image, &share.image.id, share, &observed.ledger);
+        let unmanaged = image::unmanaged::unmanaged(&observed.image, &share.desired, &observed.ledger);
         let usage_report = self.request_usage_report(share, &observed.ledger, lease).await?;
         let changing = Changing {
             request: &request,
@@ -130,7 +129,7 @@ impl ShareImage {
             ledger: self.writer(),
             invocation: invocation.id(),
         };
-        let pending_revocation = observed.ledger.pending_revocation(share);
+        let pending_revocation = observed.ledger.pending_revocation(&share.desired);
         changing.write_ahead(&shared, &plan, &mut observed.ledger).await?;
         let rejected = changing.apply(&plan).await?;
         refused.extend(refusals(&mut shared, &rejected));
@@ -150,7 +149,7 @@ impl ShareImage {
         };
         let opened = Timestamp::now();
         let (rows, gone) = observed.ledger.rows_after(&result, opened);
-        self.writer().write_shares(&share.image.id, &rows, &gone, lease).await?;
+        self.writer().write_shares(&share.desired.image.id, &rows, &gone, lease).await?;
         invocation.measure(&metrics::of_granting(share, &rows, opened));
         tracing::info!(
             shared = result.shared.len(),
@@ -166,22 +165,22 @@ impl ShareImage {
 
     /// The permissions of an image of another account can be neither read nor set: nothing of it is ours.
     async fn observe(&self, share: &Share) -> Result<Observed, Failure> {
-        let ledger = self.ledger.image(&share.image.id).await?;
-        if share.image.owner != self.hub {
+        let ledger = self.ledger.image(&share.desired.image.id).await?;
+        if share.desired.image.owner != self.hub {
             return Ok(Observed { image: ObservedImage::default(), ledger });
         }
         let snapshots: BTreeSet<SnapshotId> =
-            share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect();
-        let image = self.permissions.observe(&share.image.id, &snapshots).await?;
+            share.desired.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect();
+        let image = self.permissions.observe(&share.desired.image.id, &snapshots).await?;
         Ok(Observed { image, ledger })
     }
 
     fn plan(&self, share: &Share, targets: &[&Target], observed: &Observed) -> ImagePlan {
         let desired = Desired {
             targets,
-            snapshots: &share.snapshots,
-            pending_revocation: &observed.ledger.pending_revocation(share),
-            snapshots_pending_revocation: &observed.ledger.snapshots_pending_revocation(share),
+            snapshots: &share.desired.snapshots,
+            pending_revocation: &observed.ledger.pending_revocation(&share.desired),
+            snapshots_pending_revocation: &observed.ledger.snapshots_pending_revocation(&share.desired),
             limit: self.target_limit,
             makes_private: self.makes_private,
         };
@@ -196,11 +195,11 @@ impl ShareImage {
         ledger: &ImageLedger,
         lease: &Lease,
     ) -> Result<Option<UsageQuestion>, Failure> {
-        let image = &share.image.id;
-        if !self.warns_if_in_use || ledger.pending_revocation(share).is_empty() {
+        let image = &share.desired.image.id;
+        if !self.warns_if_in_use || ledger.pending_revocation(&share.desired).is_empty() {
             return Ok(None);
         }
-        let accounts: Vec<AccountId> = ledger.accounts_losing_access(share).into_iter().collect();
+        let accounts: Vec<AccountId> = ledger.accounts_losing_access(&share.desired).into_iter().collect();
         lease.renew().await?;
         let triggered_by = self.clients.usage_report_writer().ask(image, &accounts).await;
         let triggered_by =

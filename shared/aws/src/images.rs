@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_domain::image::desired::Image;
+use ami_share_domain::image::desired::{Image, Observation};
 use ami_share_domain::tags::share_tags::{PREFIX, STATUS};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder;
@@ -27,6 +27,8 @@ const FILTER_VALUES: usize = 100;
 pub struct FoundImage {
     /// What later steps need of it.
     pub image: Image,
+    /// When it was described, and its status tag.
+    pub observed: Observation,
     /// Whether it is `available`; only then can it be shared.
     pub is_available: bool,
     /// Its state, for people.
@@ -159,9 +161,8 @@ impl ImageReader {
                 name: found.name().unwrap_or_default().to_owned(),
                 region: self.region.clone(),
                 owner,
-                seen_at,
-                status: tags.get(STATUS).cloned(),
             },
+            observed: Observation { at: seen_at, status: tags.get(STATUS).cloned() },
             is_available: found.state() == Some(&ImageState::Available),
             state: found.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
             tags,

@@ -73,7 +73,7 @@ impl LedgerWriter {
         next: &Intent,
     ) -> Result<bool, AwsError> {
         const CALL: &str = "dynamodb:TransactWriteItems";
-        let image = &share.image.id;
+        let image = &share.desired.image.id;
         let mut item = to_item(next, image)?;
         item.extend(RowKey::intent(image).item());
         item.insert(MANAGED.to_owned(), text(IS_MANAGED));
@@ -88,9 +88,9 @@ impl LedgerWriter {
         };
         let put = put.build().map_err(|error| lacks(CALL, image, error.to_string()))?;
         let mut writes = vec![TransactWriteItem::builder().put(put).build()];
-        if !share.targets.is_empty() {
-            let principals = set(share.targets.iter().map(Target::key_principal));
-            for key in &share.keys {
+        if !share.desired.targets.is_empty() {
+            let principals = set(share.desired.targets.iter().map(Target::key_principal));
+            for key in &share.desired.keys {
                 let update = Update::builder()
                     .table_name(&self.table)
                     .set_key(Some(RowKey::need(key, image).item()))

@@ -201,7 +201,7 @@ pub fn of_granting(share: &Share, rows: &[ShareRow], opened: Timestamp) -> Measu
     let is_new =
         |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_managed && row.since == opened;
     let nothing = Measurements::default();
-    match share.event_time {
+    match share.run.event_time {
         Some(event_time) if rows.iter().any(is_new) => {
             let seconds = opened.duration_since(event_time).as_secs_f64();
             nothing.with(Metric::SecondsToShare, seconds.max(0.0))

@@ -27,6 +27,13 @@ fn request(share: Share, granted: &[Target]) -> ImageRequest {
     ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }] }
 }
 
+/// The same share, in a run that adopts or does not.
+fn adopting(share: &Share, adopt: bool) -> Share {
+    let mut share = share.clone();
+    share.run.adopt = adopt;
+    share
+}
+
 /// A ledger that knows of some targets, and of some accounts of a snapshot.
 fn ledgers() -> impl Strategy<Value = ImageLedger> {
     (desired_states(1), 0..20_usize).prop_map(|(share, steps)| {
@@ -45,8 +52,8 @@ proptest! {
         ledger in ledgers(),
         adopt in any::<bool>(),
     ) {
-        let request = request(Share { adopt, ..share.clone() }, &granted);
-        let targets: Vec<&Target> = share.targets.iter().collect();
+        let request = request(adopting(&share, adopt), &granted);
+        let targets: Vec<&Target> = share.desired.targets.iter().collect();
         let adopted = request.adopted(&targets, &observed, &ledger);
         let is_adoptable = |target: &&Target| {
             adopt
@@ -55,12 +62,12 @@ proptest! {
                 && !granted.contains(target)
         };
         let expected: BTreeSet<String> =
-            share.targets.iter().filter(is_adoptable).map(|target| target.name().to_owned()).collect();
+            share.desired.targets.iter().filter(is_adoptable).map(|target| target.name().to_owned()).collect();
         prop_assert_eq!(&adopted.targets, &expected);
-        let was_granted = share.targets.iter().filter(|target| !granted.contains(target));
+        let was_granted = share.desired.targets.iter().filter(|target| !granted.contains(target));
         let desired: BTreeSet<&AccountId> = was_granted.flat_map(|target| target.accounts()).collect();
         let mut snapshots = BTreeMap::new();
-        for snapshot in share.snapshots.iter().filter(|_| adopt) {
+        for snapshot in share.desired.snapshots.iter().filter(|_| adopt) {
             let known = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
             let open = observed.snapshots.get(snapshot).into_iter().flatten();
             let unknown: Vec<AccountId> =
@@ -88,15 +95,15 @@ proptest! {
         lost.ledger = ImageLedger::default();
         world.needs = Default::default();
         // What other people opened meanwhile to those whom the tags do not name is not taken for ours.
-        let is_named = |account: &AccountId| first.targets.iter().any(|target| target.accounts().contains(account));
+        let is_named = |account: &AccountId| first.desired.targets.iter().any(|target| target.accounts().contains(account));
         let open = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
         let strange: BTreeSet<_> =
-            out_of_band.launch.iter().filter(|permission| !first.includes(permission.name())).cloned().collect();
+            out_of_band.launch.iter().filter(|permission| !first.desired.includes(permission.name())).cloned().collect();
         open.launch.extend(strange.clone());
         let copiers: BTreeSet<AccountId> =
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
         open.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
-        world.trigger(&Share { adopt: true, ..first.clone() });
+        world.trigger(&adopting(&first, true));
         world.trigger(&revocation_reason(1, RevocationReason::Untagged));
         let access = world.access();
         prop_assert_eq!(&access.launch[&image_id(1)], &strange);
@@ -146,7 +153,7 @@ proptest! {
         let mut world = World::default();
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
-        let taken: BTreeSet<&Target> = taken.iter().filter(|target| share.targets.contains(target)).collect();
+        let taken: BTreeSet<&Target> = taken.iter().filter(|target| share.desired.targets.contains(target)).collect();
         match from_key {
             true => {
                 world.key.revoke(&taken.iter().map(|target| target.key_principal()).collect());
@@ -187,8 +194,8 @@ fn each_audit_row_names_action_resource_principals_and_reason() {
             (AuditAction::SnapshotRevoked, two.as_str(), &principals[..], 2),
         ]
     );
-    assert!(rows.iter().all(|row| row.event == "event" && row.at > share.triggered_by.at));
-    let row = rows[0].clone().done(share.triggered_by.at, Some("request-1".to_owned())).because("so");
+    assert!(rows.iter().all(|row| row.event == "event" && row.at > share.run.triggered_by.at));
+    let row = rows[0].clone().done(share.run.triggered_by.at, Some("request-1".to_owned())).because("so");
     let text = serde_json::to_string(&row).unwrap();
     assert!(text.contains(r#""action":"snapshot-granted""#), "{text}");
     assert_eq!(serde_json::from_str::<AuditRow>(&text).unwrap(), row);
@@ -201,6 +208,6 @@ fn access_that_only_the_ledger_shows_is_granted_again() {
     world.trigger(&share);
     world.images.get_mut(&image_id(1)).unwrap().observed = ObservedImage::default();
     world.trigger(&share);
-    assert!(world.first().observed.launch.contains(&share.targets[0].launch_permission()));
+    assert!(world.first().observed.launch.contains(&share.desired.targets[0].launch_permission()));
     assert!(world.first().ledger.shares.values().all(ShareRow::has_access));
 }

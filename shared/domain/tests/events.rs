@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::desired::Resolved;
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
 use ami_share_domain::key::request::KeyRequest;
 use ami_share_domain::trigger::Trigger;
@@ -102,18 +102,20 @@ fn the_example_documents_describe_one_share() {
     let request = event("share-image.json");
     let share = &request["share"];
     let item = event("extend-key-policy.json");
-    assert_eq!(item["key"], share["keys"][0]);
-    assert_eq!(item["image_id"], share["image"]["id"]);
-    assert_eq!(item["targets"], share["targets"]);
-    assert_eq!(item["dry_run"], share["dry_run"]);
+    assert_eq!(item["key"], share["desired"]["keys"][0]);
+    assert_eq!(item["image_id"], share["desired"]["image"]["id"]);
+    assert_eq!(item["targets"], share["desired"]["targets"]);
+    assert_eq!(item["dry_run"], share["run"]["dry_run"]);
 
     let result = ShareResult::deserialize(&event("notify-targets.json")).unwrap();
     let request = ImageRequest::deserialize(&request).unwrap();
     let (granted, excluded) = request.granted();
     // What was refused stands beside the share then.
-    assert_eq!(result.share, Share { refused: Vec::new(), ..request.share.clone() });
+    let mut without_refusals = request.share.clone();
+    without_refusals.desired.refused.clear();
+    assert_eq!(result.share, without_refusals);
     assert_eq!(result.shared, granted.iter().map(|target| target.name()).collect::<Vec<_>>());
-    assert_eq!(result.refused, [request.share.refused.as_slice(), excluded.as_slice()].concat());
+    assert_eq!(result.refused, [request.share.desired.refused.as_slice(), excluded.as_slice()].concat());
 }
 
 /// What the Map state hands to `extend-key-policy` is made by the workflow, not by code of ours.
@@ -125,7 +127,7 @@ fn the_workflow_passes_extend_key_policy_the_fields_of_its_example() {
     let item = event("extend-key-policy.json");
     let shown: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(made, shown);
-    assert_eq!(selector["targets.$"], json!("$.share.targets"));
+    assert_eq!(selector["targets.$"], json!("$.share.desired.targets"));
 }
 
 /// What the review workflow hands to `review-shares`, and from its answer to the share workflow, is made by the
@@ -209,8 +211,8 @@ fn an_expiry_schedule_starts_a_reconciliation_at_the_end_of_the_share() {
     let schedule = event("reconcile-image-not-before.json");
     let trigger = Trigger::from_event(&schedule, Timestamp::UNIX_EPOCH).unwrap();
     let share = &event("schedule-expiry.json")["share"];
-    assert_eq!(share["image"]["id"], trigger.image.as_str());
-    assert_eq!(share["until"], trigger.now(Timestamp::UNIX_EPOCH).to_string());
+    assert_eq!(share["desired"]["image"]["id"], trigger.image.as_str());
+    assert_eq!(share["desired"]["until"], trigger.now(Timestamp::UNIX_EPOCH).to_string());
     assert_eq!(share, &event("share-image.json")["share"]);
 }
 
@@ -220,15 +222,25 @@ fn the_example_documents_of_a_revocation_have_a_later_intent_that_lacks_an_accou
     assert_eq!(again::<KeyRequest>(&item), item);
     assert_eq!(again::<ShareResult>(&result), result);
     let share = &result["share"];
-    assert_eq!((&item["key"], &item["image_id"]), (&result["keys_to_revoke"][0], &share["image"]["id"]));
-    for name in ["intent", "targets", "retained", "triggered_by", "dry_run"] {
-        assert_eq!(item[name], share[name], "{name}");
+    assert_eq!(
+        (&item["key"], &item["image_id"]),
+        (&result["keys_to_revoke"][0], &share["desired"]["image"]["id"])
+    );
+    for (part, names) in
+        [("desired", ["targets", "retained"].as_slice()), ("run", &["intent", "triggered_by", "dry_run"])]
+    {
+        for name in names {
+            assert_eq!(item[name], share[part][name], "{name}");
+        }
     }
     let before = ShareResult::deserialize(&event("notify-targets.json")).unwrap();
     let result = ShareResult::deserialize(&result).unwrap();
-    assert!(result.share.intent > before.share.intent);
+    assert!(result.share.run.intent > before.share.run.intent);
     assert!(
-        result.revoked.iter().all(|target| before.shared.contains(target) && !result.share.includes(target))
+        result
+            .revoked
+            .iter()
+            .all(|target| before.shared.contains(target) && !result.share.desired.includes(target))
     );
     assert_eq!(
         result.revoked_keys.iter().map(|key| key.key.clone()).collect::<Vec<_>>(),

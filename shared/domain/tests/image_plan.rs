@@ -253,14 +253,14 @@ proptest! {
         let mut world = World::granted_out_of_band(out_of_band.clone());
         world.trigger(&first);
         let observed = world.first().observed;
-        let grants = unmanaged(&observed, &image_id(1), &last, &world.first().ledger);
-        let desired: BTreeSet<&AccountId> = last.desired().flat_map(Target::accounts).collect();
-        let foreign = out_of_band.launch.iter().filter(|permission| !last.includes(permission.name()));
+        let grants = unmanaged(&observed, &last.desired, &world.first().ledger);
+        let desired: BTreeSet<&AccountId> = last.desired.accounts();
+        let foreign = out_of_band.launch.iter().filter(|permission| !last.desired.includes(permission.name()));
         let mut expected: Vec<UnmanagedGrant> = foreign
             .map(|permission| UnmanagedGrant { resource: image_id(1).to_string(), grantee: permission.to_string() })
             .collect();
         for (snapshot, accounts) in &out_of_band.snapshots {
-            let is_desired = |account: &AccountId| !last.snapshots.is_empty() && desired.contains(account);
+            let is_desired = |account: &AccountId| !last.desired.snapshots.is_empty() && desired.contains(account);
             let foreign = accounts.iter().filter(|account| !is_desired(account));
             expected.extend(foreign.map(|account| UnmanagedGrant {
                 resource: snapshot.to_string(),
@@ -356,7 +356,7 @@ fn public_access_is_unmanaged_whatever_the_tags_say() {
         ..ObservedImage::default()
     };
     let share: Share = share_of(1, vec![account_target(account(1))], true);
-    let grants = unmanaged(&observed, &image_id(1), &share, &ImageLedger::default());
+    let grants = unmanaged(&observed, &share.desired, &ImageLedger::default());
     let selectors: Vec<String> = grants.iter().map(ToString::to_string).collect();
     assert_eq!(selectors, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
     assert!(grants.iter().all(UnmanagedGrant::is_public));

@@ -1,6 +1,6 @@
 //! When an image is looked at again: at the end of its shares and some days before, never twice for one moment.
 
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::desired::DesiredState;
 use ami_share_domain::image::schedule::{
     ScheduleKind, ScheduleStep, Schedules, desired, plan, warn_at, while_applying,
 };
@@ -22,8 +22,12 @@ fn schedules() -> impl Strategy<Value = Schedules> {
 }
 
 /// A share of one account that ends then.
-fn ending_on(until: Option<Timestamp>, warning_days: u32) -> Share {
-    Share { until, warn_at: warn_at(until, warning_days), ..share(vec![account_target(account(1))]) }
+fn ending_on(until: Option<Timestamp>, warning_days: u32) -> DesiredState {
+    DesiredState {
+        until,
+        warn_at: warn_at(until, warning_days),
+        ..share(vec![account_target(account(1))]).desired
+    }
 }
 
 proptest! {
@@ -87,9 +91,9 @@ proptest! {
 
     #[test]
     fn a_share_without_targets_has_no_schedule(until in moments(), days in 0..9_u32) {
-        let nobody = Share { targets: Vec::new(), ..ending_on(Some(until), days) };
+        let nobody = DesiredState { targets: Vec::new(), ..ending_on(Some(until), days) };
         prop_assert_eq!(desired(&nobody, now()), Schedules::default());
-        let ended = Share { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
+        let ended = DesiredState { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
         prop_assert_eq!(desired(&ended, now()), Schedules::default());
     }
 }
@@ -97,8 +101,8 @@ proptest! {
 #[test]
 fn retained_targets_also_lose_access_at_expiry() {
     let until = now() + SignedDuration::from_hours(1);
-    let share = ending_on(Some(until), 0);
-    let retained = Share { retained: share.targets.clone(), targets: Vec::new(), ..share };
+    let mut retained = ending_on(Some(until), 0);
+    std::mem::swap(&mut retained.targets, &mut retained.retained);
     assert_eq!(desired(&retained, now()).end, Some(until));
 }
 

@@ -9,7 +9,7 @@ use ami_share_domain::targets::target::Target;
 use proptest::prelude::*;
 
 use crate::ids::{account, image_id, now, snapshot};
-use crate::shares::{account_target, ou_target, refusal, share};
+use crate::shares::{account_target, ou_target, refusal, share, with_desired};
 
 /// The targets that a tag may name here: account 11 alone, or the OU that it lies in.
 pub fn pool() -> Vec<Target> {
@@ -38,9 +38,9 @@ pub fn some_targets() -> impl Strategy<Value = Vec<Target>> {
 /// A share of image `number` with these targets, and with copies of its two snapshots or without.
 pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     let mut share = share(targets);
-    share.image.id = image_id(number);
-    let may_copy = copies && share.desired().next().is_some();
-    share.snapshots =
+    share.desired.image.id = image_id(number);
+    let may_copy = copies && share.desired.all_targets().next().is_some();
+    share.desired.snapshots =
         if may_copy { vec![snapshot(number * 10), snapshot(number * 10 + 1)] } else { Vec::new() };
     share
 }
@@ -63,14 +63,19 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
                 Some(_) => Vec::new(),
                 None => refused.map(|target| refusal(target.name())).collect(),
             };
-            Share { refused, revocation_reason, ..share_of(number, targets, copies) }
+            with_desired(share_of(number, targets, copies), |desired| {
+                desired.refused = refused;
+                desired.revocation_reason = revocation_reason;
+            })
         },
     )
 }
 
 /// The share that takes all of image `number` back.
 pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
-    Share { revocation_reason: Some(revocation_reason), ..share_of(number, Vec::new(), false) }
+    with_desired(share_of(number, Vec::new(), false), |desired| {
+        desired.revocation_reason = Some(revocation_reason)
+    })
 }
 
 /// Image 1 as other people's hands may have opened it.

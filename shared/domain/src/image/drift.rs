@@ -31,8 +31,8 @@ impl Adopted {
                 AuditAction::Adopted,
                 resource.to_string(),
                 principals,
-                &share.triggered_by,
-                share.intent,
+                &share.run.triggered_by,
+                share.run.intent,
             );
             row.because(
                 "open and asked for by the tags, but not in the ledger; since when and by whom is not known",
@@ -42,8 +42,8 @@ impl Adopted {
             .snapshots
             .iter()
             .map(|(snapshot, accounts)| row(snapshot, accounts.iter().map(ToString::to_string).collect()));
-        let image =
-            (!self.targets.is_empty()).then(|| row(&share.image.id, self.targets.iter().cloned().collect()));
+        let image = (!self.targets.is_empty())
+            .then(|| row(&share.desired.image.id, self.targets.iter().cloned().collect()));
         image.into_iter().chain(snapshots).collect()
     }
 }
@@ -52,7 +52,7 @@ impl ImageRequest {
     /// What is taken for ours of what is open to `targets`: only where the look was asked to, only what the
     /// tags ask for, and, on encrypted images, only of whom our statements had admitted to every key.
     pub fn adopted(&self, targets: &[&Target], observed: &ObservedImage, ledger: &ImageLedger) -> Adopted {
-        if !self.share.adopt {
+        if !self.share.run.adopt {
             return Adopted::default();
         }
         let was_granted =
@@ -64,7 +64,7 @@ impl ImageRequest {
         let known = || targets.iter().filter(|target| was_granted(target));
         let adopted = known().filter(|target| is_unknown(target));
         let desired: BTreeSet<&AccountId> = known().flat_map(|target| target.accounts()).collect();
-        let snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
+        let snapshots = self.share.desired.snapshots.iter().filter_map(|snapshot| {
             let open = observed.snapshots.get(snapshot)?;
             let recorded = ledger.snapshots.get(snapshot);
             let unknown = open.iter().filter(|account| {
@@ -100,12 +100,12 @@ impl ImageRequest {
             let principal: KeyPrincipal = target.key_principal();
             let was_put =
                 self.keys.iter().any(|key| row.keys.contains(&key.key) && key.added.contains(&principal));
-            let from_key = was_put && row.since < self.share.image.seen_at;
+            let from_key = was_put && row.since < self.share.run.observed.at;
             from_key || !observed.launch.contains(&target.launch_permission())
         };
         let from_image = previous().filter(|(target, row)| was_removed(target, row));
         let desired: BTreeSet<&AccountId> = previous().flat_map(|(target, _)| target.accounts()).collect();
-        let from_snapshots = self.share.snapshots.iter().filter_map(|snapshot| {
+        let from_snapshots = self.share.desired.snapshots.iter().filter_map(|snapshot| {
             let (managed, open) = (ledger.snapshots.get(snapshot)?, observed.snapshots.get(snapshot)?);
             Some(managed.difference(open).filter(|account| desired.contains(account)))
         });
@@ -120,7 +120,7 @@ impl ImageLedger {
     /// was about to be given, and access that is gone as it was about to be taken.
     pub fn unrecorded(&self, share: &Share, observed: &ObservedImage) -> Vec<AuditRow> {
         let open: BTreeSet<&str> = observed.launch.iter().map(|permission| permission.name()).collect();
-        let pending_revocation = self.pending_revocation(share);
+        let pending_revocation = self.pending_revocation(&share.desired);
         let result = self
             .shares
             .values()
@@ -129,12 +129,12 @@ impl ImageLedger {
         let row = |principals: Vec<String>, what: &str| {
             let row = AuditRow::new(
                 AuditAction::Found,
-                &share.image.id,
+                &share.desired.image.id,
                 principals,
-                &share.triggered_by,
-                share.intent,
+                &share.run.triggered_by,
+                share.run.intent,
             );
-            row.done(Timestamp::max(share.triggered_by.at, share.image.seen_at), None).because(what)
+            row.done(Timestamp::max(share.run.triggered_by.at, share.run.observed.at), None).because(what)
         };
         let result: Vec<String> = result.map(|row| row.target.clone()).collect();
         let taken: Vec<String> = taken.cloned().collect();

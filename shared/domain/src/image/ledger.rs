@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, KeyArn, SnapshotId};
-use crate::image::desired::{Image, Share};
+use crate::image::desired::{DesiredState, Observation, Share};
 use crate::image::request::ShareResult;
 use crate::image::schedule::Schedules;
 use crate::refusal::{Refusal, RefusalCode};
@@ -47,13 +47,13 @@ pub struct Intent {
 impl Intent {
     /// The intent of `share`, which follows `last`: the same one when it wishes the same. Of the events that
     /// ask for one thing, only CloudTrail's say who asked; whichever comes first, that one is kept.
-    pub fn following(last: Option<&Intent>, share: &Share, digest: String) -> Self {
+    pub fn following(last: Option<&Intent>, share: &Share) -> Self {
         let requested = Self {
-            image_name: share.image.name.clone(),
-            targets: share.desired().map(|target| target.name().to_owned()).collect(),
-            until: share.until,
-            keys: share.keys.clone(),
-            ..Self::requested(&share.triggered_by, digest)
+            image_name: share.desired.image.name.clone(),
+            targets: share.desired.all_targets().map(|target| target.name().to_owned()).collect(),
+            until: share.desired.until,
+            keys: share.desired.keys.clone(),
+            ..Self::requested(&share.run.triggered_by, share.desired.digest())
         };
         match last {
             Some(last) if last.desired_state == requested.desired_state || last.number == 0 => {
@@ -213,8 +213,8 @@ pub struct NotifiedRow {
 impl NotifiedRow {
     /// Whether a look that began later than the one at `image` has reported other people's access already: what an
     /// earlier look saw of that is history.
-    pub fn has_reported_later_than(&self, image: &Image) -> bool {
-        self.unmanaged_reported_at.is_some_and(|seen| seen > image.seen_at)
+    pub fn has_reported_later_than(&self, observed: &Observation) -> bool {
+        self.unmanaged_reported_at.is_some_and(|seen| seen > observed.at)
     }
 
     /// Whether an execution that failed at `ended` is history: a later outcome has been told, so the status is its.
@@ -231,9 +231,9 @@ impl NotifiedRow {
 
     /// Whether `ami-share:status` must be written: it says something else than it should, or somebody
     /// has overwritten it since we wrote it last.
-    pub fn needs_status(&self, status: &str, image: &Image) -> bool {
-        let is_overwritten = image.status.as_deref() != Some(status)
-            && self.at.is_none_or(|notified| notified < image.seen_at);
+    pub fn needs_status(&self, status: &str, observed: &Observation) -> bool {
+        let is_overwritten = observed.status.as_deref() != Some(status)
+            && self.at.is_none_or(|notified| notified < observed.at);
         self.status.as_deref() != Some(status) || is_overwritten
     }
 }
@@ -256,7 +256,7 @@ pub struct ImageLedger {
 impl ImageLedger {
     /// Whether a later look than `share` has taken over.
     pub fn supersedes(&self, share: &Share) -> bool {
-        self.intent.as_ref().is_some_and(|intent| intent.number > share.intent)
+        self.intent.as_ref().is_some_and(|intent| intent.number > share.run.intent)
     }
 
     /// The rows to write before access is given: those of targets that are about to get it.
@@ -300,7 +300,7 @@ impl ImageLedger {
         // What was never ours, or was withdrawn and told, needs no row once nobody asks for it.
         let is_over = |row: &ShareRow| match row.outcome {
             ShareOutcome::Revoked => !row.needs_notification(),
-            _ => !row.is_managed && !share.includes(&row.target),
+            _ => !row.is_managed && !share.desired.includes(&row.target),
         };
         let gone = self.shares.values().filter(|row| is_over(row) && !named.contains(&row.target));
         let gone = gone.map(|row| row.target.clone()).collect();
@@ -309,31 +309,35 @@ impl ImageLedger {
     }
 
     /// The targets that have access by our hand and that nobody wants any more.
-    pub fn pending_revocation(&self, share: &Share) -> BTreeSet<String> {
+    pub fn pending_revocation(&self, desired: &DesiredState) -> BTreeSet<String> {
         let pending_revocation =
-            self.shares.values().filter(|row| row.has_access() && !share.includes(&row.target));
+            self.shares.values().filter(|row| row.has_access() && !desired.includes(&row.target));
         pending_revocation.map(|row| row.target.clone()).collect()
     }
 
     /// The accounts that we let copy each snapshot and that nobody wants there any more.
-    pub fn snapshots_pending_revocation(&self, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
-        let desired = share.desired_accounts();
+    pub fn snapshots_pending_revocation(
+        &self,
+        desired: &DesiredState,
+    ) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
+        let desired_accounts = desired.accounts();
         let pending_revocation = self.snapshots.iter().map(|(snapshot, accounts)| {
-            let is_desired = share.snapshots.contains(snapshot);
-            let accounts = accounts.iter().filter(|account| !is_desired || !desired.contains(account));
+            let is_desired = desired.snapshots.contains(snapshot);
+            let accounts =
+                accounts.iter().filter(|account| !is_desired || !desired_accounts.contains(account));
             (snapshot.clone(), accounts.cloned().collect::<BTreeSet<_>>())
         });
         pending_revocation.filter(|(_, accounts)| !accounts.is_empty()).collect()
     }
 
     /// The accounts that were told of access and have none any more, now that `share` is wanted.
-    pub fn accounts_losing_access(&self, share: &Share) -> BTreeSet<AccountId> {
-        let desired = share.desired_accounts();
-        let named = self.pending_revocation(share);
+    pub fn accounts_losing_access(&self, desired: &DesiredState) -> BTreeSet<AccountId> {
+        let desired_accounts = desired.accounts();
+        let named = self.pending_revocation(desired);
         let notified = self.notified.delivered.iter().chain(&self.notified.without_bus).chain(&named);
         notified
             .filter_map(|account| account.parse().ok())
-            .filter(|account| !desired.contains(account))
+            .filter(|account| !desired_accounts.contains(account))
             .collect()
     }
 
@@ -359,10 +363,10 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
         code: None,
         is_managed: last.is_some_and(ShareRow::has_access),
         was_shared: false,
-        keys: share.keys.clone(),
+        keys: share.desired.keys.clone(),
         through: target.through().to_vec(),
         since: previous.map_or(now, |previous| previous.since),
-        until: share.until,
+        until: share.desired.until,
         triggered_by,
         event,
         notified: last.and_then(|last| last.notified.clone()),
@@ -372,10 +376,10 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
 /// Who asked for what a row says: for what stands already, whoever asked first, or is known by name.
 fn triggered_by(share: &Share, previous: Option<&ShareRow>) -> (Option<String>, String) {
     match previous {
-        Some(previous) if previous.triggered_by.is_some() || share.triggered_by.principal.is_none() => {
+        Some(previous) if previous.triggered_by.is_some() || share.run.triggered_by.principal.is_none() => {
             (previous.triggered_by.clone(), previous.event.clone())
         }
-        _ => (share.triggered_by.principal.clone(), share.triggered_by.event.clone()),
+        _ => (share.run.triggered_by.principal.clone(), share.run.triggered_by.event.clone()),
     }
 }
 
@@ -407,7 +411,7 @@ fn refused_row(
         keys: managed.map(|managed| managed.keys.clone()).unwrap_or_default(),
         through: managed.map(|managed| managed.through.clone()).unwrap_or_default(),
         since: previous.map_or(now, |previous| previous.since),
-        until: share.until,
+        until: share.desired.until,
         triggered_by,
         event,
         notified: last.and_then(|last| last.notified.clone()),
@@ -421,7 +425,7 @@ fn was_notified(last: &ShareRow) -> bool {
 
 /// The row of a target that has no access any more.
 fn revoked_row(result: &ShareResult, last: &ShareRow, now: Timestamp) -> ShareRow {
-    let triggered_by = &result.share.triggered_by;
+    let triggered_by = &result.share.run.triggered_by;
     let row = ShareRow {
         outcome: ShareOutcome::Revoked,
         reason: Some(result.why_revoked(&last.target)),

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-use crate::image::desired::Share;
+use crate::image::desired::DesiredState;
 
 /// What is nearer than this is not left to Scheduler: it takes no appointment that is past when it arrives.
 const NEAR_SECONDS: i64 = 15;
@@ -84,10 +84,10 @@ impl ScheduleStep {
 }
 
 /// The appointments that `share` needs.
-pub fn desired(share: &Share, now: Timestamp) -> Schedules {
-    let is_active = share.revocation_reason.is_none() && share.desired().next().is_some();
+pub fn desired(desired: &DesiredState, now: Timestamp) -> Schedules {
+    let is_active = desired.revocation_reason.is_none() && desired.all_targets().next().is_some();
     let ahead = |moment: Option<Timestamp>| moment.filter(|moment| is_active && *moment > now);
-    Schedules { end: ahead(share.until), warning: ahead(share.warn_at) }
+    Schedules { end: ahead(desired.until), warning: ahead(desired.warn_at) }
 }
 
 /// From when on the targets are warned; `None` when there is no end, or no warning is wanted.

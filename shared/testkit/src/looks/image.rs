@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image;
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::plan::{Desired, ImagePlan, ImageStep, ObservedImage};
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
@@ -36,10 +36,10 @@ impl Running {
         let (limit, makes_private) = (world.limit, world.makes_private);
         let Managed { mut observed, ledger, .. } = self.managed(world).clone();
         let share = &self.share;
-        for snapshot in share.snapshots.iter().chain(ledger.snapshots.keys()) {
+        for snapshot in share.desired.snapshots.iter().chain(ledger.snapshots.keys()) {
             observed.snapshots.entry(snapshot.clone()).or_default();
         }
-        if ledger.supersedes(share) || (observed.is_gone && share.revocation_reason.is_none()) {
+        if ledger.supersedes(share) || (observed.is_gone && share.desired.revocation_reason.is_none()) {
             self.result = Some(ShareResult::overtaken(share.clone()));
             world.leases.remove(&self.image_lease());
             return Fixture::Over;
@@ -48,9 +48,9 @@ impl Running {
         let (mut targets, mut refused) = request.granted();
         let desired = Desired {
             targets: &targets,
-            snapshots: &share.snapshots,
-            pending_revocation: &ledger.pending_revocation(share),
-            snapshots_pending_revocation: &ledger.snapshots_pending_revocation(share),
+            snapshots: &share.desired.snapshots,
+            pending_revocation: &ledger.pending_revocation(&share.desired),
+            snapshots_pending_revocation: &ledger.snapshots_pending_revocation(&share.desired),
             limit,
             makes_private,
         };
@@ -61,9 +61,9 @@ impl Running {
         let revoke =
             self.keys.iter().filter(|key| !key.pending_revocation.is_empty()).map(|key| key.key.clone());
         let result = ShareResult {
-            revoked: ledger.pending_revocation(share).into_iter().collect(),
+            revoked: ledger.pending_revocation(&share.desired).into_iter().collect(),
             restored: request.restored(&targets, &observed, &ledger),
-            unmanaged: image::unmanaged::unmanaged(&observed, &share.image.id, share, &ledger),
+            unmanaged: image::unmanaged::unmanaged(&observed, &share.desired, &ledger),
             made_private,
             keys_to_revoke: revoke.collect(),
             ..ShareResult::of(share.clone(), &targets, refused)
@@ -109,13 +109,13 @@ impl Running {
     }
 
     fn audit_log(&self, step: &ImageStep) -> AuditRow {
-        let Share { triggered_by, intent, .. } = &self.share;
+        let Run { triggered_by, intent, .. } = &self.share.run;
         let row = AuditRow::new(step.action(), self.resource(step), step.principals(), triggered_by, *intent);
         row.done(self.now, None)
     }
 
     fn resource(&self, step: &ImageStep) -> String {
-        step.snapshot().map_or_else(|| self.share.image.id.to_string(), ToString::to_string)
+        step.snapshot().map_or_else(|| self.share.desired.image.id.to_string(), ToString::to_string)
     }
 
     pub(super) fn change(
