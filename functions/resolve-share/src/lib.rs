@@ -120,7 +120,7 @@ impl ResolveShare {
     /// While an image is pending, CloudTrail says who made it; the event that shares it later does not.
     async fn remember_requester(&self, trigger: &Trigger, last: Option<&Intent>) -> Result<(), Failure> {
         if last.is_none() && trigger.triggered_by.principal.is_some() && !trigger.dry_run {
-            let requested = Intent::requested(&trigger.triggered_by, String::new());
+            let requested = Intent::triggered(&trigger.triggered_by, String::new());
             self.clients.ledger_writer(&self.table).record_requester(&trigger.image, &requested).await?;
         }
         Ok(())

@@ -135,14 +135,14 @@ proptest! {
             let (was_granted_before, has_access) =
                 (before.observed.launch.contains(&permission), observed.launch.contains(&permission));
             if has_access && !was_granted_before {
-                prop_assert!(is_written(AuditAction::ImageGranted, name) || is_found("found open", name), "{}", name);
+                prop_assert!(is_written(AuditAction::ImageGranted, name) || is_found("found granted", name), "{}", name);
             }
             if was_granted_before && !has_access {
-                prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found closed", name), "{}", name);
+                prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found revoked", name), "{}", name);
             }
             // What nobody did is not found.
-            prop_assert!(!is_found("found open", name) || has_access);
-            prop_assert!(!is_found("found closed", name) || !has_access);
+            prop_assert!(!is_found("found granted", name) || has_access);
+            prop_assert!(!is_found("found revoked", name) || !has_access);
         }
     }
 
