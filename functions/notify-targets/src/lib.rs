@@ -11,7 +11,7 @@ use ami_share_aws::leases::{Lease, Leases};
 use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::notifications::{Addresses, NotificationSender};
-use ami_share_domain::ids::ImageId;
+use ami_share_domain::ids::{Arn, ImageId};
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::request::{NotifyResult, Outcome, ShareResult};
 use ami_share_domain::metrics::{self, Measurements, Metric};
@@ -82,7 +82,7 @@ impl Function for NotifyTargets {
             hub_bus: environment.text("HUB_BUS_NAME")?,
             target_bus: environment.text("TARGET_BUS_NAME")?,
             region: clients.region(),
-            partition: topic.split(':').nth(1).unwrap_or("aws").to_owned(),
+            partition: Arn::parse(&topic).map_or("aws", |arn| arn.partition).to_owned(),
             topic,
         };
         Ok(Self {

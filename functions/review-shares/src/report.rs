@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ami_share_domain::ids::Arn;
 use ami_share_domain::metrics;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey};
 use ami_share_lambda::{Failure, Invocation};
@@ -93,9 +94,9 @@ fn message(reported: &Reported, link: &str) -> String {
 /// <https://docs.aws.amazon.com/general/latest/gr/aws-arns-and-namespaces.html>,
 /// <https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html>
 fn console_link(region: &str, some_arn: &str, bucket: &str, key: &str) -> String {
-    let domain = match some_arn.split(':').nth(1) {
-        Some("aws-cn") => "console.amazonaws.cn",
-        Some("aws-us-gov") => "console.amazonaws-us-gov.com",
+    let domain = match Arn::parse(some_arn).map(|arn| arn.partition) {
+        Ok("aws-cn") => "console.amazonaws.cn",
+        Ok("aws-us-gov") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
     format!("https://{region}.{domain}/s3/object/{bucket}?region={region}&prefix={key}")
@@ -114,7 +115,8 @@ mod tests {
             "https://eu-west-1.console.aws.amazon.com/s3/object/reviews?region=eu-west-1&prefix=reviews/1/access-review.html"
         );
         assert!(
-            console_link("cn-north-1", "arn:aws-cn:states:x", "b", "k").contains(".console.amazonaws.cn/")
+            console_link("cn-north-1", "arn:aws-cn:states:cn-north-1:111122223333:stateMachine:x", "b", "k")
+                .contains(".console.amazonaws.cn/")
         );
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
+use ami_share_domain::ids::Arn;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 
@@ -59,7 +60,7 @@ pub(crate) fn name(image: &ReviewedImage) -> &str {
 
 /// The id at the end of an ARN; an id as it is.
 pub(crate) fn short(grantee: &str) -> &str {
-    grantee.rsplit('/').next().unwrap_or(grantee)
+    Arn::parse(grantee).map_or(grantee, |arn| arn.last())
 }
 
 /// What an id stands for, in a word.
