@@ -74,7 +74,7 @@ impl Changing<'_> {
 
     async fn open(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
-            plan.opening.iter().cloned().partition(ImageStep::is_of_image);
+            plan.grants.iter().cloned().partition(ImageStep::is_of_image);
         let mut rejected = self.apply_all(snapshots).await?;
         // An account whose snapshots EC2 rejects gets no half of a share.
         let out: BTreeSet<LaunchPermission> =
@@ -86,7 +86,7 @@ impl Changing<'_> {
 
     async fn close(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
-            plan.closing.iter().cloned().partition(ImageStep::is_of_image);
+            plan.revocations.iter().cloned().partition(ImageStep::is_of_image);
         let mut rejected = self.apply_all(image).await?;
         rejected.extend(self.apply_all(snapshots).await?);
         Ok(rejected)
@@ -164,7 +164,7 @@ impl Changing<'_> {
 
     /// What was public and is so no more.
     pub(crate) fn made_private(&self, plan: &ImagePlan) -> Vec<String> {
-        let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
+        let private = plan.revocations.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         private
             .map(|step| step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string))
             .collect()

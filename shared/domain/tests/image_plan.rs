@@ -1,4 +1,4 @@
-//! Opening and closing an image: it converges from wherever it stopped, takes only what it is told to take,
+//! Granting and revoking access to an image: it converges from wherever it stopped, takes only what it is told to take,
 //! opens the image last and closes it first, and leaves nobody without access who only changes places.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,10 +184,10 @@ proptest! {
 
     #[test]
     fn snapshots_are_granted_before_the_image_and_revoked_after_it_and_no_step_is_empty(case in cases()) {
-        let ImagePlan { opening, closing, .. } = case.plan();
-        prop_assert!(opening.is_sorted_by_key(ImageStep::is_of_image));
-        prop_assert!(closing.is_sorted_by_key(|step| !step.is_of_image()));
-        for step in opening.iter().chain(&closing) {
+        let ImagePlan { grants, revocations, .. } = case.plan();
+        prop_assert!(grants.is_sorted_by_key(ImageStep::is_of_image));
+        prop_assert!(revocations.is_sorted_by_key(|step| !step.is_of_image()));
+        for step in grants.iter().chain(&revocations) {
             prop_assert!(!step.principals().is_empty());
         }
     }
@@ -236,7 +236,7 @@ proptest! {
         match &plan.refused {
             Some(refusal) => {
                 prop_assert_eq!(refusal.code, RefusalCode::TooManyTargets);
-                prop_assert_eq!(&plan.opening, &[]);
+                prop_assert_eq!(&plan.grants, &[]);
                 prop_assert!(total > limit && !has_all);
             }
             // An image that is over its limit already is left as it is.

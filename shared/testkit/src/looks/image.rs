@@ -56,7 +56,7 @@ impl Running {
         };
         let plan = image::plan::plan(&observed, &desired);
         refused.extend(plan.refuse_all(&mut targets));
-        let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
+        let private = plan.revocations.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         let made_private = private.map(|step| self.resource(step)).collect();
         let revoke =
             self.keys.iter().filter(|key| !key.pending_revocation.is_empty()).map(|key| key.key.clone());
@@ -92,9 +92,9 @@ impl Running {
         changes.extend(
             adopted.snapshots.into_iter().map(|(snapshot, accounts)| Change::Remember(snapshot, accounts)),
         );
-        let opening = [false, true].map(|is_of_image| (&plan.opening, is_of_image));
-        let closing = [true, false].map(|is_of_image| (&plan.closing, is_of_image));
-        let rounds = if plan.revokes_first { [closing, opening] } else { [opening, closing] };
+        let grants = [false, true].map(|is_of_image| (&plan.grants, is_of_image));
+        let revocations = [true, false].map(|is_of_image| (&plan.revocations, is_of_image));
+        let rounds = if plan.revokes_first { [revocations, grants] } else { [grants, revocations] };
         for (steps, is_of_image) in rounds.into_iter().flatten() {
             let steps: Vec<&ImageStep> =
                 steps.iter().filter(|step| step.is_of_image() == is_of_image).collect();
