@@ -99,7 +99,7 @@ impl ScheduleExpiry {
         let recorder = self.clients.ledger_writer(&self.table);
         if !steps.is_empty() {
             lease.renew().await?;
-            let meanwhile = image::schedule::while_applying(&steps, &ledger.schedules);
+            let meanwhile = image::schedule::in_progress(&steps, &ledger.schedules);
             recorder.set_schedules(image, &meanwhile).await?;
         }
         for step in &steps {

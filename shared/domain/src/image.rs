@@ -2,6 +2,7 @@
 
 pub mod adoption;
 pub mod audit_repair;
+pub mod decision;
 pub mod desired;
 pub mod drift;
 pub mod ledger;

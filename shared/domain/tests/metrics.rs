@@ -59,25 +59,25 @@ fn a_share_that_was_notified_is_not_counted_again() {
 #[test]
 fn the_time_to_share_is_measured_only_for_newly_granted_managed_targets() {
     let share = share(vec![account_target(account(2))]);
-    let opened = share.run.event_time.unwrap() + SignedDuration::from_millis(4_250);
+    let granted_at = share.run.event_time.unwrap() + SignedDuration::from_millis(4_250);
     let result = result(share.clone(), Vec::new());
     let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&result, at).0;
-    // Open already, and not by our hand.
-    let foreign = rows(&ImageLedger::default(), opened);
-    assert!(metrics::of_granting(&share, &foreign, opened).is_empty());
+    // Granted already, and not by ami-share.
+    let foreign = rows(&ImageLedger::default(), granted_at);
+    assert!(metrics::of_grants(&share.run, &foreign, granted_at).is_empty());
     let targets: Vec<_> = share.desired.targets.iter().collect();
-    let before = ImageLedger::default().rows_before(&share, &targets, |_| true, opened);
+    let before = ImageLedger::default().rows_before(&share, &targets, |_| true, granted_at);
     let of_rows = |rows: Vec<_>| {
         let shares =
             rows.into_iter().map(|row: ami_share_domain::image::ledger::ShareRow| (row.target.clone(), row));
         ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
     };
-    let new = rows(&of_rows(before), opened);
-    assert_eq!(values(&metrics::of_granting(&share, &new, opened)), of([("SecondsToShare", 4.25)]));
-    // The next look finds it open since then.
-    let later = opened + SignedDuration::from_hours(1);
+    let new = rows(&of_rows(before), granted_at);
+    assert_eq!(values(&metrics::of_grants(&share.run, &new, granted_at)), of([("SecondsToShare", 4.25)]));
+    // For the next reconciliation it was granted before.
+    let later = granted_at + SignedDuration::from_hours(1);
     let previous = of_rows(new);
-    assert!(metrics::of_granting(&share, &rows(&previous, later), later).is_empty());
+    assert!(metrics::of_grants(&share.run, &rows(&previous, later), later).is_empty());
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! When an image is looked at again: at the end of its shares and some days before, never twice for one moment.
+//! When an image is reconciled again: at the end of its shares and some days before, never twice for one moment.
 
 use ami_share_domain::image::desired::DesiredState;
 use ami_share_domain::image::schedule::{
-    ScheduleKind, ScheduleStep, Schedules, desired, plan, warn_at, while_applying,
+    ScheduleKind, ScheduleStep, Schedules, desired, in_progress, plan, warn_at,
 };
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_testkit::ids::{account, id, now};
@@ -112,13 +112,13 @@ proptest! {
         made in schedules(), first in prop::option::of(moments()), next in prop::option::of(moments()), days in 0..9_u32,
     ) {
         let steps = plan(&made, &desired(&ending_on(first, days), now()), now());
-        let meanwhile = while_applying(&steps, &made);
+        let meanwhile = in_progress(&steps, &made);
         let ahead = |moment: Option<Timestamp>| moment.filter(|moment| *moment > now());
         let as_before = Schedules { end: ahead(made.end), warning: ahead(made.warning) };
         for desired in [desired(&ending_on(next, days), now()), as_before] {
-            let taken: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
+            let changed: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
             for step in &steps {
-                prop_assert!(taken.contains(&step.schedule_kind()), "{step:?} is not among {taken:?}");
+                prop_assert!(changed.contains(&step.schedule_kind()), "{step:?} is not among {changed:?}");
             }
         }
     }

@@ -29,7 +29,8 @@ impl ImageLedger {
 /// One row on all `principals`; none without any.
 fn found(share: &Share, principals: Vec<String>, reason: &str) -> Option<AuditRow> {
     let Run { triggered_by, observed, intent, .. } = &share.run;
-    let row = AuditRow::new(AuditAction::Found, &share.desired.image.id, principals, triggered_by, *intent);
+    let row =
+        AuditRow::new(AuditAction::Recovered, &share.desired.image.id, principals, triggered_by, *intent);
     let row = row.done(Timestamp::max(triggered_by.at, observed.at), None).because(reason);
     (!row.principals.is_empty()).then_some(row)
 }

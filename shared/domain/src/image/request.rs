@@ -115,8 +115,8 @@ impl ShareResult {
         }
     }
 
-    /// A later look does all that is to be done.
-    pub fn overtaken(share: Share) -> Self {
+    /// Another reconciliation does all that is to be done.
+    pub fn superseded(share: Share) -> Self {
         Self { superseded: true, refused: Vec::new(), ..Self::of(share, &[], []) }
     }
 

@@ -1,4 +1,4 @@
-//! Makes the calls of a plan in their order, and writes down what AWS answered.
+//! Makes the calls of a plan in their order, and records what AWS answered.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -9,12 +9,12 @@ use ami_share_aws::ledger_writer::LedgerWriter;
 use ami_share_aws::permissions::{Applied, PermissionWriter, RejectedPermission};
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::ImageId;
+use ami_share_domain::image::decision::ImageDecision;
 use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::{ImagePlan, ImageStep, ObservedImage};
 use ami_share_domain::image::request::ImageRequest;
-use ami_share_domain::targets::target::LaunchPermission;
-use ami_share_domain::targets::target::Target;
+use ami_share_domain::targets::target::{LaunchPermission, Target};
 use ami_share_lambda::Failure;
 use futures::future::ready;
 use futures::{StreamExt, stream};
@@ -23,8 +23,8 @@ use jiff::Timestamp;
 /// Snapshots that are changed at the same time.
 const CONCURRENT_WRITES: usize = 4;
 
-/// One image whose turn we have, as it was observed since.
-pub(crate) struct Changing<'a> {
+/// Writes one image while this invocation holds its lease.
+pub(crate) struct ImageWriter<'a> {
     pub(crate) request: &'a ImageRequest,
     pub(crate) observed: &'a ObservedImage,
     pub(crate) lease: &'a Lease,
@@ -33,26 +33,25 @@ pub(crate) struct Changing<'a> {
     pub(crate) invocation: &'a str,
 }
 
-impl Changing<'_> {
-    /// Writes down what is about to be given, so that it is ours wherever this look dies; and what an earlier
-    /// look did without living to write it down.
+impl ImageWriter<'_> {
+    /// Records what is about to be granted, so that it is managed wherever this run is interrupted; and what an
+    /// interrupted run did and could not record.
     pub(crate) async fn write_ahead(
         &self,
-        targets: &[&Target],
-        plan: &ImagePlan,
+        decision: &ImageDecision<'_>,
         ledger: &mut ImageLedger,
     ) -> Result<(), Failure> {
         self.lease.renew().await?;
         let share = &self.request.share;
-        let adopted = self.request.adopted(targets, self.observed, ledger);
+        let adopted = &decision.adopted;
         let mut found = ledger.unrecorded(share, self.observed);
         found.extend(adopted.rows(share));
         self.append(&found).await?;
-        let added = plan.launch_permissions();
+        let added = decision.plan.launch_permissions();
         let is_new = |target: &Target| {
             added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
         };
-        let rows = ledger.rows_before(share, targets, is_new, Timestamp::now());
+        let rows = ledger.rows_before(share, &decision.shared, is_new, Timestamp::now());
         self.ledger.write_shares(self.image(), &rows, &[], self.lease).await?;
         ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
         for (snapshot, accounts) in &adopted.snapshots {
@@ -62,29 +61,31 @@ impl Changing<'_> {
         Ok(())
     }
 
-    /// Makes the calls: all snapshots are opened before the image, and closed after it.
+    /// Makes the calls, and returns what EC2 rejected.
     pub(crate) async fn apply(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         if plan.revokes_first {
-            let rejected = self.close(plan).await?;
-            return Ok([rejected, self.open(plan).await?].concat());
+            let rejected = self.revoke(plan).await?;
+            return Ok([rejected, self.grant(plan).await?].concat());
         }
-        let rejected = self.open(plan).await?;
-        Ok([rejected, self.close(plan).await?].concat())
+        let rejected = self.grant(plan).await?;
+        Ok([rejected, self.revoke(plan).await?].concat())
     }
 
-    async fn open(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
+    /// Grants the snapshots, then the image.
+    async fn grant(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
             plan.grants.iter().cloned().partition(ImageStep::is_of_image);
         let mut rejected = self.apply_all(snapshots).await?;
-        // An account whose snapshots EC2 rejects gets no half of a share.
-        let out: BTreeSet<LaunchPermission> =
+        // An account whose snapshots EC2 rejects gets no launch permission either.
+        let excluded: BTreeSet<LaunchPermission> =
             rejected.iter().map(|rejected| rejected.permission.clone()).collect();
-        rejected
-            .extend(self.apply_all(image.into_iter().filter_map(|step| step.without(&out)).collect()).await?);
+        let image = image.into_iter().filter_map(|step| step.without(&excluded)).collect();
+        rejected.extend(self.apply_all(image).await?);
         Ok(rejected)
     }
 
-    async fn close(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
+    /// Revokes the image, then the snapshots.
+    async fn revoke(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
         let (image, snapshots): (Vec<_>, Vec<_>) =
             plan.revocations.iter().cloned().partition(ImageStep::is_of_image);
         let mut rejected = self.apply_all(image).await?;
@@ -92,18 +93,18 @@ impl Changing<'_> {
         Ok(rejected)
     }
 
-    /// Takes steps, some of them at once. What AWS accepted goes into the history also when another step fails: it is
-    /// done, so no later look does it, and none would write it down.
+    /// Applies steps, some of them at once. What AWS accepted goes into the audit log also when another step fails: it
+    /// is done, so no later run does it again, and none would record it.
     async fn apply_all(&self, steps: Vec<ImageStep>) -> Result<Vec<RejectedPermission>, Failure> {
-        let applied_steps = until_one_fails(&steps, |step| self.take(step)).await;
+        let results = apply_until_failure(&steps, |step| self.apply_step(step)).await;
         let rows: Vec<AuditRow> =
-            applied_steps.iter().flat_map(|(step, applied)| self.audit_log(step, applied)).collect();
+            results.iter().flat_map(|(step, applied)| self.audit_rows(step, applied)).collect();
         self.append(&rows).await?;
-        for (step, applied) in &applied_steps {
-            self.forget(step, applied).await?;
+        for (step, applied) in &results {
+            self.forget_snapshot_accounts(step, applied).await?;
         }
         let mut rejected = Vec::new();
-        for (_, applied) in applied_steps {
+        for (_, applied) in results {
             match applied.failure {
                 Some(failure) => return Err(failure.into()),
                 None => rejected.extend(applied.rejected),
@@ -112,15 +113,16 @@ impl Changing<'_> {
         Ok(rejected)
     }
 
-    async fn take(&self, step: &ImageStep) -> Applied {
-        match self.remember(step).await {
+    async fn apply_step(&self, step: &ImageStep) -> Applied {
+        match self.record_snapshot_accounts(step).await {
             Ok(()) => self.permissions.apply(self.lease, self.image(), step).await,
             Err(failure) => Applied::failed(failure),
         }
     }
 
-    /// Who is let copy a snapshot is written down before that, so that it is ours wherever this look dies.
-    async fn remember(&self, step: &ImageStep) -> Result<(), AwsError> {
+    /// Records the accounts of a snapshot before they are granted it, so that their access is managed wherever this
+    /// run is interrupted.
+    async fn record_snapshot_accounts(&self, step: &ImageStep) -> Result<(), AwsError> {
         if let ImageStep::GrantSnapshot { snapshot, accounts } = step {
             self.lease.renew().await?;
             self.ledger.add_snapshot_accounts(self.image(), snapshot, accounts).await?;
@@ -128,9 +130,9 @@ impl Changing<'_> {
         Ok(())
     }
 
-    /// Who may copy a snapshot no more is forgotten once that is in the history: a look that dies in between is
-    /// followed by one that closes the snapshot, and writes that down, once more.
-    async fn forget(&self, step: &ImageStep, applied: &Applied) -> Result<(), AwsError> {
+    /// Forgets the accounts of a snapshot once the audit log has their revocation: after an interruption in between, the
+    /// next run revokes, and records it, once more.
+    async fn forget_snapshot_accounts(&self, step: &ImageStep, applied: &Applied) -> Result<(), AwsError> {
         let Some(snapshot) = step.snapshot() else { return Ok(()) };
         let gone = step.forgets(self.observed, |account| applied.verdict(account));
         if !gone.is_empty() {
@@ -140,13 +142,12 @@ impl Changing<'_> {
         Ok(())
     }
 
-    /// One row of history for each call that AWS accepted.
-    fn audit_log(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
+    /// One row of the audit log for each call that AWS accepted.
+    fn audit_rows(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
         let Run { triggered_by, intent, .. } = &self.request.share.run;
-        let resource = step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string);
         let rows = applied.accepted.iter().map(|accepted| {
-            let row =
-                AuditRow::new(step.action(), &resource, accepted.principals.clone(), triggered_by, *intent);
+            let principals = accepted.principals.clone();
+            let row = AuditRow::new(step.action(), self.resource(step), principals, triggered_by, *intent);
             let row = row.done(Timestamp::now(), accepted.request_id.clone());
             match (step.action(), accepted.principals.as_slice()) {
                 (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
@@ -162,12 +163,14 @@ impl Changing<'_> {
         Ok(self.ledger.append(self.image(), rows, self.invocation).await?)
     }
 
-    /// What was public and is so no more.
+    /// What the plan makes private: the image, snapshots.
     pub(crate) fn made_private(&self, plan: &ImagePlan) -> Vec<String> {
         let private = plan.revocations.iter().filter(|step| step.action() == AuditAction::MadePrivate);
-        private
-            .map(|step| step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string))
-            .collect()
+        private.map(|step| self.resource(step)).collect()
+    }
+
+    fn resource(&self, step: &ImageStep) -> String {
+        step.snapshot().map_or_else(|| self.image().to_string(), ToString::to_string)
     }
 
     fn image(&self) -> &ImageId {
@@ -175,46 +178,47 @@ impl Changing<'_> {
     }
 }
 
-/// Takes the steps, some of them at once, and answers in their order: the refusal of an account quotes the first
-/// snapshot that it was rejected for, and is news when it quotes another one at the next look. None is begun after one
-/// has failed; those that were begun by then are waited for, because a call that is dropped may have been made.
-async fn until_one_fails<'step, F>(
+/// Applies the steps, some of them at once, and returns the results in the order of the steps: the refusal of an account
+/// quotes the first snapshot that it was rejected for, and another quote would be notified again. After a failure no
+/// step starts; started ones are awaited, because a call that is dropped may have been made.
+async fn apply_until_failure<'step, F>(
     steps: &'step [ImageStep],
-    take: impl Fn(&'step ImageStep) -> F,
+    apply: impl Fn(&'step ImageStep) -> F,
 ) -> Vec<(&'step ImageStep, Applied)>
 where
     F: Future<Output = Applied>,
 {
     let has_failed = &Cell::new(false);
-    let taking = stream::iter(steps).take_while(|_| ready(!has_failed.get())).map(|step| {
-        let taking = take(step);
+    let started = stream::iter(steps).take_while(|_| ready(!has_failed.get())).map(|step| {
+        let result = apply(step);
         async move {
-            let applied = taking.await;
+            let applied = result.await;
             has_failed.set(has_failed.get() || applied.failure.is_some());
             (step, applied)
         }
     });
-    taking.buffered(CONCURRENT_WRITES).collect().await
+    started.buffered(CONCURRENT_WRITES).collect().await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Steps that are told apart by the number of their snapshot.
+    /// Steps that differ in the number of their snapshot.
     fn steps(count: usize) -> Vec<ImageStep> {
         let snapshots = (0..count).map(|number| format!("snap-{number:017}").parse().unwrap());
         snapshots.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }).collect()
     }
 
-    /// Takes eight steps, of which each needs so many turns of the executor as `leases` says; the third fails.
-    async fn applied_steps(leases: impl Fn(usize) -> usize) -> Vec<usize> {
+    /// Applies eight steps, each of which yields to the executor as often as `yields` says; the third fails. Returns the
+    /// numbers of the steps that have a result.
+    async fn numbers_of_results(yields: impl Fn(usize) -> usize) -> Vec<usize> {
         let steps = steps(8);
         let number = |step: &ImageStep| steps.iter().position(|other| other == step).unwrap();
-        let applied_steps = until_one_fails(&steps, |step| {
-            let (number, leases) = (number(step), leases(number(step)));
+        let results = apply_until_failure(&steps, |step| {
+            let (number, yields) = (number(step), yields(number(step)));
             async move {
-                for _ in 0..leases {
+                for _ in 0..yields {
                     tokio::task::yield_now().await;
                 }
                 match number {
@@ -223,17 +227,17 @@ mod tests {
                 }
             }
         });
-        applied_steps.await.iter().map(|(step, _)| number(step)).collect()
+        results.await.iter().map(|(step, _)| number(step)).collect()
     }
 
     #[tokio::test]
     async fn started_steps_finish_when_another_step_fails_and_no_further_step_starts() {
-        assert_eq!(applied_steps(|number| if number == 2 { 0 } else { 9 }).await, [0, 1, 2, 3]);
-        assert_eq!(applied_steps(|number| if number == 2 { 9 } else { 0 }).await, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(numbers_of_results(|number| if number == 2 { 0 } else { 9 }).await, [0, 1, 2, 3]);
+        assert_eq!(numbers_of_results(|number| if number == 2 { 9 } else { 0 }).await, [0, 1, 2, 3, 4, 5]);
     }
 
     #[tokio::test]
-    async fn whichever_step_is_over_first_what_came_of_them_is_in_their_order() {
-        assert_eq!(applied_steps(|number| 9 - number).await, [0, 1, 2, 3]);
+    async fn the_results_are_in_the_order_of_the_steps_whichever_step_ends_first() {
+        assert_eq!(numbers_of_results(|number| 9 - number).await, [0, 1, 2, 3]);
     }
 }
