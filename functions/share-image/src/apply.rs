@@ -130,8 +130,8 @@ impl ImageWriter<'_> {
         Ok(())
     }
 
-    /// Forgets the accounts of a snapshot once the audit log has their revocation: after an interruption in between, the
-    /// next run revokes, and records it, once more.
+    /// Forgets the accounts of a snapshot once the audit log has their revocation. After an interruption in between,
+    /// the next run revokes, and records, once more.
     async fn forget_snapshot_accounts(&self, step: &ImageStep, applied: &Applied) -> Result<(), AwsError> {
         let Some(snapshot) = step.snapshot() else { return Ok(()) };
         let gone = step.forgets(self.observed, |account| applied.verdict(account));
@@ -178,9 +178,9 @@ impl ImageWriter<'_> {
     }
 }
 
-/// Applies the steps, some of them at once, and returns the results in the order of the steps: the refusal of an account
-/// quotes the first snapshot that it was rejected for, and another quote would be notified again. After a failure no
-/// step starts; started ones are awaited, because a call that is dropped may have been made.
+/// Applies the steps, some of them at once, and returns the results in the order of the steps: the refusal of an
+/// account quotes the first snapshot that it was rejected for, and another quote would be notified again. After a
+/// failure no step starts; started ones are awaited, because a call that is dropped may have been made.
 async fn apply_until_failure<'step, F>(
     steps: &'step [ImageStep],
     apply: impl Fn(&'step ImageStep) -> F,
@@ -210,8 +210,8 @@ mod tests {
         snapshots.map(|snapshot| ImageStep::MakeSnapshotPrivate { snapshot }).collect()
     }
 
-    /// Applies eight steps, each of which yields to the executor as often as `yields` says; the third fails. Returns the
-    /// numbers of the steps that have a result.
+    /// Applies eight steps, each of which yields to the executor as often as `yields` says; the third fails. Returns
+    /// the numbers of the steps that have a result.
     async fn numbers_of_results(yields: impl Fn(usize) -> usize) -> Vec<usize> {
         let steps = steps(8);
         let number = |step: &ImageStep| steps.iter().position(|other| other == step).unwrap();

@@ -1,4 +1,4 @@
-//! What a rebuilt ledger takes for ours, and what is found to have been taken by hand or left by a look that died.
+//! What adoption makes managed, what an interrupted reconciliation left unrecorded, and what was removed out of band.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use ami_share_testkit::shares::account_target;
 use ami_share_testkit::world::{Managed, World};
 use proptest::prelude::*;
 
-/// A request whose key has just admitted `granted`.
+/// A request of a run that has just granted the key to `granted`.
 fn request(share: Share, granted: &[Target]) -> ImageRequest {
     let added = granted.iter().map(Target::key_principal).collect();
     ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }] }
@@ -69,15 +69,15 @@ proptest! {
         let mut snapshots = BTreeMap::new();
         for snapshot in share.desired.snapshots.iter().filter(|_| adopt) {
             let known = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
-            let open = observed.snapshots.get(snapshot).into_iter().flatten();
+            let actual = observed.snapshots.get(snapshot).into_iter().flatten();
             let unknown: Vec<AccountId> =
-                open.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
+                actual.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
             if !unknown.is_empty() {
                 snapshots.insert(snapshot.clone(), unknown);
             }
         }
         prop_assert_eq!(&adopted.snapshots, &snapshots);
-        // The history says of everything adopted, once, that it was.
+        // The audit log has one row for everything that was adopted.
         let rows = adopted.rows(&request.share);
         prop_assert!(rows.iter().all(|row| row.action == AuditAction::Adopted && !row.principals.is_empty()));
         prop_assert_eq!(rows.len(), usize::from(!expected.is_empty()) + snapshots.len());
@@ -94,19 +94,19 @@ proptest! {
         let lost = world.images.get_mut(&image_id(1)).unwrap();
         lost.ledger = ImageLedger::default();
         world.needs = Default::default();
-        // What other people opened meanwhile to those whom the tags do not name is not taken for ours.
+        // Access that was granted out of band meanwhile, and that the tags do not name, is not adopted.
         let is_named = |account: &AccountId| first.desired.targets.iter().any(|target| target.accounts().contains(account));
-        let open = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
-        let strange: BTreeSet<_> =
+        let actual = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
+        let unmanaged: BTreeSet<_> =
             out_of_band.launch.iter().filter(|permission| !first.desired.includes(permission.name())).cloned().collect();
-        open.launch.extend(strange.clone());
+        actual.launch.extend(unmanaged.clone());
         let copiers: BTreeSet<AccountId> =
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
-        open.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
+        actual.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
         world.trigger(&adopting(&first, true));
         world.trigger(&revocation_reason(1, RevocationReason::Untagged));
         let access = world.access();
-        prop_assert_eq!(&access.launch[&image_id(1)], &strange);
+        prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);
         prop_assert_eq!(access.snapshots.get(&snapshot(11)), None);
         prop_assert_eq!(world.key.granted(), BTreeSet::<KeyPrincipal>::new());
@@ -140,7 +140,7 @@ proptest! {
             if was_granted_before && !has_access {
                 prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found revoked", name), "{}", name);
             }
-            // What nobody did is not found.
+            // What was not done is not found.
             prop_assert!(!is_found("found granted", name) || has_access);
             prop_assert!(!is_found("found revoked", name) || !has_access);
         }
@@ -148,22 +148,22 @@ proptest! {
 
     #[test]
     fn only_access_removed_after_its_grant_is_restored_and_its_targets_are_named(
-        share in desired_states(1), taken in prop::sample::subsequence(pool(), 0..=3), from_key in any::<bool>(),
+        share in desired_states(1), removed in prop::sample::subsequence(pool(), 0..=3), from_key in any::<bool>(),
     ) {
         let mut world = World::default();
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
-        let taken: BTreeSet<&Target> = taken.iter().filter(|target| share.desired.targets.contains(target)).collect();
+        let removed: BTreeSet<&Target> = removed.iter().filter(|target| share.desired.targets.contains(target)).collect();
         match from_key {
             true => {
-                world.key.revoke(&taken.iter().map(|target| target.key_principal()).collect());
+                world.key.revoke(&removed.iter().map(|target| target.key_principal()).collect());
             }
             false => {
                 let launch = &mut world.images.get_mut(&image_id(1)).unwrap().observed.launch;
-                launch.retain(|permission| !taken.iter().any(|target| target.launch_permission() == *permission));
+                launch.retain(|permission| !removed.iter().any(|target| target.launch_permission() == *permission));
             }
         }
-        let names: BTreeSet<String> = taken.iter().map(|target| target.name().to_owned()).collect();
+        let names: BTreeSet<String> = removed.iter().map(|target| target.name().to_owned()).collect();
         let restored = world.trigger(&share).result.unwrap().restored;
         prop_assert_eq!(restored.into_iter().collect::<BTreeSet<_>>(), names);
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());

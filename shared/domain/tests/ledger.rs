@@ -1,4 +1,4 @@
-//! The memory between two looks: whatever dies where, the ledger knows what we gave and what we did not.
+//! The ledger: wherever a reconciliation is interrupted, it tells managed access from unmanaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +21,13 @@ use ami_share_testkit::world::{Managed, World};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// Looks, each killed after some steps or never.
+/// Reconciliations, each interrupted after some steps or never.
 fn reconciliations() -> impl Strategy<Value = Vec<(Share, usize)>> {
     let steps = prop_oneof![2 => 0..20_usize, 1 => Just(99)];
     prop::collection::vec((desired_states(1), steps), 0..5)
 }
 
-/// Principals of some targets, which KMS does not take.
+/// Principals of some targets, which KMS rejects.
 fn rejected() -> impl Strategy<Value = BTreeSet<KeyPrincipal>> {
     let none = Just(BTreeSet::new());
     let some = some_targets().prop_map(|targets| targets.iter().map(Target::key_principal).collect());
@@ -56,11 +56,11 @@ proptest! {
                 let is_unmanaged = out_of_band.launch.contains(&permission);
                 prop_assert!(!has_access || is_managed != is_unmanaged, "{:?}: {:?}", target, ledger.shares);
             }
-            for (snapshot, open) in &observed.snapshots {
+            for (snapshot, granted) in &observed.snapshots {
                 let unmanaged = out_of_band.snapshots.get(snapshot).cloned().unwrap_or_default();
                 let managed = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
                 prop_assert!(managed.is_disjoint(&unmanaged), "{:?} and {:?}", managed, unmanaged);
-                prop_assert!((open - &unmanaged).is_subset(&managed), "{:?} and {:?}", open, managed);
+                prop_assert!((granted - &unmanaged).is_subset(&managed), "{:?} and {:?}", granted, managed);
             }
         }
     }
@@ -74,7 +74,7 @@ proptest! {
             world.reconciliation_interrupted_after(&share, steps);
         }
         world.trigger(&last);
-        // What was withdrawn and told is forgotten by the next look.
+        // The next reconciliation forgets what was revoked and notified.
         world.trigger(&last);
         let before = world.first();
         world.trigger(&last);
@@ -131,8 +131,8 @@ proptest! {
                 AuditAction::Recovered => row.reason.as_ref().is_some_and(|reason| reason.contains("found granted")),
                 _ => false,
             });
-            let open = observed.launch.contains(&target.launch_permission());
-            prop_assert_eq!(has_access, open, "{}: {:?}", name, audit_log);
+            let is_granted = observed.launch.contains(&target.launch_permission());
+            prop_assert_eq!(has_access, is_granted, "{}: {:?}", name, audit_log);
         }
     }
 
@@ -275,7 +275,7 @@ proptest! {
         prop_assert!(released.is_disjoint(&own));
         let needed = ledger.needed_by.get(&image).cloned().unwrap_or_default().principals;
         prop_assert_eq!(&released | &(&needed & &own), needed.clone());
-        // Once given up, it leaves the key exactly when no other image needs it.
+        // What was released is revoked from the key exactly when no other image needs it.
         let mut after = ledger.clone();
         let need = after.needed_by.entry(image.clone()).or_default();
         need.principals = &need.principals - &released;
@@ -345,9 +345,12 @@ fn a_status_is_written_when_new_or_overwritten_and_not_by_a_late_reconciliation(
     let seen =
         |status: Option<&str>, second| Observation { status: status.map(str::to_owned), at: at(second) };
     assert!(notified.needs_status("refused", &seen(Some("shared"), 20)), "it says something new");
-    assert!(notified.needs_status("shared", &seen(Some("by hand"), 20)), "it was overwritten");
-    assert!(!notified.needs_status("shared", &seen(None, 5)), "it was written since this look");
-    assert!(!notified.needs_status("shared", &seen(Some("shared"), 20)), "it stands");
+    assert!(notified.needs_status("shared", &seen(Some("overwritten"), 20)), "it was overwritten");
+    assert!(
+        !notified.needs_status("shared", &seen(None, 5)),
+        "it was written since this run observed the image"
+    );
+    assert!(!notified.needs_status("shared", &seen(Some("shared"), 20)), "it is the same");
 }
 
 #[test]
@@ -358,13 +361,13 @@ fn a_failure_is_outdated_once_a_later_outcome_is_notified_even_with_the_same_sta
         outcome_at: Some(at(outcome)),
         ..NotifiedRow::default()
     };
-    assert!(!NotifiedRow::default().is_newer_than(at(15)), "nothing was ever told");
+    assert!(!NotifiedRow::default().is_newer_than(at(15)), "nothing was ever notified");
     assert!(!notified(10, 10).is_newer_than(at(15)));
-    assert!(notified(10, 20).is_newer_than(at(15)), "what was told was no other status");
+    assert!(notified(10, 20).is_newer_than(at(15)), "what was notified did not change the status");
     let of_an_older_release = NotifiedRow { at: Some(at(20)), ..NotifiedRow::default() };
     assert!(of_an_older_release.is_newer_than(at(15)));
-    // Whether somebody overwrote the status is asked by when that was written, not by what was told besides.
+    // Whether the status was overwritten depends on when it was written, not on other notifications.
     let row = NotifiedRow { status: Some("shared".to_owned()), ..notified(10, 30) };
-    let overwritten = Observation { status: Some("by hand".to_owned()), at: at(20) };
+    let overwritten = Observation { status: Some("overwritten".to_owned()), at: at(20) };
     assert!(row.needs_status("shared", &overwritten));
 }

@@ -1,4 +1,4 @@
-//! What counts as what.
+//! How reconciliations, keys and reviews are measured.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a value that is not there should stop the test")]
 
@@ -24,7 +24,8 @@ fn of<const N: usize>(values: [(&'static str, f64); N]) -> BTreeMap<&'static str
     BTreeMap::from(values)
 }
 
-/// What a look counts that opens the image to two accounts and refuses these words, and the ledger after it.
+/// The measurements of a reconciliation that grants the image to two accounts and refuses these selectors, and the
+/// ledger after it.
 fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
     let desired = share(vec![account_target(account(2)), account_target(account(3))]);
     let result = result(desired, refused.to_vec());

@@ -91,8 +91,8 @@ proptest! {
 
     #[test]
     fn a_share_without_targets_has_no_schedule(until in moments(), days in 0..9_u32) {
-        let nobody = DesiredState { targets: Vec::new(), ..ending_on(Some(until), days) };
-        prop_assert_eq!(desired(&nobody, now()), Schedules::default());
+        let without_targets = DesiredState { targets: Vec::new(), ..ending_on(Some(until), days) };
+        prop_assert_eq!(desired(&without_targets, now()), Schedules::default());
         let ended = DesiredState { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
         prop_assert_eq!(desired(&ended, now()), Schedules::default());
     }

@@ -1,5 +1,5 @@
-//! What the tags of an image may ask for from one look to the next: strategies for shares of few targets, some
-//! of them within others, so that looks often undo each other's work.
+//! Desired states of an image from one reconciliation to the next: strategies for shares of few targets, some of them
+//! within others, so that reconciliations often revoke what others granted.
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::desired::Share;
@@ -45,8 +45,7 @@ pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     share
 }
 
-/// What one look may find wanted of image `number`: nothing is kept, so that what comes of it depends on
-/// nothing before.
+/// Any desired state of image `number`. Nothing is retained, so that the result depends on nothing before.
 pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
     let endings = prop::sample::select(vec![
         None,
@@ -59,7 +58,7 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
             let refused = refused.iter().filter(|refused| !targets.contains(refused));
             let revocation_reason = revocation_reason.filter(|_| targets.is_empty());
             let refused = match revocation_reason {
-                // Then nobody has asked whether the words are good.
+                // Then the selectors are not resolved.
                 Some(_) => Vec::new(),
                 None => refused.map(|target| refusal(target.name())).collect(),
             };
@@ -71,21 +70,21 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
     )
 }
 
-/// The share that takes all of image `number` back.
+/// The share that revokes all access to image `number`.
 pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
     with_desired(share_of(number, Vec::new(), false), |desired| {
         desired.revocation_reason = Some(revocation_reason)
     })
 }
 
-/// Image 1 as other people's hands may have opened it.
+/// Image 1 with any access that was granted out of band.
 pub fn out_of_band() -> impl Strategy<Value = ObservedImage> {
     let accounts = || prop::sample::subsequence([1, 3, 11, 12, 99].map(account).to_vec(), 0..=3);
     (some_targets(), accounts(), accounts()).prop_map(|(targets, first, second)| {
-        let open = |accounts: Vec<AccountId>| accounts.into_iter().collect();
+        let granted = |accounts: Vec<AccountId>| accounts.into_iter().collect();
         ObservedImage {
             launch: targets.iter().map(Target::launch_permission).collect(),
-            snapshots: [(snapshot(10), open(first)), (snapshot(11), open(second))].into(),
+            snapshots: [(snapshot(10), granted(first)), (snapshot(11), granted(second))].into(),
             ..ObservedImage::default()
         }
     })

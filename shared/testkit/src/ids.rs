@@ -126,7 +126,7 @@ pub fn org_paths() -> impl Strategy<Value = OrgPath> {
     )
 }
 
-/// Anybody whom a key policy may admit.
+/// Any principal that a key policy may grant the key.
 pub fn key_principals() -> impl Strategy<Value = KeyPrincipal> {
     prop_oneof![
         3 => account_ids().prop_map(KeyPrincipal::Account),

@@ -1,4 +1,4 @@
-//! JSON as the text that somebody typed: numbers, escapes and white space keep the characters they were
+//! JSON as a person types it: numbers, escapes and white space keep the characters they were
 //! written with, which a parsed value would lose.
 
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// What stands between two tokens.
+/// The white space between two tokens.
 const SPACES: [&str; 5] = ["", " ", "\n", "\t  ", "\r\n"];
 
 impl Json {
@@ -30,7 +30,7 @@ impl Json {
         self.spaced(&[])
     }
 
-    /// The text with white space between tokens, picked by `spaces` in turn.
+    /// The text with white space between tokens, picked by `spaces` one after the other.
     pub fn spaced(&self, spaces: &[u8]) -> String {
         let mut text = Spaced { text: String::new(), spaces: spaces.iter().cycle() };
         text.value(self);

@@ -32,7 +32,7 @@ pub fn fewer_cases() -> Config {
     Config { cases: usual.cases.div_ceil(4), ..usual }
 }
 
-/// An eighth of the usual cases, for properties in which several looks go on at once.
+/// An eighth of the usual cases, for properties in which several reconciliations run at once.
 pub fn fewest_cases() -> Config {
     let usual = Config::default();
     Config { cases: usual.cases.div_ceil(8), ..usual }

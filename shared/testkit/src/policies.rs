@@ -1,5 +1,5 @@
-//! Key policies that other people wrote, what AWS makes of our statements when it stores them, and what
-//! people do to them by hand.
+//! Foreign parts of key policies, what AWS makes of managed statements when it stores them, and how they may be changed
+//! out of band.
 
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ids::{HUB, matching};
 use crate::json::{Json, strings, values};
 
-/// All of a key policy that is not ours.
+/// The foreign part of a key policy.
 #[derive(Debug, Clone)]
 pub struct Foreign {
     /// The members of the document before `Statement`; names carry their quotes.
@@ -30,7 +30,7 @@ impl Foreign {
             statements.insert(place, Json::token(statement.to_string()));
         }
         let statement = match <[Json; 1]>::try_from(statements) {
-            // A statement alone may stand without its list.
+            // A single statement may be written without its list.
             Ok([only]) if self.spaces.len() % 2 == 1 && matches!(only, Json::Object(_)) => only,
             Ok([only]) => Json::List(vec![only]),
             Err(statements) => Json::List(statements),
@@ -82,7 +82,7 @@ pub fn crowded_policy(room: usize) -> Foreign {
     policy
 }
 
-/// Any foreign part of a policy: shapes that AWS documents, and shapes that nobody has seen yet.
+/// Any foreign part of a policy: shapes that AWS documents, and shapes that no documentation has.
 pub fn foreign() -> impl Strategy<Value = Foreign> {
     let member = || prop::collection::vec((names(), values()), 0..3);
     let spaces = prop::collection::vec(any::<u8>(), 0..6);
@@ -99,7 +99,7 @@ fn names() -> impl Strategy<Value = String> {
     .prop_filter("the one member that is made elsewhere", |name| name != "\"Statement\"")
 }
 
-/// Any statement that is not ours.
+/// Any foreign statement.
 fn statements() -> impl Strategy<Value = Json> {
     let sids =
         ["\"amishareUse\"", "\"NotAmiShare\"", "\" AmiShare\"", "\"AmiShar\\u0045\"", "7", "\"\"", "null"];
@@ -119,61 +119,61 @@ fn statements() -> impl Strategy<Value = Json> {
         named("NotPrincipal", principal.boxed()),
         named("Condition", values().boxed()),
     );
-    let unheard_of = prop::collection::vec((strings(), values()), 0..3);
-    let object = (documented, unheard_of).prop_map(|((sid, principal, not_principal, condition), rest)| {
+    let undocumented = prop::collection::vec((strings(), values()), 0..3);
+    let object = (documented, undocumented).prop_map(|((sid, principal, not_principal, condition), rest)| {
         Json::Object([principal, sid, not_principal, condition].into_iter().flatten().chain(rest).collect())
     });
     prop_oneof![9 => object, 1 => values()]
 }
 
-/// Our statements as AWS may give them back: a list of one as the item alone; lists, members and statements
-/// in another order.
-pub fn as_stored(statements: &[Value], turn: usize) -> Vec<Value> {
-    turned(statements.iter().map(|statement| stored(statement, turn)).collect(), turn)
+/// Managed statements as AWS may return them: a list of one as the item alone; lists, members and statements in another
+/// order, which `order` picks.
+pub fn as_stored(statements: &[Value], order: usize) -> Vec<Value> {
+    reordered(statements.iter().map(|statement| stored(statement, order)).collect(), order)
 }
 
-fn stored(value: &Value, turn: usize) -> Value {
+fn stored(value: &Value, order: usize) -> Value {
     match value {
-        Value::Array(items) if items.len() == 1 => stored(&items[0], turn),
-        Value::Array(items) => Value::Array(turned(items.clone(), turn)),
+        Value::Array(items) if items.len() == 1 => stored(&items[0], order),
+        Value::Array(items) => Value::Array(reordered(items.clone(), order)),
         Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| (name.clone(), stored(value, turn)));
-            Value::Object(turned(members.collect(), turn).into_iter().collect())
+            let members = members.iter().map(|(name, value)| (name.clone(), stored(value, order)));
+            Value::Object(reordered(members.collect(), order).into_iter().collect())
         }
         other => other.clone(),
     }
 }
 
-fn turned<T>(mut items: Vec<T>, turn: usize) -> Vec<T> {
+fn reordered<T>(mut items: Vec<T>, order: usize) -> Vec<T> {
     if !items.is_empty() {
-        let middle = turn % items.len();
+        let middle = order % items.len();
         items.rotate_left(middle);
     }
-    if turn % 2 == 1 {
+    if order % 2 == 1 {
         items.reverse();
     }
     items
 }
 
-/// What people do to a statement of ours by hand.
+/// An out-of-band change of a managed statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tampering {
     /// One more action.
     ExtraAction,
-    /// Everybody, without a condition.
+    /// Every AWS account, without a condition.
     Everybody,
-    /// Its condition is gone, or was never there.
+    /// Its condition is missing.
     NoCondition,
-    /// One more principal, of a form that we never write.
+    /// One more principal, of a form that ami-share never writes.
     ExtraPrincipal,
-    /// One more condition, which we would not keep.
+    /// One more condition, which ami-share would not keep.
     ExtraCondition,
-    /// A denial under our Sid.
+    /// A denial with a managed Sid.
     Denial,
 }
 
 impl Tampering {
-    /// Does it to a statement.
+    /// The changed statement.
     pub fn to(self, statement: &Value) -> Value {
         let mut statement = statement.clone();
         match self {

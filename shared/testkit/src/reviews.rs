@@ -1,4 +1,4 @@
-//! A review of one image of the model [`crate::world`]: what `review-shares` would find if it came by now.
+//! A review of one image of the model [`crate::world`]: what `review-shares` would find now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     }
 }
 
-/// What a review finds of the image for which `share` is wanted now.
+/// What a review finds of the image whose desired state is that of `share`.
 pub fn review(world: &World, share: &Share) -> ReviewedImage {
     let keys = share.desired.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
     review_with(world, share, &keys)
@@ -63,7 +63,7 @@ pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, Reviewe
     })
 }
 
-/// The world in which the appointments of the image of `share` are kept, as `schedule-expiry` would leave them.
+/// The world in which the image of `share` has its schedules, as `schedule-expiry` leaves them.
 #[must_use]
 pub fn scheduled(mut world: World, share: &Share) -> World {
     let desired: Schedules = ami_share_domain::image::schedule::desired(&share.desired, world.clock);

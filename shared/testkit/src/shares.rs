@@ -96,7 +96,7 @@ pub fn target_lists() -> impl Strategy<Value = Vec<Target>> {
     })
 }
 
-/// Any refusal of a word, with a reason of any length.
+/// Any refusal of a selector, with a reason of any length.
 pub fn refusals() -> impl Strategy<Value = Refusal> {
     (matching("\\PC{1,20}"), matching("\\PC{0,300}"))
         .prop_map(|(selector, reason)| Refusal::new(selector, RefusalCode::ExternalNotAllowed, reason))

@@ -1,6 +1,6 @@
-//! A small model of what looks act upon: the hub's images with their snapshots, one key, and the ledger.
+//! A small model of what reconciliations change: the hub's images with their snapshots, one key, and the ledger.
 //!
-//! It changes one call at a time: [`crate::looks`] makes the calls, in any order and as far as a test likes.
+//! It changes one call at a time: [`crate::looks`] makes the calls, in any order and as far as a test lets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,13 @@ use crate::policies::default_policy;
 /// One image, and what the ledger knows of it.
 #[derive(Debug, Clone, Default)]
 pub struct Managed {
-    /// Who has access.
+    /// The actual access.
     pub observed: ObservedImage,
     /// What the ledger knows.
     pub ledger: ImageLedger,
-    /// Its history, the oldest row first.
+    /// Its audit log, the oldest row first.
     pub audit_log: Vec<AuditRow>,
-    /// What was told about it: an account on its bus, or the hub (`None`).
+    /// The notifications about it: to the bus of an account, or to the hub (`None`).
     pub sent: Vec<(Option<AccountId>, Notification)>,
 }
 
@@ -39,13 +39,13 @@ pub struct World {
     pub images: BTreeMap<ImageId, Managed>,
     /// The key of all of them.
     pub key: Key,
-    /// Whether AWS does not let us read it.
+    /// Whether AWS denies reading it.
     pub key_is_unreadable: bool,
-    /// Whom each image needs on the key.
+    /// The principals that each image needs on the key.
     pub needs: KeyLedger,
-    /// Whom KMS does not take.
+    /// The principals that KMS rejects.
     pub rejected: BTreeSet<KeyPrincipal>,
-    /// Accounts that have no bus for us.
+    /// Accounts without a bus for the hub.
     pub without_bus: BTreeSet<AccountId>,
     /// How many launch permissions an image may have.
     pub limit: usize,
@@ -53,35 +53,35 @@ pub struct World {
     pub makes_private: bool,
     /// The moment that counts as now.
     pub clock: Timestamp,
-    /// Which look has which turn.
+    /// Which reconciliation holds which lease.
     pub(crate) leases: BTreeMap<Lease, usize>,
-    /// How many looks there have been.
+    /// How many reconciliations there have been.
     pub(crate) reconciliations: usize,
 }
 
-/// What only one look at a time may write.
+/// What only one reconciliation at a time may write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lease {
     Key,
     Image(ImageId),
 }
 
-/// Who can use what by our hand; two worlds in which it is equal differ for nobody.
+/// All access, and what the ledger records of it; two worlds in which it is equal are equal for every account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The launch permissions of each image, other people's included.
+    /// The launch permissions of each image, unmanaged ones included.
     pub launch: BTreeMap<ImageId, BTreeSet<LaunchPermission>>,
-    /// The accounts of each snapshot, other people's included.
+    /// The accounts of each snapshot, unmanaged ones included.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// The key's policy: what other people wrote, and ours.
+    /// The key's policy: foreign and managed statements.
     pub policy: KeyPolicy,
-    /// The targets that the ledger calls open, by image.
+    /// The targets with managed access by the ledger, by image.
     pub managed: BTreeSet<(ImageId, String)>,
-    /// The accounts that the ledger says we let copy each snapshot.
+    /// The accounts with managed access to each snapshot by the ledger.
     pub copiers: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// Whom the ledger says each image needs on the key.
+    /// The principals that each image needs on the key by the ledger.
     pub needed: BTreeMap<ImageId, BTreeSet<KeyPrincipal>>,
-    /// Whom the ledger says to have left the key, or nearly.
+    /// The principals that are still to be revoked on the key by the ledger.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
 }
 
@@ -104,7 +104,7 @@ impl Default for World {
 }
 
 impl World {
-    /// A world in which other people's hands opened image 1.
+    /// A world in which image 1 has access that was granted out of band.
     pub fn granted_out_of_band(observed: ObservedImage) -> Self {
         let managed = Managed { observed, ..Managed::default() };
         Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
@@ -116,7 +116,7 @@ impl World {
         Self { key: Key { policy }, ..self }
     }
 
-    /// The same world, in which KMS does not take these.
+    /// The same world, in which KMS rejects these principals.
     #[must_use]
     pub fn with_rejected(self, rejected: BTreeSet<KeyPrincipal>) -> Self {
         Self { rejected, ..self }
@@ -136,7 +136,7 @@ impl World {
         self.images.entry(image.clone()).or_default()
     }
 
-    /// Somebody deregisters an image; its snapshots stay.
+    /// An image is deregistered; its snapshots stay.
     pub fn deregister(&mut self, image: &ImageId) {
         let observed = &mut self.image_mut(image).observed;
         observed.launch.clear();
@@ -144,12 +144,12 @@ impl World {
         observed.is_public = false;
     }
 
-    /// Who can use what.
+    /// All access, and what the ledger records of it.
     pub fn access(&self) -> Access {
         let images = || self.images.iter();
         let managed = images().flat_map(|(image, managed)| {
-            let open = managed.ledger.shares.values().filter(|row| row.has_access());
-            open.map(|row| (image.clone(), row.target.clone()))
+            let rows = managed.ledger.shares.values().filter(|row| row.has_access());
+            rows.map(|row| (image.clone(), row.target.clone()))
         });
         let needs = || self.needs.needed_by.iter();
         Access {
@@ -182,8 +182,8 @@ pub fn apply(observed: &mut ObservedImage, step: &ImageStep) {
             observed.launch.retain(|permission| !permissions.contains(permission));
         }
         ImageStep::RevokeSnapshot { snapshot, accounts } => {
-            let open = observed.snapshots.entry(snapshot.clone()).or_default();
-            open.retain(|account| !accounts.contains(account));
+            let granted = observed.snapshots.entry(snapshot.clone()).or_default();
+            granted.retain(|account| !accounts.contains(account));
         }
         ImageStep::MakeImagePrivate => observed.is_public = false,
         ImageStep::MakeSnapshotPrivate { snapshot } => {
@@ -210,12 +210,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// Plans to admit `desired`.
+    /// Plans to grant the key to `desired`.
     pub fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         grant(&self.read(), desired, "aws")
     }
 
-    /// Plans to take `pending_revocation` out.
+    /// Plans to revoke `pending_revocation`.
     pub fn plan_without(&self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         revoke(&self.read(), pending_revocation, "aws")
     }
@@ -241,12 +241,12 @@ impl Key {
         plan
     }
 
-    /// Whom our statements admit.
+    /// The principals that managed statements grant the key.
     pub fn granted(&self) -> BTreeSet<KeyPrincipal> {
         granted(&self.read(), "aws")
     }
 
-    /// The policy, parted into foreign statements and ours.
+    /// The policy, split into foreign and managed statements.
     pub fn read(&self) -> KeyPolicy {
         KeyPolicy::parse(&self.policy).unwrap()
     }

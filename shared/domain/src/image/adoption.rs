@@ -31,7 +31,7 @@ impl Adopted {
                 share.run.intent,
             );
             row.because(
-                "found granted and desired, but missing from the ledger; when and by which principal it was granted is not known",
+                "granted and desired, but missing from the ledger; who granted it, and when, is not known",
             )
         };
         let snapshots = self

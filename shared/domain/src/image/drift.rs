@@ -13,8 +13,8 @@ impl ImageRequest {
     /// of band.
     ///
     /// That this run granted a key says so only of access that was recorded before the run observed the image: another
-    /// run may have granted it since, when the key was ready. Access that an interrupted run left ungranted on a snapshot,
-    /// or revoked and that is desired again, cannot be told from access that was removed out of band.
+    /// run may have granted it since, when the key was ready. Two cases cannot be distinguished from drift: an
+    /// interrupted run had yet to grant a snapshot, or had revoked access that is desired again.
     pub fn restored(
         &self,
         targets: &[&Target],
