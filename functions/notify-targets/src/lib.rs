@@ -7,9 +7,9 @@ mod failed_execution;
 
 use std::collections::BTreeMap;
 
-use ami_share_aws::leases::{Lease, Leases};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::ledger_writer::LedgerWriter;
+use ami_share_aws::ledger::leases::{Lease, Leases};
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_aws::notifications::{Addresses, NotificationSender};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};

@@ -3,7 +3,7 @@
 //! `share-image` asked AWS for the report before it took access away; AWS makes it in its own time. While it is
 //! not ready this function fails with the error type `NotReady`, and the workflow comes again.
 
-use ami_share_aws::usage_reports::UsageReportReader;
+use ami_share_aws::ec2::usage_reports::UsageReportReader;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::image::usage::{Usage, UsageQuestion, in_words};

@@ -2,9 +2,9 @@
 //!
 //! Finds out what is wanted, and records it as the intent that later steps serve. It writes nothing but the ledger.
 
+use ami_share_aws::ec2::images::FoundImage;
 use ami_share_aws::error::AwsError;
-use ami_share_aws::images::FoundImage;
-use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_domain::image::desired::{Resolved, Share};
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::schedule::Schedules;
@@ -79,7 +79,8 @@ impl Function for ResolveShare {
                 return Ok(Resolved::Share { share: Box::new(share) });
             }
         }
-        Err(AwsError::Busy(trigger.image.to_string()).into())
+        Err(AwsError::Busy(format!("other triggers changed the intent of {} meanwhile", trigger.image))
+            .into())
     }
 }
 

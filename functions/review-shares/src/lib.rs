@@ -12,9 +12,9 @@ mod report;
 mod request;
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::notifications::topic::Topic;
 use ami_share_aws::review_store::ReviewStore;
-use ami_share_aws::topic::Topic;
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::key::lockout::Caller;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
@@ -44,7 +44,7 @@ impl Function for ReviewShares {
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         // It reads very much, and nobody waits for it.
-        let clients = clients.paced();
+        let clients = clients.adaptive();
         let ledger = clients.ledger_reader(&environment.text("LEDGER_TABLE")?);
         let hub: AccountId = environment.parsed("HUB_ACCOUNT_ID", str::parse)?;
         let bucket = environment.text("REVIEW_BUCKET")?;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_aws::images::FoundImage;
+use ami_share_aws::ec2::images::FoundImage;
 use ami_share_aws::keys::KeyObserver;
 use ami_share_domain::ids::{ImageId, KeyArn};
 use ami_share_domain::review::key::ReviewedKeyState;

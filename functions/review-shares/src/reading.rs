@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_aws::ec2::images::{FoundImage, ImageReader};
+use ami_share_aws::ec2::permissions::PermissionReader;
 use ami_share_aws::error::Fault;
-use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::permissions::PermissionReader;
+use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image::desired::{Image, Share};
 use ami_share_domain::image::ledger::ImageLedger;
@@ -92,7 +92,7 @@ impl Reader {
             None => (String::new(), "unknown".to_owned()),
         };
         match self.try_facts(resolver, found, trigger, keys).await {
-            Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
+            Err(Failure::Aws(error)) if !error.fault().is_retryable() => {
                 tracing::warn!(%error, "cannot be compared");
                 let image = Image {
                     id: image.clone(),

@@ -4,8 +4,8 @@
 //! the appointments are as they should be. An appointment that fires for nothing does no harm: it is a look.
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::leases::{Lease, Leases};
-use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger::leases::{Lease, Leases};
+use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_aws::schedules::{ScheduleSettings, ScheduleWriter};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image;
