@@ -126,30 +126,39 @@ impl Reader {
             found => found,
         };
         let ledger = self.ledger.image(image).await?;
-        let resolved = match (
-            resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?,
-            &found,
-        ) {
+        let resolution =
+            resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?;
+        let resolved = match (resolution, &found) {
             (Resolution::Share(share), _) => ResolvedImage::Share { desired_state: digest(&share), share },
             (Resolution::Nothing(_) | Resolution::NotYet(_), Some(found)) => {
                 ResolvedImage::Nothing(Box::new(found.clone()))
             }
             (Resolution::Nothing(_) | Resolution::NotYet(_), None) => return Ok(None),
         };
-        let snapshots: BTreeSet<SnapshotId> = match &resolved {
+        let observed = self.observe(image, found.as_ref(), &resolved, &ledger).await?;
+        let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
+        Ok(Some(Facts { ledger, observed, state, resolved }))
+    }
+
+    /// The permissions of an image and of the snapshots that its share has or had. Only the owner of an image can read
+    /// or change its permissions, so nothing of a foreign one is managed.
+    async fn observe(
+        &self,
+        image: &ImageId,
+        found: Option<&FoundImage>,
+        resolved: &ResolvedImage,
+        ledger: &ImageLedger,
+    ) -> Result<ObservedImage, Failure> {
+        if found.is_some_and(|found| found.image.owner != self.key_writer.account) {
+            return Ok(ObservedImage::default());
+        }
+        let snapshots: BTreeSet<SnapshotId> = match resolved {
             ResolvedImage::Share { share, .. } => {
                 share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
             }
             ResolvedImage::Nothing(_) | ResolvedImage::Unreadable { .. } => BTreeSet::new(),
         };
-        // Only the owner of an image can read or change its permissions, so nothing of a foreign one is managed.
-        let is_foreign = found.as_ref().is_some_and(|found| found.image.owner != self.key_writer.account);
-        let observed = match is_foreign {
-            true => ObservedImage::default(),
-            false => self.permissions.observe(image, &snapshots).await?,
-        };
-        let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
-        Ok(Some(Facts { ledger, observed, state, resolved }))
+        Ok(self.permissions.observe(image, &snapshots).await?)
     }
 
     /// The image as the access review shows it, with all differences. `reported` are the keys whose own differences

@@ -137,7 +137,7 @@ fn an_event_without_an_image_where_its_kind_has_it_is_refused() {
             "`arn:aws:ec2:eu-west-1:111122223333:instance/i-0abcdef1234567890` is not the ARN of an image",
         ),
         (no_resource, "it names no resource"),
-        (malformed, "`ami-` is not an AMI id"),
+        (malformed, "`ami-` is not an"),
         (wrong_place, "missing field `ImageId`"),
         (no_detail, "invalid type: null"),
         (json!({}), "missing field `image_id`"),
