@@ -3,6 +3,7 @@
 //! A function's `main.rs` is one line, [`run`]; its `lib.rs` implements [`Function`].
 
 pub mod environment;
+pub mod events;
 pub mod failure;
 pub mod invocation;
 
