@@ -36,13 +36,13 @@ proptest! {
         let desired = desired(&ending_on(until, days), now());
         let mut after = made;
         for step in plan(&made, &desired, now()) {
-            let (schedule_kind, moment) = match step {
-                ScheduleStep::Set { schedule_kind, moment, .. } | ScheduleStep::Start { schedule_kind, moment } => {
-                    (schedule_kind, Some(moment))
+            let (kind, moment) = match step {
+                ScheduleStep::Set { kind, moment, .. } | ScheduleStep::Start { kind, moment } => {
+                    (kind, Some(moment))
                 }
-                ScheduleStep::Cancel { schedule_kind } => (schedule_kind, None),
+                ScheduleStep::Cancel { kind } => (kind, None),
             };
-            match schedule_kind {
+            match kind {
                 ScheduleKind::End => after.end = moment,
                 ScheduleKind::Warning => after.warning = moment,
             }
@@ -116,9 +116,9 @@ proptest! {
         let ahead = |moment: Option<Timestamp>| moment.filter(|moment| *moment > now());
         let as_before = Schedules { end: ahead(made.end), warning: ahead(made.warning) };
         for desired in [desired(&ending_on(next, days), now()), as_before] {
-            let changed: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
+            let changed: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::kind).collect();
             for step in &steps {
-                prop_assert!(changed.contains(&step.schedule_kind()), "{step:?} is not among {changed:?}");
+                prop_assert!(changed.contains(&step.kind()), "{step:?} is not among {changed:?}");
             }
         }
     }
@@ -129,19 +129,16 @@ fn a_changed_expiry_moves_its_schedule_and_a_removed_expiry_cancels_it() {
     let days = |days: i64| now() + SignedDuration::from_hours(24 * days);
     let made = desired(&ending_on(Some(days(20)), 7), now());
     let later = desired(&ending_on(Some(days(30)), 7), now());
-    let set = |schedule_kind, moment| ScheduleStep::Set { schedule_kind, minute: moment, moment };
+    let set = |kind, moment| ScheduleStep::Set { kind, minute: moment, moment };
     assert_eq!(
         plan(&made, &later, now()),
         [set(ScheduleKind::End, days(30)), set(ScheduleKind::Warning, days(23))]
     );
     let sooner = desired(&ending_on(Some(days(3)), 7), now());
-    let warning = ScheduleStep::Cancel { schedule_kind: ScheduleKind::Warning };
+    let warning = ScheduleStep::Cancel { kind: ScheduleKind::Warning };
     assert_eq!(plan(&made, &sooner, now()), [set(ScheduleKind::End, days(3)), warning]);
     let none = desired(&ending_on(None, 7), now());
-    assert_eq!(
-        plan(&made, &none, now()),
-        [ScheduleStep::Cancel { schedule_kind: ScheduleKind::End }, warning]
-    );
+    assert_eq!(plan(&made, &none, now()), [ScheduleStep::Cancel { kind: ScheduleKind::End }, warning]);
 }
 
 #[test]
@@ -149,7 +146,7 @@ fn a_schedule_uses_the_minute_that_contains_its_time() {
     let moment: Timestamp = id("2026-06-01T13:59:59.999Z");
     let made = plan(&Schedules::default(), &Schedules { end: Some(moment), warning: None }, now());
     let minute = id("2026-06-01T13:59:00Z");
-    assert_eq!(made, [ScheduleStep::Set { schedule_kind: ScheduleKind::End, minute, moment }]);
+    assert_eq!(made, [ScheduleStep::Set { kind: ScheduleKind::End, minute, moment }]);
 }
 
 #[test]

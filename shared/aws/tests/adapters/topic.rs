@@ -1,4 +1,4 @@
-//! Telling the topic.
+//! Messages to the hub's topic.
 
 use crate::Recorded;
 use crate::replay::replay;

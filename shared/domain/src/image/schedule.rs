@@ -52,7 +52,7 @@ pub enum ScheduleStep {
     /// Creates or moves the entry.
     Set {
         /// Which.
-        schedule_kind: ScheduleKind,
+        kind: ScheduleKind,
         /// The minute of the entry.
         minute: Timestamp,
         /// The moment that the workflow waits for.
@@ -61,24 +61,22 @@ pub enum ScheduleStep {
     /// Starts the workflow at once, which then waits: the moment is too near for Scheduler.
     Start {
         /// Which.
-        schedule_kind: ScheduleKind,
+        kind: ScheduleKind,
         /// The moment that the workflow waits for.
         moment: Timestamp,
     },
     /// Deletes the entry.
     Cancel {
         /// Which.
-        schedule_kind: ScheduleKind,
+        kind: ScheduleKind,
     },
 }
 
 impl ScheduleStep {
     /// Which entry it changes.
-    pub fn schedule_kind(&self) -> ScheduleKind {
+    pub fn kind(&self) -> ScheduleKind {
         match *self {
-            Self::Set { schedule_kind, .. }
-            | Self::Start { schedule_kind, .. }
-            | Self::Cancel { schedule_kind } => schedule_kind,
+            Self::Set { kind, .. } | Self::Start { kind, .. } | Self::Cancel { kind } => kind,
         }
     }
 }
@@ -108,7 +106,7 @@ pub fn plan(actual: &Schedules, desired: &Schedules, now: Timestamp) -> Vec<Sche
 pub fn in_progress(steps: &[ScheduleStep], actual: &Schedules) -> Schedules {
     let mut schedules = *actual;
     for step in steps {
-        match step.schedule_kind() {
+        match step.kind() {
             ScheduleKind::End => schedules.end = Some(UNKNOWN),
             ScheduleKind::Warning => schedules.warning = Some(UNKNOWN),
         }
@@ -117,13 +115,13 @@ pub fn in_progress(steps: &[ScheduleStep], actual: &Schedules) -> Schedules {
 }
 
 fn step(now: Timestamp) -> impl Fn((ScheduleKind, Option<Timestamp>, Option<Timestamp>)) -> ScheduleStep {
-    move |(schedule_kind, _, desired)| match desired {
-        None => ScheduleStep::Cancel { schedule_kind },
+    move |(kind, _, desired)| match desired {
+        None => ScheduleStep::Cancel { kind },
         Some(moment) => match start_of_minute(moment) {
             minute if minute.as_second() - now.as_second() > NEAR_SECONDS => {
-                ScheduleStep::Set { schedule_kind, minute, moment }
+                ScheduleStep::Set { kind, minute, moment }
             }
-            _ => ScheduleStep::Start { schedule_kind, moment },
+            _ => ScheduleStep::Start { kind, moment },
         },
     }
 }

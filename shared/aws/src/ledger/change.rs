@@ -1,17 +1,17 @@
-//! What one `UpdateItem` changes in a row, put together attribute by attribute.
+//! What one `UpdateItem` changes in a row, built attribute by attribute.
 
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::rows::set;
+use crate::ledger::rows::set;
 
-/// A change of one row. No attribute may be named twice.
+/// A change of one row. It names each attribute once.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
     /// The clauses of each verb.
     clauses: BTreeMap<&'static str, Vec<String>>,
-    /// Every attribute has a placeholder, since DynamoDB reserves many words.
+    /// A placeholder for every attribute: DynamoDB reserves many words.
     pub(crate) names: HashMap<String, String>,
     pub(crate) values: HashMap<String, AttributeValue>,
 }
@@ -22,7 +22,7 @@ impl Change {
         self.with("SET", name, format!("#{name} = :{name}"), Some(value))
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub(crate) fn remove(self, name: &str) -> Self {
         self.with("REMOVE", name, format!("#{name}"), None)
     }
@@ -32,12 +32,12 @@ impl Change {
         self.with_items("ADD", name, items)
     }
 
-    /// Takes items out of a set.
+    /// Removes items from a set.
     pub(crate) fn delete<T: ToString>(self, name: &str, items: impl IntoIterator<Item = T>) -> Self {
         self.with_items("DELETE", name, items)
     }
 
-    /// Whether it changes nothing.
+    /// Whether there is nothing to change.
     pub(crate) fn is_empty(&self) -> bool {
         self.clauses.is_empty()
     }
@@ -49,7 +49,7 @@ impl Change {
         clauses.collect::<Vec<_>>().join(" ")
     }
 
-    /// No items are no change: DynamoDB has no empty sets.
+    /// Without items nothing changes: DynamoDB has no empty sets.
     fn with_items<T: ToString>(
         self,
         verb: &'static str,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::error::{AwsError, lacks};
+use crate::error::{AwsError, unreadable_answer};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -22,7 +22,7 @@ pub(crate) struct RowKey {
 /// Bytes in a sort key. Source:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-partition-sort-keys>
 const SORT_KEY_LIMIT: usize = 1024;
-/// Characters of a word that is too long for a sort key which stand before its digest, for people.
+/// How many characters of a selector that is too long for a sort key precede its digest, for people.
 const HEAD: usize = 64;
 
 pub(crate) const INTENT: &str = "INTENT";
@@ -55,8 +55,8 @@ impl RowKey {
         Self { pk: image_partition(image), sk: NOTIFIED.to_owned() }
     }
 
-    /// One share, or one refused word. Of a word that is too long there is a part, and a digest behind a space,
-    /// which no word has; the row says the whole of it.
+    /// One share, or one refused selector. The key of a selector that is too long holds its beginning and, after a
+    /// space, its digest: no selector contains a space. The row itself holds all of it.
     pub(crate) fn share(image: &ImageId, target: &str) -> Self {
         let pk = image_partition(image);
         let sk = format!("{SHARE_PREFIX}{target}");
@@ -69,22 +69,22 @@ impl RowKey {
         Self { pk, sk: format!("{SHARE_PREFIX}{head} {digest}") }
     }
 
-    /// The accounts that we let copy a snapshot.
+    /// The accounts that ami-share granted a snapshot.
     pub(crate) fn snapshot(image: &ImageId, snapshot: &SnapshotId) -> Self {
         Self { pk: image_partition(image), sk: format!("{SNAPSHOT_PREFIX}{snapshot}") }
     }
 
-    /// The appointments that were made for an image.
+    /// The schedules that exist for an image.
     pub(crate) fn schedules(image: &ImageId) -> Self {
         Self { pk: image_partition(image), sk: SCHEDULES.to_owned() }
     }
 
-    /// One row of an image's history. `unique` parts rows of the same moment.
+    /// One row of an image's audit log. `unique` tells apart rows of the same moment.
     pub(crate) fn audit(image: &ImageId, at: Timestamp, unique: &str) -> Self {
         Self { pk: format!("AUDIT#{image}"), sk: format!("{at:.6}#{unique}") }
     }
 
-    /// Whom an image needs on a key.
+    /// The principals that an image needs on a key.
     pub(crate) fn need(key: &KeyArn, image: &ImageId) -> Self {
         Self { pk: key_partition(key), sk: format!("{IMAGE_PREFIX}{image}") }
     }
@@ -113,8 +113,9 @@ pub(crate) fn sort_key(item: &Item) -> &str {
 
 pub(crate) fn read<T: DeserializeOwned>(item: Item, subject: &str) -> Result<T, AwsError> {
     let row = sort_key(&item).to_owned();
-    serde_dynamo::from_item(item)
-        .map_err(|error| lacks("dynamodb:Query", subject, format!("an unreadable row `{row}`: {error}")))
+    serde_dynamo::from_item(item).map_err(|error| {
+        unreadable_answer("dynamodb:Query", subject, &format!("an unreadable row `{row}`"), error)
+    })
 }
 
 #[cfg(test)]
@@ -135,7 +136,7 @@ mod tests {
         assert!(key.starts_with(&format!("SHARE#{} ", "𐐷".repeat(HEAD))), "{key}");
         assert_eq!(key, sort_key_of(&long), "the row is found again");
         let other = format!("{}a", "𐐷".repeat(255));
-        assert_ne!(key, sort_key_of(&other), "words that begin alike have rows of their own");
+        assert_ne!(key, sort_key_of(&other), "selectors that begin alike have rows of their own");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Tells the subscribers of the hub's topic something that is no event of one image.
+//! Publishes messages to the hub's SNS topic that are not about one image.
 
 use aws_sdk_sns::Client;
 
@@ -20,7 +20,7 @@ impl Topic {
         Self { client, arn }
     }
 
-    /// Publishes `text` under `subject`, which is made plain.
+    /// Publishes `text`. `subject` is reduced to what SNS accepts.
     ///
     /// # Errors
     /// When `sns:Publish` fails.
@@ -30,7 +30,7 @@ impl Topic {
     }
 }
 
-/// A subject as SNS takes it: printable ASCII, and not too long.
+/// A subject as SNS accepts it: printable ASCII, and not too long.
 pub(crate) fn plain(subject: &str) -> String {
     let printable = subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control());
     printable.take(SUBJECT_LIMIT).collect::<String>().trim().to_owned()

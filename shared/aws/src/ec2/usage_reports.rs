@@ -1,7 +1,7 @@
-//! Asks EC2 which other accounts use an image, and reads its answer.
+//! Image usage reports: which other accounts use an image.
 //!
-//! A report takes minutes (recalled), is kept for 30 days, and looks at the 20 latest versions of a launch
-//! template. It may lack the instances of the last 24 hours and the launch templates of the last few days.
+//! EC2 takes minutes to make a report (from memory), keeps it for 30 days, and covers the 20 latest versions of a launch
+//! template. Instances of the last 24 hours and launch templates of the last few days may be missing.
 //! Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/your-ec2-ami-usage.html>
 
 use ami_share_domain::ids::{AccountId, ImageId};
@@ -9,16 +9,16 @@ use ami_share_domain::image::usage::Usage;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{ImageUsageReport, ImageUsageReportEntry, ImageUsageResourceTypeRequest};
 
-use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::error::{AwsError, Explain, Fault, unusable_answer};
 
-/// What a report looks for.
+/// The resource types that a report covers.
 const RESOURCE_TYPES: [&str; 2] = ["ec2:Instance", "ec2:LaunchTemplate"];
 
-/// Accounts that a report can name.
+/// The most accounts that a report can name.
 /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImageUsageReport.html>
 const ACCOUNT_LIMIT: usize = 200;
 
-/// Asks for reports.
+/// Requests reports.
 #[derive(Debug, Clone)]
 pub struct UsageReportWriter {
     client: Client,
@@ -30,9 +30,8 @@ impl UsageReportWriter {
         Self { client }
     }
 
-    /// Asks how `accounts` use the image, and gives the id of the report; `None` when the image is gone.
-    /// For no account, and for more than 200, the report is about all accounts: its reader picks the ones that
-    /// it cares for.
+    /// Requests a report on how `accounts` use the image, and returns its id; `None` when the image is gone. Without
+    /// accounts, and with more than 200, the report covers all accounts, and its reader selects from them.
     ///
     /// # Errors
     /// When `ec2:CreateImageUsageReport` fails, or answers without an id.
@@ -49,7 +48,7 @@ impl UsageReportWriter {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
             answer => answer?,
         };
-        answer.report_id.map(Some).ok_or_else(|| lacks(CALL, image, "no report id"))
+        answer.report_id.map(Some).ok_or_else(|| unusable_answer(CALL, image, "no report id"))
     }
 }
 
@@ -69,20 +68,20 @@ impl UsageReportReader {
         Self { client }
     }
 
-    /// What the report says; `None` while there is nothing to read yet. EC2 is eventually consistent, so a
-    /// report that it does not know counts as one that is not ready: the caller stops asking some time.
+    /// The usages in the report; `None` while it is not ready. EC2 is eventually consistent, so a report that it does
+    /// not know counts as not ready: the caller limits how long it waits.
     ///
     /// # Errors
-    /// When `ec2:DescribeImageUsageReports` or `ec2:DescribeImageUsageReportEntries` fails, or when EC2 could
-    /// not make the report; that one never comes.
+    /// When `ec2:DescribeImageUsageReports` or `ec2:DescribeImageUsageReportEntries` fails, or when EC2
+    /// could not make the report.
     pub async fn read(&self, image: &ImageId, report_id: &str) -> Result<Option<Vec<Usage>>, AwsError> {
         const CALL: &str = "ec2:DescribeImageUsageReports";
         let Some(report) = self.report(image, report_id).await? else { return Ok(None) };
         match report.state() {
             Some("available") => Ok(Some(self.entries(image, report_id).await?)),
             Some("error") => {
-                let reason = report.state_reason().unwrap_or("and no reason");
-                Err(lacks(CALL, image, format!("that there is no report: {reason}")))
+                let reason = report.state_reason().unwrap_or("EC2 gives no reason");
+                Err(unusable_answer(CALL, image, format!("a failed report: {reason}")))
             }
             Some(_) | None => Ok(None),
         }
@@ -103,7 +102,10 @@ impl UsageReportReader {
         let mut usages = Vec::new();
         while let Some(entry) = entries.next().await {
             let usage = from_ec2(&entry.explain(CALL, image)?);
-            usages.push(usage.ok_or_else(|| lacks(CALL, image, "an entry without account, type or count"))?);
+            usages
+                .push(usage.ok_or_else(|| {
+                    unusable_answer(CALL, image, "an entry without account, type or count")
+                })?);
         }
         usages.sort();
         Ok(usages)

@@ -1,4 +1,4 @@
-//! Reads images and the keys of their snapshots; writes the status tag.
+//! Reads images and the keys of their snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,28 +10,28 @@ use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuild
 use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState, Tag};
 use jiff::Timestamp;
 
-use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::error::{AwsError, Explain, Fault, unreadable_answer, unusable_answer};
 
 const DESCRIBE_IMAGES: &str = "ec2:DescribeImages";
 
-/// Images of one page. AWS advises against asking for all at once.
+/// Images of one page. AWS advises against reading all at once.
 /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
 const PAGE: i32 = 100;
 
-/// Values of a filter in one call. AWS takes 200 (recalled; the limit is of the whole request).
+/// Values of a filter in one call. EC2 accepts 200 in a request (from memory).
 /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
 const FILTER_VALUES: usize = 100;
 
 /// An image as EC2 describes it.
 #[derive(Debug, Clone)]
 pub struct FoundImage {
-    /// What later steps need of it.
+    /// What later steps need.
     pub image: Image,
     /// When it was described, and its status tag.
     pub observed: Observation,
     /// Whether it is `available`; only then can it be shared.
     pub is_available: bool,
-    /// Its state, for people.
+    /// Its state as EC2 names it.
     pub state: String,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
@@ -52,12 +52,12 @@ impl ImageReader {
         Self { client, region }
     }
 
-    /// The image, or `None` when it does not exist (any more). A disabled one exists. AWS says that disabled
-    /// images are left out by default, and not whether that holds for one that is named; so they are asked for.
+    /// The image, or `None` when it does not exist. A disabled image exists. EC2 omits disabled images by default; the
+    /// documentation does not say whether that includes images named by id, so the request includes them.
     /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html>
     ///
     /// # Errors
-    /// When `ec2:DescribeImages` fails, or answers what makes no sense.
+    /// When `ec2:DescribeImages` fails, or its answer cannot be used.
     pub async fn image(&self, id: &ImageId) -> Result<Option<FoundImage>, AwsError> {
         let seen_at = Timestamp::now();
         let request = self.client.describe_images().image_ids(id.as_str()).include_disabled(true);
@@ -68,10 +68,10 @@ impl ImageReader {
         answer.images().first().map(|image| self.found_image(image, seen_at)).transpose()
     }
 
-    /// The keys that the snapshots are encrypted with, each once; none for unencrypted ones.
+    /// The keys that the snapshots are encrypted with, each once.
     ///
     /// # Errors
-    /// When `ec2:DescribeSnapshots` fails, or names a key by something else than its ARN.
+    /// When `ec2:DescribeSnapshots` fails, or names a key by anything but its ARN.
     pub async fn keys(
         &self,
         image: &ImageId,
@@ -85,15 +85,16 @@ impl ImageReader {
         let answer =
             self.client.describe_snapshots().set_snapshot_ids(Some(ids)).send().await.explain(CALL, image)?;
         let keys = answer.snapshots().iter().filter_map(|snapshot| snapshot.kms_key_id());
-        keys.map(|key| key.parse().map_err(|bad| lacks(CALL, image, format!("{bad}")))).collect()
+        keys.map(|key| key.parse().map_err(|bad| unreadable_answer(CALL, image, "a bad key ARN", bad)))
+            .collect()
     }
 
-    /// One page of our images that carry a tag of ours, disabled ones included, and the token of the next page.
-    /// A page may be short, or empty, and still have a next one.
+    /// One page of the hub's images that carry an `ami-share:` tag, disabled ones included, and the token of the next
+    /// page. A page may be short, or empty, and still have a next one.
     /// Source: <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html#api-pagination>
     ///
     /// # Errors
-    /// When `ec2:DescribeImages` fails, or answers what makes no sense.
+    /// When `ec2:DescribeImages` fails, or its answer cannot be used.
     pub async fn managed_page(
         &self,
         token: Option<String>,
@@ -109,19 +110,19 @@ impl ImageReader {
         Ok((images.collect::<Result<_, _>>()?, next))
     }
 
-    /// Those of `ids` that are images of ours, disabled ones included; the others are absent.
+    /// Those of `ids` that are images of the hub, disabled ones included; the others are absent.
     ///
     /// # Errors
-    /// When `ec2:DescribeImages` fails, or answers what makes no sense.
+    /// When `ec2:DescribeImages` fails, or its answer cannot be used.
     pub async fn found(&self, ids: &[ImageId]) -> Result<BTreeMap<ImageId, FoundImage>, AwsError> {
         let mut all = BTreeMap::new();
-        for some in ids.chunks(FILTER_VALUES) {
+        for chunk in ids.chunks(FILTER_VALUES) {
             let seen_at = Timestamp::now();
-            // In a filter, an image that does not exist is no error; as an id, it fails the whole call.
-            let named = filter("image-id", some.iter().map(ToString::to_string));
+            // A filter ignores an image that does not exist; as an id, it would fail the whole call.
+            let named = filter("image-id", chunk.iter().map(ToString::to_string));
             let mut images = self.own_images(named).into_paginator().page_size(PAGE).items().send();
             while let Some(image) = images.next().await {
-                let image = image.explain(DESCRIBE_IMAGES, &format!("{} images", some.len()))?;
+                let image = image.explain(DESCRIBE_IMAGES, &format!("{} images", chunk.len()))?;
                 let found = self.found_image(&image, seen_at)?;
                 all.insert(found.image.id.clone(), found);
             }
@@ -129,13 +130,13 @@ impl ImageReader {
         Ok(all)
     }
 
-    /// Our images that are made of the snapshot, disabled ones included.
+    /// The hub's images that contain the snapshot, disabled ones included.
     ///
     /// # Errors
     /// When `ec2:DescribeImages` fails, or answers an image without an id.
     pub async fn of_snapshot(&self, snapshot: &SnapshotId) -> Result<Vec<ImageId>, AwsError> {
-        let made_of_it = filter("block-device-mapping.snapshot-id", [snapshot.to_string()]);
-        let mut images = self.own_images(made_of_it).into_paginator().page_size(PAGE).items().send();
+        let containing = filter("block-device-mapping.snapshot-id", [snapshot.to_string()]);
+        let mut images = self.own_images(containing).into_paginator().page_size(PAGE).items().send();
         let mut ids = Vec::new();
         while let Some(image) = images.next().await {
             ids.push(image_id(&image.explain(DESCRIBE_IMAGES, snapshot)?)?);
@@ -150,10 +151,12 @@ impl ImageReader {
     fn found_image(&self, found: &Ec2Image, seen_at: Timestamp) -> Result<FoundImage, AwsError> {
         let id = image_id(found)?;
         let owner = found.owner_id().and_then(|owner| owner.parse().ok());
-        let owner = owner.ok_or_else(|| lacks(DESCRIBE_IMAGES, &id, "no owner"))?;
+        let owner =
+            owner.ok_or_else(|| unusable_answer(DESCRIBE_IMAGES, &id, "an image without an owner"))?;
         let snapshots = found.block_device_mappings().iter().filter_map(|device| device.ebs()?.snapshot_id());
         let snapshots = snapshots.map(str::parse).collect::<Result<BTreeSet<SnapshotId>, _>>();
-        let snapshots = snapshots.map_err(|bad| lacks(DESCRIBE_IMAGES, &id, bad.to_string()))?;
+        let snapshots =
+            snapshots.map_err(|bad| unreadable_answer(DESCRIBE_IMAGES, &id, "a bad snapshot id", bad))?;
         let tags = tag_map(found.tags());
         Ok(FoundImage {
             image: Image {
@@ -171,32 +174,6 @@ impl ImageReader {
     }
 }
 
-/// Writes the status tag, and no other.
-#[derive(Debug, Clone)]
-pub struct StatusWriter {
-    client: Client,
-}
-
-impl StatusWriter {
-    /// A writer.
-    pub fn new(client: Client) -> Self {
-        Self { client }
-    }
-
-    /// Sets `ami-share:status`. An image that is gone needs none.
-    ///
-    /// # Errors
-    /// When `ec2:CreateTags` fails for another reason.
-    pub async fn write(&self, image: &ImageId, status: &str) -> Result<(), AwsError> {
-        let tag = Tag::builder().key(STATUS).value(status).build();
-        let answer = self.client.create_tags().resources(image.as_str()).tags(tag).send().await;
-        match answer.explain("ec2:CreateTags", image) {
-            Err(error) if error.fault() == Fault::Missing => Ok(()),
-            answer => answer.map(|_| ()),
-        }
-    }
-}
-
 fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
     let pairs = tags
         .iter()
@@ -210,5 +187,5 @@ fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
 
 fn image_id(image: &Ec2Image) -> Result<ImageId, AwsError> {
     let id = image.image_id().unwrap_or_default();
-    id.parse().map_err(|bad| lacks(DESCRIBE_IMAGES, "an image", format!("{bad}")))
+    id.parse().map_err(|bad| unreadable_answer(DESCRIBE_IMAGES, "an image", "a bad image id", bad))
 }

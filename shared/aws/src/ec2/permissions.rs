@@ -16,12 +16,12 @@ use aws_sdk_ec2::types::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::error::{AwsError, Explain, Fault};
-use crate::leases::Lease;
+use crate::ledger::leases::Lease;
 
-/// Snapshots that are asked about at the same time.
+/// Snapshots that are read at the same time.
 const CONCURRENT_READS: usize = 8;
 
-/// Reads who has access.
+/// Reads the permissions.
 #[derive(Debug, Clone)]
 pub struct PermissionReader {
     client: Client,
@@ -55,7 +55,7 @@ impl PermissionReader {
         Ok(ObservedImage { launch, snapshots, is_gone, is_public, public_snapshots })
     }
 
-    /// Who may launch the image, and whether everybody may; `None` when it is gone.
+    /// Who may launch the image, and whether it is public; `None` when it is gone.
     async fn launch(&self, image: &ImageId) -> Result<Option<(BTreeSet<LaunchPermission>, bool)>, AwsError> {
         let request = self
             .client
@@ -85,7 +85,7 @@ impl PermissionReader {
             .await
     }
 
-    /// Which accounts may copy a snapshot, and whether everybody may. Nobody may when it is gone.
+    /// Which accounts may copy a snapshot, and whether it is public. A deleted snapshot has no permissions.
     async fn snapshot(&self, snapshot: &SnapshotId) -> Result<(BTreeSet<AccountId>, bool), AwsError> {
         let request = self
             .client
@@ -106,7 +106,7 @@ impl PermissionReader {
     }
 }
 
-/// What AWS did not accept of a step.
+/// A permission that AWS rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedPermission {
     /// The launch permission, or the account of a snapshot permission.
@@ -115,25 +115,25 @@ pub struct RejectedPermission {
     pub message: String,
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Applied {
     /// The calls that AWS accepted.
     pub accepted: Vec<AcceptedPermissions>,
-    /// What it did not accept.
+    /// The permissions that it rejected.
     pub rejected: Vec<RejectedPermission>,
-    /// Why the step was not taken to its end. What AWS had accepted by then is done all the same.
+    /// Why the step stopped. The calls that AWS had accepted by then have taken effect.
     pub failure: Option<AwsError>,
 }
 
 impl Applied {
-    /// Nothing was done, for this reason.
+    /// A step that failed before its first call.
     pub fn failed(failure: AwsError) -> Self {
         Self { failure: Some(failure), ..Self::default() }
     }
 
-    /// What became of an account that the step was about. What is gone has let go of everybody.
+    /// The result for one account of the step. A resource that is gone counts as revoked for every account.
     pub fn verdict(&self, account: &AccountId) -> Verdict {
         let is_accepted =
             || self.accepted.iter().any(|call| call.principals.iter().any(|id| id == account.as_str()));
@@ -151,16 +151,16 @@ impl Applied {
     }
 }
 
-/// One call that AWS accepted.
+/// One accepted call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedPermissions {
-    /// The ids of the accounts, OUs and organizations that it was about.
+    /// The ids of the accounts, OUs and organizations in the call.
     pub principals: Vec<String>,
     /// AWS's id of the request.
     pub request_id: Option<String>,
 }
 
-/// Adds and removes permissions. It knows no way to add `all`.
+/// Adds and removes permissions. It has no way to add the group `all`.
 #[derive(Debug, Clone)]
 pub struct PermissionWriter {
     client: Client,
@@ -172,18 +172,18 @@ impl PermissionWriter {
         Self { client }
     }
 
-    /// Takes one step of a plan. One bad item does not stop the others: it is found, and returned. What is to
-    /// be taken from an image or snapshot that is gone is taken. Finding a bad item may take many calls, so each of
-    /// them makes sure of the image's turn. It has failed when a call fails for another reason than an item of it, and
-    /// as [`AwsError::Busy`] when the turn is lost.
+    /// Executes one step of a plan. An item that AWS rejects does not stop the others: it is isolated and returned. To
+    /// revoke from an image or snapshot that is gone succeeds. Isolation may take many calls, so each of them renews the
+    /// image's lease. The step fails when a call fails for another reason than one of its items, and with
+    /// [`AwsError::Busy`] when the lease is lost.
     pub async fn apply(&self, lease: &Lease, image: &ImageId, step: &ImageStep) -> Applied {
         let mut applied = Applied::default();
-        let failure = self.take(lease, image, step, &mut applied).await.err();
+        let failure = self.execute(lease, image, step, &mut applied).await.err();
         Applied { failure, ..applied }
     }
 
-    /// Writes down in `applied` what AWS answers, as it comes.
-    async fn take(
+    /// Collects in `applied` what AWS accepts and rejects, call by call.
+    async fn execute(
         &self,
         lease: &Lease,
         image: &ImageId,
@@ -192,32 +192,32 @@ impl PermissionWriter {
     ) -> Result<(), AwsError> {
         match step {
             ImageStep::GrantImage { permissions } => {
-                let open = |group: &[_]| self.image(image, Change::Add, listed(group));
-                isolated(lease, permissions.clone(), open, applied).await
+                let grant = |group: &[_]| self.image(image, Change::Add, to_ec2_list(group));
+                isolated(lease, permissions.clone(), grant, applied).await
             }
             ImageStep::RevokeImage { permissions } => {
-                let close = |group: &[_]| self.image(image, Change::Remove, listed(group));
-                unless_gone(isolated(lease, permissions.clone(), close, applied).await)
+                let revoke = |group: &[_]| self.image(image, Change::Remove, to_ec2_list(group));
+                unless_gone(isolated(lease, permissions.clone(), revoke, applied).await)
             }
             ImageStep::MakeImagePrivate => {
-                let everybody = Ec2LaunchPermission::builder().group(PermissionGroup::All).build();
+                let group_all = Ec2LaunchPermission::builder().group(PermissionGroup::All).build();
                 lease.renew().await?;
-                let closed = self.image(image, Change::Remove, vec![everybody]).await;
-                unless_gone(closed.map(|request_id| applied.accept(step.principals(), request_id)))
+                let revoked = self.image(image, Change::Remove, vec![group_all]).await;
+                unless_gone(revoked.map(|request_id| applied.accept(step.principals(), request_id)))
             }
             ImageStep::GrantSnapshot { snapshot, accounts } => {
-                let open = |group: &[_]| self.snapshot(snapshot, Change::Add, users(group));
-                isolated(lease, of_accounts(accounts), open, applied).await
+                let grant = |group: &[_]| self.snapshot(snapshot, Change::Add, users(group));
+                isolated(lease, of_accounts(accounts), grant, applied).await
             }
             ImageStep::RevokeSnapshot { snapshot, accounts } => {
-                let close = |group: &[_]| self.snapshot(snapshot, Change::Remove, users(group));
-                unless_gone(isolated(lease, of_accounts(accounts), close, applied).await)
+                let revoke = |group: &[_]| self.snapshot(snapshot, Change::Remove, users(group));
+                unless_gone(isolated(lease, of_accounts(accounts), revoke, applied).await)
             }
             ImageStep::MakeSnapshotPrivate { snapshot } => {
-                let everybody = CreateVolumePermission::builder().group(PermissionGroup::All).build();
+                let group_all = CreateVolumePermission::builder().group(PermissionGroup::All).build();
                 lease.renew().await?;
-                let closed = self.snapshot(snapshot, Change::Remove, vec![everybody]).await;
-                unless_gone(closed.map(|request_id| applied.accept(step.principals(), request_id)))
+                let revoked = self.snapshot(snapshot, Change::Remove, vec![group_all]).await;
+                unless_gone(revoked.map(|request_id| applied.accept(step.principals(), request_id)))
             }
         }
     }
@@ -270,7 +270,7 @@ enum Change {
     Remove,
 }
 
-fn listed(permissions: &[LaunchPermission]) -> Vec<Ec2LaunchPermission> {
+fn to_ec2_list(permissions: &[LaunchPermission]) -> Vec<Ec2LaunchPermission> {
     permissions.iter().map(to_ec2).collect()
 }
 
@@ -282,13 +282,14 @@ fn users(accounts: &[LaunchPermission]) -> Vec<CreateVolumePermission> {
     accounts.iter().map(|account| CreateVolumePermission::builder().user_id(account.name()).build()).collect()
 }
 
-fn unless_gone(closed: Result<(), AwsError>) -> Result<(), AwsError> {
-    match closed {
+fn unless_gone(revoked: Result<(), AwsError>) -> Result<(), AwsError> {
+    match revoked {
         Err(error) if error.fault() == Fault::Missing => Ok(()),
-        closed => closed,
+        revoked => revoked,
     }
 }
 
+/// Calls with all items. If AWS rejects one of them, halves the items until the rejected ones are found.
 async fn isolated<F>(
     lease: &Lease,
     items: Vec<LaunchPermission>,
