@@ -15,8 +15,9 @@ use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::request::{NotifyResult, Outcome, ShareResult};
 use ami_share_domain::metrics::{self, Measurements, Metric};
-use ami_share_domain::notify::notification;
-use ami_share_domain::notify::notification::{Conclusion, HubNotification, Notification, NotificationPlan};
+use ami_share_domain::notify;
+use ami_share_domain::notify::notification::Notification;
+use ami_share_domain::notify::plan::{Conclusion, HubNotification, NotificationPlan};
 use ami_share_domain::notify::status::Summary;
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
@@ -141,7 +142,7 @@ impl NotifyTargets {
     /// A dry run: what would be told.
     async fn describe(&self, result: &ShareResult) -> Result<NotifyResult, Failure> {
         let ledger = self.ledger.image(&result.share.image.id).await?;
-        let plan = notification::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
         Ok(NotifyResult { plan: lines(&plan), ..notified(result, status(result, &ledger), 0) })
     }
 
@@ -156,7 +157,7 @@ impl NotifyTargets {
         if ledger.supersedes(&result.share) {
             return Ok(notified(result, String::new(), 0));
         }
-        let plan = notification::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
         let status = status(result, &ledger);
         self.notify_target_accounts(result, &plan, lease).await?;
         self.notify_hub(&image.id, &plan.hub, lease, invocation).await?;
@@ -217,11 +218,11 @@ impl NotifyTargets {
         invocation: &Invocation,
     ) -> Result<(), Failure> {
         while !hub_notifications.is_empty() {
-            let part = notification::leading(hub_notifications, NOTIFICATIONS_AT_ONCE);
+            let part = notify::plan::leading(hub_notifications, NOTIFICATIONS_AT_ONCE);
             let notifications: Vec<Notification> =
                 part.iter().map(|hub_notifications| hub_notifications.notification.clone()).collect();
             let (count, outcome) = self.sender.notify_hub(&notifications, lease).await;
-            let notified = notification::leading(hub_notifications, count);
+            let notified = notify::plan::leading(hub_notifications, count);
             let rows: BTreeMap<&str, &ShareRow> = notified
                 .iter()
                 .filter_map(|hub_notifications| hub_notifications.row.as_ref())
@@ -256,7 +257,7 @@ impl NotifyTargets {
             false => Ok(()),
         };
         let status = Some(status.to_owned()).filter(|_| needs_status && written.is_ok());
-        let conclusion = Conclusion { status, ..notification::conclusion(result, ledger, plan) };
+        let conclusion = Conclusion { status, ..notify::plan::conclusion(result, ledger, plan) };
         if *plan != NotificationPlan::default() || conclusion != Conclusion::default() {
             self.writer(lease).await?.conclude(&image.id, &conclusion, Timestamp::now()).await?;
         }

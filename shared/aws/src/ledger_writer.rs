@@ -9,7 +9,7 @@ use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::ledger::{Intent, ShareRow};
 use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::key::ledger::{ExcludedChange, KeyLedger};
-use ami_share_domain::notify::notification::{Conclusion, ReportedUnmanaged, warning_of};
+use ami_share_domain::notify::plan::{Conclusion, ReportedUnmanaged, warning_of};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use aws_sdk_dynamodb::Client;

@@ -10,9 +10,8 @@ use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::image::schedule::warn_at;
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
 use ami_share_domain::image::usage::{Usage, UsageQuestion};
-use ami_share_domain::notify::notification::{
-    HubNotification, NotificationDetail, NotificationKind, leading, plan, warning_of,
-};
+use ami_share_domain::notify::notification::{NotificationDetail, NotificationKind};
+use ami_share_domain::notify::plan::{HubNotification, leading, plan, warning_of};
 use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;

@@ -12,13 +12,13 @@ use crate::phrases::EVERYBODY;
 pub(crate) struct Totals {
     /// Images.
     pub(crate) images: usize,
-    /// Shares: one image open to one target.
+    /// Shares: one image granted to one target.
     pub(crate) shares: usize,
     /// Targets, each counted once.
     pub(crate) targets: usize,
-    /// Grants that ami-share did not give.
+    /// Grants that ami-share did not make.
     pub(crate) unmanaged: usize,
-    /// Words of tags that get nothing.
+    /// What the tags ask for and does not get access.
     pub(crate) refused: usize,
     /// Keys whose policy is nearly full.
     pub(crate) full_keys: usize,

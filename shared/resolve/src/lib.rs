@@ -137,7 +137,7 @@ impl Resolver {
         };
         Share {
             revocation_reason: Some(revocation_reason),
-            ..nobody(trigger, image.cloned().unwrap_or_else(gone), last.into())
+            ..without_targets(trigger, image.cloned().unwrap_or_else(gone), last.into())
         }
     }
 
@@ -183,7 +183,7 @@ impl Resolver {
             warn_at: warn_at(until, self.warning_days),
             must_schedule: until.is_some() || before.until.is_some(),
             revocation_reason,
-            ..nobody(trigger, found.image.clone(), before)
+            ..without_targets(trigger, found.image.clone(), before)
         })
     }
 
@@ -263,7 +263,7 @@ impl From<&Intent> for Before {
 }
 
 /// The share of an image without targets.
-fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
+fn without_targets(trigger: &Trigger, image: Image, before: Before) -> Share {
     Share {
         image,
         intent: 0,

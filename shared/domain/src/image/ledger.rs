@@ -223,7 +223,7 @@ pub struct NotifiedRow {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
     /// The accounts that have been warned of an end of which others have not, each with that end
-    /// ([`warning_of`](crate::notify::notification::warning_of)): should the look die, the next one warns the others only.
+    /// ([`warning_of`](crate::notify::plan::warning_of)): should the look die, the next one warns the others only.
     #[serde(default)]
     pub warning: BTreeSet<String>,
     /// The report that the notices of a withdrawal wait for, as AWS numbers it.

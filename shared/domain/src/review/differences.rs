@@ -11,7 +11,9 @@ use crate::image::ledger::ShareOutcome;
 use crate::image::plan::{Desired, ImagePlan, ImageStep};
 use crate::image::request::ShareResult;
 use crate::listing::some_of;
-use crate::notify::notification::{self, HubNotification, Notification, NotificationKind, NotificationPlan};
+use crate::notify;
+use crate::notify::notification::{Notification, NotificationKind};
+use crate::notify::plan::{HubNotification, NotificationPlan};
 use crate::notify::status;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::review::compare::Seen;
@@ -203,7 +205,7 @@ impl<'a> NextReconciliation<'a> {
     /// The notifications that were not sent.
     fn notifications(&self) -> Vec<String> {
         let NotificationPlan { hub, target_accounts, former_accounts, forgotten, warned: _, is_warning } =
-            notification::plan(&self.result, self.seen.ledger, self.seen.now);
+            notify::plan::plan(&self.result, self.seen.ledger, self.seen.now);
         let mut unnotified: Vec<String> = Vec::new();
         for HubNotification { notification: Notification { kind, detail }, row } in &hub {
             if *kind == NotificationKind::EndingSoon {

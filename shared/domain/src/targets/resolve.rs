@@ -66,7 +66,7 @@ pub fn needs_organization(tags: &ShareTags, context: &Context<'_>) -> bool {
 
 /// Decides which targets get the image. The order of the selectors does not matter.
 pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
-    let nobody = Targets {
+    let empty = Targets {
         targets: Vec::new(),
         retained: Vec::new(),
         refused: tags.refused.clone(),
@@ -78,23 +78,23 @@ pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
         return Targets {
             until: Some(end),
             revocation_reason: Some(RevocationReason::Expired { at: end }),
-            ..nobody
+            ..empty
         };
     }
     if context.limits.sharing == Sharing::Disabled {
         return Targets {
             refused: Vec::new(),
             revocation_reason: Some(RevocationReason::SharingDisabled),
-            ..nobody
+            ..empty
         };
     }
     match tags.until {
-        Until::Open => select(tags, context, nobody),
-        Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..nobody }),
-        Until::At(until) => with_refusal(nobody, Refusal::new(UNTIL, RefusalReason::Expired { until })),
+        Until::Open => select(tags, context, empty),
+        Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..empty }),
+        Until::At(until) => with_refusal(empty, Refusal::new(UNTIL, RefusalReason::Expired { until })),
         Until::Unreadable => {
-            let (found, nobody) = find(tags, context, Targets { until: previous.until, ..nobody });
-            Targets { retained: found.previous(context).fold(context), ..nobody }
+            let (found, empty) = find(tags, context, Targets { until: previous.until, ..empty });
+            Targets { retained: found.previous(context).fold(context), ..empty }
         }
     }
 }
@@ -111,28 +111,28 @@ impl Previous<'_> {
     }
 }
 
-/// Adds to `nobody` what the selectors pick.
-fn select(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> Targets {
-    let (found, nobody) = find(tags, context, nobody);
+/// Adds to `empty` what the selectors pick.
+fn select(tags: &ShareTags, context: &Context<'_>, empty: Targets) -> Targets {
+    let (found, empty) = find(tags, context, empty);
     let targets = found.clone().fold(context);
     let limit = context.limits.target_limit;
     if targets.len() > limit {
         let retained = found.previous(context).fold(context);
         let reason = RefusalReason::TooManyTargets { targets: targets.len(), limit };
-        return Targets { retained, ..with_refusal(nobody, Refusal::new(WITH, reason)) };
+        return Targets { retained, ..with_refusal(empty, Refusal::new(WITH, reason)) };
     }
-    Targets { targets, ..nobody }
+    Targets { targets, ..empty }
 }
 
-/// What the selectors pick, and `nobody` with the selectors that pick nothing.
-fn find(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> (Found, Targets) {
+/// What the selectors pick, and `empty` with the selectors that pick nothing.
+fn find(tags: &ShareTags, context: &Context<'_>, empty: Targets) -> (Found, Targets) {
     let has_end = tags.until != Until::Open;
-    let mut selection = Selection { context, has_end, found: Found::default(), refused: nobody.refused };
+    let mut selection = Selection { context, has_end, found: Found::default(), refused: empty.refused };
     for selector in &tags.selectors {
         selection.select(selector);
     }
     let Selection { found, refused, .. } = selection;
-    (found, Targets { refused, ..nobody })
+    (found, Targets { refused, ..empty })
 }
 
 fn with_refusal(targets: Targets, refusal: Refusal) -> Targets {
