@@ -15,8 +15,8 @@ fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
         assert_eq!(
             fixture.share(&image, &b.id).await?,
             format!(
-                "refused: the image belongs to account {}, and only its owner can share it; copy it and tag the copy",
-                owner.id
+                "refused: {}: the image belongs to account {}, and only its owner can share it; copy the image and tag the copy",
+                b.id, owner.id
             )
         );
         assert!(!b.sees(&image).await?);
@@ -41,7 +41,7 @@ fn an_image_on_a_key_of_another_account_is_refused_with_the_remedy() -> Result<(
         let status = fixture.share(&image, &b.id).await?;
         assert!(status.starts_with("refused: "), "{status}");
         assert!(
-            status.ends_with("belongs to another account, so its policy cannot be changed from here; copy the image with a key of this account"),
+            status.ends_with("belongs to another account, so ami-share cannot change its policy; copy the image with a key of this account"),
             "{status}"
         );
         assert_eq!(calls(fixture, &queue).await?, [""; 0]);

@@ -3,7 +3,8 @@
 use ami_share_aws::ledger::leases::Lease;
 use ami_share_domain::image::request::{NotifyResult, Outcome};
 use ami_share_domain::metrics::{Measurements, Metric};
-use ami_share_domain::notify::notification::{self, Conclusion};
+use ami_share_domain::notify::notification;
+use ami_share_domain::notify::plan::Conclusion;
 use ami_share_domain::notify::status;
 use ami_share_lambda::events::FailedExecution;
 use ami_share_lambda::{Failure, Invocation};

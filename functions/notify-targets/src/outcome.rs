@@ -7,9 +7,9 @@ use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::request::{NotifyResult, Outcome, ShareResult};
 use ami_share_domain::metrics;
-use ami_share_domain::notify::notification::{
-    self, Conclusion, HubNotification, Notification, NotificationPlan,
-};
+use ami_share_domain::notify;
+use ami_share_domain::notify::notification::Notification;
+use ami_share_domain::notify::plan::{Conclusion, HubNotification, NotificationPlan};
 use ami_share_domain::notify::status::Summary;
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
@@ -26,7 +26,7 @@ impl NotifyTargets {
     /// A dry run: the notifications that would be sent.
     pub(crate) async fn describe(&self, result: &ShareResult) -> Result<NotifyResult, Failure> {
         let ledger = self.ledger.image(&result.share.desired.image.id).await?;
-        let plan = notification::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
         Ok(NotifyResult { plan: lines(&plan), ..notified(result, status(result, &ledger), 0) })
     }
 
@@ -42,7 +42,7 @@ impl NotifyTargets {
         if ledger.supersedes(&result.share) {
             return Ok(superseded(result));
         }
-        let plan = notification::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
         let status = status(result, &ledger);
         self.notify_target_accounts(result, &plan, lease).await?;
         self.notify_hub(&image.id, &plan.hub, lease, invocation).await?;
@@ -104,10 +104,10 @@ impl NotifyTargets {
         invocation: &Invocation,
     ) -> Result<(), Failure> {
         while !remaining.is_empty() {
-            let part = notification::leading(remaining, NOTIFICATIONS_AT_ONCE);
+            let part = notify::plan::leading(remaining, NOTIFICATIONS_AT_ONCE);
             let notifications: Vec<Notification> = part.iter().map(|hub| hub.notification.clone()).collect();
             let (count, outcome) = self.sender.notify_hub(&notifications, lease).await;
-            let notified = notification::leading(remaining, count);
+            let notified = notify::plan::leading(remaining, count);
             let rows = rows(notified);
             self.clients.ledger_writer(&self.table).write_shares(image, &rows, &[], lease).await?;
             invocation.measure(&metrics::of_notifications(notified));
@@ -137,7 +137,7 @@ impl NotifyTargets {
             false => Ok(()),
         };
         let status = Some(status.to_owned()).filter(|_| needs_status && written.is_ok());
-        let conclusion = Conclusion { status, ..notification::conclusion(result, ledger, plan) };
+        let conclusion = Conclusion { status, ..notify::plan::conclusion(result, ledger, plan) };
         if *plan != NotificationPlan::default() || conclusion != Conclusion::default() {
             self.writer(lease).await?.conclude(&image.id, &conclusion, Timestamp::now()).await?;
         }

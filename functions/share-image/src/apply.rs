@@ -151,7 +151,7 @@ impl ImageWriter<'_> {
             let row = row.done(Timestamp::now(), accepted.request_id.clone());
             match (step.action(), accepted.principals.as_slice()) {
                 (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
-                    row.because(self.request.share.desired.why_revoked(first))
+                    row.caused_by(self.request.share.desired.why_revoked(first))
                 }
                 _ => row,
             }

@@ -1,6 +1,6 @@
 //! Which account and role this function runs as: a key policy must not lock them out.
 
-use ami_share_domain::key::lockout::Caller;
+use ami_share_domain::key::evaluate::Caller;
 use aws_sdk_sts::Client;
 use tokio::sync::OnceCell;
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::targets::revocation_reason::NoAccessReason;
 use crate::trigger::TriggeredBy;
 
 /// What was done.
@@ -55,6 +56,9 @@ pub struct AuditRow {
     /// Why access was revoked, or what was reported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Why access was revoked, as data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<NoAccessReason>,
 }
 
 impl AuditRow {
@@ -76,12 +80,18 @@ impl AuditRow {
             request_id: None,
             intent,
             reason: None,
+            cause: None,
         }
     }
 
     /// The same, done at `at` by AWS's request `request_id`.
     pub fn done(self, at: Timestamp, request_id: Option<String>) -> Self {
         Self { at, request_id, ..self }
+    }
+
+    /// The same, because access ends as `cause` says.
+    pub fn caused_by(self, cause: NoAccessReason) -> Self {
+        Self { reason: Some(cause.to_string()), cause: Some(cause), ..self }
     }
 
     /// The same, for a reason.

@@ -11,7 +11,8 @@ use crate::image::desired::Run;
 use crate::image::ledger::{ShareOutcome, ShareRow};
 use crate::key::policy::SIZE_LIMIT;
 use crate::key::request::KeyOutcome;
-use crate::notify::notification::{HubNotification, Notification, NotificationKind};
+use crate::notify::notification::{Notification, NotificationKind};
+use crate::notify::plan::HubNotification;
 use crate::refusal::RefusalCode;
 use crate::review::report::AccessReview;
 

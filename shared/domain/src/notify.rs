@@ -1,4 +1,5 @@
-//! What targets, the hub and the reader of the status tag learn.
+//! The notifications to targets and the hub, and the status tag.
 
 pub mod notification;
+pub mod plan;
 pub mod status;

@@ -8,8 +8,8 @@ use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::KeyOutcome;
 use ami_share_domain::metrics::{self, Measurements, Metric, Unit};
-use ami_share_domain::notify::notification;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::notify;
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::review::report::{AccessReview, NEARLY_FULL_PERCENT, ReviewedKey};
 use ami_share_testkit::ids::{account, key, now};
 use ami_share_testkit::shares::{account_target, result, share};
@@ -32,13 +32,13 @@ fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
     let (rows, _) = ImageLedger::default().rows_after(&result, now());
     let shares = rows.into_iter().map(|row| (row.target.clone(), row)).collect();
     let ledger = ImageLedger { shares, ..ImageLedger::default() };
-    (metrics::of_notifications(&notification::plan(&result, &ledger, now()).hub), ledger)
+    (metrics::of_notifications(&notify::plan::plan(&result, &ledger, now()).hub), ledger)
 }
 
 #[test]
 fn granted_targets_and_refused_selectors_are_counted() {
-    let external = Refusal::new("999999999999", RefusalCode::ExternalNotAllowed, "who is that");
-    let malformed = Refusal::new("22222", RefusalCode::MalformedSelector, "what is that");
+    let external = Refusal::new("999999999999", RefusalReason::ExternalAccount);
+    let malformed = Refusal::new("22222", RefusalReason::MalformedSelector);
     let (measured, _) = first_reconciliation(&[external, malformed]);
     assert_eq!(
         values(&measured),
@@ -54,7 +54,7 @@ fn a_share_that_was_notified_is_not_counted_again() {
         row.notified = row.notifiable_outcome();
     }
     let again = result(share(vec![account_target(account(2)), account_target(account(3))]), Vec::new());
-    assert!(metrics::of_notifications(&notification::plan(&again, &ledger, now()).hub).is_empty());
+    assert!(metrics::of_notifications(&notify::plan::plan(&again, &ledger, now()).hub).is_empty());
 }
 
 #[test]

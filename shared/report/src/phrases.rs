@@ -4,7 +4,6 @@ use std::borrow::Borrow;
 use std::fmt::Display;
 
 use ami_share_domain::ids::Arn;
-use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 
 /// The group that makes a launch permission or a snapshot permission public.
@@ -43,14 +42,6 @@ pub(crate) fn grouped(number: impl Borrow<usize>) -> String {
 /// How much of its size limit a policy uses, in percent; at most 100.
 pub(crate) fn percent(key: &ReviewedKey) -> usize {
     (key.bytes * 100).checked_div(key.limit).unwrap_or(100).min(100)
-}
-
-/// The code of a refusal as events and metrics name it: `too-many-targets`.
-pub(crate) fn code(code: &RefusalCode) -> String {
-    match serde_json::to_value(code) {
-        Ok(serde_json::Value::String(code)) => code,
-        _ => String::new(),
-    }
 }
 
 /// An image's name, or its id when it has none.
@@ -99,11 +90,6 @@ mod tests {
     fn a_time_is_shown_to_the_second() {
         assert_eq!(moment(&"2026-06-01T12:00:07.25Z"), "2026-06-01 12:00:07");
         assert_eq!(moment(&"2026-06-01T12:00:07Z"), "2026-06-01 12:00:07");
-    }
-
-    #[test]
-    fn a_refusal_is_named_as_everywhere_else() {
-        assert_eq!(code(&RefusalCode::TooManyTargets), "too-many-targets");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::key::request::{KeyAction, KeyOutcome};
-use ami_share_domain::notify::notification::NotificationPlan;
+use ami_share_domain::notify::plan::NotificationPlan;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use jiff::{SignedDuration, Timestamp};

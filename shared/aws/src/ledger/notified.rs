@@ -1,7 +1,7 @@
 //! Row `NOTIFIED`: which accounts were notified of an image, and what the hub was last notified of.
 
 use ami_share_domain::ids::{AccountId, ImageId};
-use ami_share_domain::notify::notification::{Conclusion, ReportedUnmanaged, warning_of};
+use ami_share_domain::notify::plan::{Conclusion, ReportedUnmanaged, warning_of};
 use jiff::Timestamp;
 
 use crate::error::AwsError;

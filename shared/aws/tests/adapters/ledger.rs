@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ami_share_aws::error::{AwsError, Fault};
 use ami_share_domain::image::ledger::ShareRow;
-use ami_share_domain::notify::notification::{Conclusion, ReportedUnmanaged};
+use ami_share_domain::notify::plan::{Conclusion, ReportedUnmanaged};
 use ami_share_domain::targets::target::KeyPrincipal;
 use jiff::Timestamp;
 use serde_json::Value;

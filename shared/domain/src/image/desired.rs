@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::targets::revocation_reason::RevocationReason;
+use crate::targets::revocation_reason::{NoAccessReason, RevocationReason};
 use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
@@ -112,6 +112,7 @@ impl DesiredState {
     /// refused selectors stand in the order of the tag, which says nothing, and are sorted first.
     pub fn digest(&self) -> String {
         let mut canonical = self.clone();
+        canonical.refused = canonical.refused.into_iter().map(Refusal::identity).collect();
         canonical.refused.sort();
         // `Value::to_string` cannot fail, and all that a desired state holds has a JSON form.
         let document = serde_json::json!(canonical).to_string();
@@ -134,21 +135,21 @@ impl DesiredState {
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.
-    pub fn why_revoked(&self, target: &str) -> String {
+    pub fn why_revoked(&self, target: &str) -> NoAccessReason {
         self.why_revoked_by(&self.refused, target)
     }
 
     /// The same, by refusals that do not stand in the share.
-    pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> String {
-        // That AWS rejects somebody is no reason to take anything; it may be that nothing can be taken.
-        let managed = || refused.iter().filter(|refusal| refusal.code != RefusalCode::RejectedByAws);
-        let named = managed().find(|refusal| refusal.subject == target);
-        // A date that is past refuses everybody at once.
-        let refusal = named.or_else(|| managed().find(|refusal| refusal.code == RefusalCode::Expired));
+    pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> NoAccessReason {
+        // That AWS rejects a target is no reason to revoke: it may also mean that nothing can be revoked.
+        let causes = || refused.iter().filter(|refusal| refusal.code() != RefusalCode::RejectedByAws);
+        let named = causes().find(|refusal| refusal.subject == target);
+        // A date in the past refuses all targets at once.
+        let refusal = named.or_else(|| causes().find(|refusal| refusal.code() == RefusalCode::Expired));
         match (&self.revocation_reason, refusal) {
-            (Some(revocation_reason), _) => revocation_reason.to_string(),
-            (None, Some(refusal)) => refusal.reason.clone(),
-            (None, None) => format!("{target} is no longer among those whom ami-share:with names"),
+            (Some(reason), _) => NoAccessReason::Revoked(reason.clone()),
+            (None, Some(refusal)) => NoAccessReason::Refused(refusal.clone()),
+            (None, None) => NoAccessReason::NoLongerNamed { target: target.to_owned() },
         }
     }
 }

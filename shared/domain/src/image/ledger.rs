@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::intent::Intent;
 pub use self::notified::NotifiedRow;
-pub use self::shares::{ShareOutcome, ShareRow};
+pub use self::shares::{NotifiableOutcome, ShareOutcome, ShareRow};
 use crate::ids::{AccountId, SnapshotId};
 use crate::image::desired::{DesiredState, Share};
 use crate::image::schedule::Schedules;

@@ -5,9 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::request::ShareResult;
-use ami_share_domain::notify::notification::{
-    Conclusion, Notification, NotificationPlan, conclusion, plan, warning_of,
-};
+use ami_share_domain::notify::notification::Notification;
+use ami_share_domain::notify::plan::{Conclusion, NotificationPlan, conclusion, plan, warning_of};
 
 use super::{Fixture, Running};
 use crate::world::World;

@@ -31,7 +31,7 @@ pub struct NotifiedRow {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warned: Option<Timestamp>,
     /// The accounts that have been warned of an end of which others have not, each with that end
-    /// ([`warning_of`](crate::notify::notification::warning_of)). After an interruption, the next reconciliation warns
+    /// ([`warning_of`](crate::notify::plan::warning_of)). After an interruption, the next reconciliation warns
     /// only the others.
     #[serde(default)]
     pub warning: BTreeSet<String>,
