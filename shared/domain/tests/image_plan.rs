@@ -236,7 +236,7 @@ proptest! {
         match &plan.refused {
             Some(refusal) => {
                 prop_assert_eq!(refusal.code(), RefusalCode::TooManyTargets);
-                prop_assert_eq!(&plan.opening, &[]);
+                prop_assert_eq!(&plan.grants, &[]);
                 prop_assert!(total > limit && !has_all);
             }
             // An image that is over its limit already is left as it is.

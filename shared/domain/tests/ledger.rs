@@ -17,7 +17,7 @@ use ami_share_testkit::desired_states::{desired_states, out_of_band, pool, share
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, id, image_id, key, now, snapshot};
 use ami_share_testkit::reviews::unreadable;
-use ami_share_testkit::shares::{account_target, image, ou_target, result, share};
+use ami_share_testkit::shares::{account_target, ou_target, result, share};
 use ami_share_testkit::world::{Managed, World};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -145,7 +145,7 @@ proptest! {
         let mut share = share(targets);
         for (number, selector) in selectors.iter().flatten().enumerate() {
             let reason = RefusalReason::Ec2Rejected { message: number.to_string() };
-            share.refused.push(Refusal::new(selector.name(), reason));
+            share.desired.refused.push(Refusal::new(selector.name(), reason));
         }
         let mut ledger = ImageLedger::default();
         let result = result(share, Vec::new());

@@ -115,7 +115,7 @@ proptest! {
                 match kind {
                     NotificationKind::Shared => prop_assert!(notified.insert(target)),
                     NotificationKind::Unshared => {
-                        prop_assert_eq!(detail.reason.unwrap(), share.why_revoked(&target).to_string());
+                        prop_assert_eq!(detail.reason.unwrap(), share.desired.why_revoked(&target).to_string());
                         prop_assert!(notified.remove(&target));
                     }
                     kind => prop_assert_eq!(kind, NotificationKind::Refused),
@@ -243,7 +243,7 @@ fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
     for reason in [RefusalReason::UnknownOu, RefusalReason::NoOrganization] {
         let refused = Refusal::new(target.name(), reason);
         let notified =
-            world.trigger(&Share { refused: vec![refused.clone()], ..share(Vec::new()) }).notified.unwrap();
+            world.trigger(&with_desired(share(Vec::new()), |desired| desired.refused = vec![refused.clone()])).notified.unwrap();
         assert_eq!(notified.target_accounts, []);
         let sent: Vec<_> = notified
             .hub
@@ -427,7 +427,7 @@ fn making_an_image_private_is_notified_each_time_with_the_principal_if_known() {
         assert_eq!(kinds(&sent), [(NotificationKind::Public, "all")]);
         assert_eq!(sent[0].1.changed_by, by);
         assert!(sent[0].1.reason.as_ref().unwrap().ends_with("and ami-share made it private"));
-        let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
+        let observed = &mut world.images.get_mut(&share.desired.image.id).unwrap().observed;
         assert!(!observed.is_public);
         observed.is_public = true;
     }

@@ -8,7 +8,7 @@ use ami_share_domain::key::request::{Excluded, KeyOutcome};
 use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::ids::{account, key, now};
-use ami_share_testkit::shares::{refusal_reasons, refusals, result, share};
+use ami_share_testkit::shares::{refusal_reasons, refusals, result, share, with_desired};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn no_document_of_the_steps_holds_a_sentence(refused in alike()) {
-        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
+        let share = with_desired(share(Vec::new()), |desired| desired.refused = refused.clone());
         let written = json!(share).to_string();
         for refusal in refused {
             // What the tags or AWS say is a field of its own.
@@ -73,10 +73,10 @@ proptest! {
 
     #[test]
     fn grouped_refusals_are_read_in_the_order_in_which_they_were_written(refused in alike()) {
-        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
+        let share = with_desired(share(Vec::new()), |desired| desired.refused = refused.clone());
         let document = json!(share);
         prop_assert_eq!(&serde_json::from_value::<Share>(document.clone()).unwrap(), &share);
-        let groups = document["refused"].as_array().unwrap();
+        let groups = document["desired"]["refused"].as_array().unwrap();
         prop_assert!(groups.windows(2).all(|two| two[0]["reason"] != two[1]["reason"]), "{}", document);
         let subjects = groups.iter().flat_map(|group| group["subjects"].as_array().unwrap());
         prop_assert_eq!(subjects.collect::<Vec<_>>(), refused.iter().map(|refusal| &refusal.subject).collect::<Vec<_>>());
@@ -87,15 +87,15 @@ proptest! {
         reason in refusal_reasons(), subjects in prop::collection::vec("[a-z]{1,9}", 1..40),
     ) {
         let refused = subjects.iter().map(|subject| Refusal::new(subject, reason.clone())).collect();
-        let document = json!(Share { refused, ..share(Vec::new()) });
-        prop_assert_eq!(document["refused"].as_array().unwrap().len(), 1);
+        let document = json!(with_desired(share(Vec::new()), |desired| desired.refused = refused));
+        prop_assert_eq!(document["desired"]["refused"].as_array().unwrap().len(), 1);
     }
 
     #[test]
     fn the_order_of_refusals_and_what_aws_said_make_no_other_desired_state(
         refused in prop::collection::vec(refusals(), 0..6),
     ) {
-        let of = |refused: Vec<Refusal>| Share { refused, ..share(Vec::new()) }.desired_state();
+        let of = |refused: Vec<Refusal>| with_desired(share(Vec::new()), |desired| desired.refused = refused).desired.digest();
         let mut reversed = refused.clone();
         reversed.reverse();
         prop_assert_eq!(of(refused.clone()), of(reversed));
@@ -159,7 +159,10 @@ fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     let targets = crowd();
     // Where it is known before anything is tried: everything is retained, and refused.
     let refused = targets.iter().map(|target| Refusal::new(target.name(), untagged())).collect();
-    let share_of_all = Share { retained: targets.clone(), refused, ..share(Vec::new()) };
+    let share_of_all = with_desired(share(Vec::new()), |desired| {
+        desired.retained = targets.clone();
+        desired.refused = refused;
+    });
     fits(&json!(Resolved::Share { share: Box::new(share_of_all.clone()) }));
     let result = ShareResult::of(share_of_all, &[], []);
     assert_eq!((result.refused.len(), result.share.desired.refused.len()), (2000, 0));

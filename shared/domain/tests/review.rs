@@ -339,8 +339,12 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
     let mut seen = review_key(&world, &key(1));
     let found = |seen: &ReviewedKeyState| {
         let keys = BTreeMap::from([(key(1), seen.clone())]);
-        let found =
-            review_with(&world, &Share { keys: share.keys.clone(), ..nobody.clone() }, &keys).differences;
+        let found = review_with(
+            &world,
+            &with_desired(nobody.clone(), |desired| desired.keys = share.desired.keys.clone()),
+            &keys,
+        )
+        .differences;
         found
             .into_iter()
             .filter(|sentence| sentence.contains(&format!("{} is still granted", key(1).short())))
@@ -409,7 +413,7 @@ fn the_review_reports_only_the_access_of_an_image_that_was_never_shared() {
 
 #[test]
 fn an_image_that_cannot_be_compared_differs_and_says_why() {
-    let found = review::compare::unreadable(&image(), "available", "kms:DescribeKey failed");
+    let found = review::compare::unreadable(&image(), &run().observed, "available", "kms:DescribeKey failed");
     assert_eq!(found.differences, ["the review cannot compare the image: kms:DescribeKey failed"]);
     assert!(found.shares.is_empty());
 }
