@@ -2,12 +2,16 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::trigger::TriggeredBy;
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumIter, IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AuditAction {
     /// Launch permissions of an image were added.
     ImageGranted,
@@ -26,7 +30,7 @@ pub enum AuditAction {
     /// Access that was found open was taken for ours, to rebuild a lost ledger.
     Adopted,
     /// Access that an earlier look gave or took, which died before it could write that down.
-    Found,
+    Recovered,
     /// Whether those who lost access still use the image.
     UsageReported,
 }

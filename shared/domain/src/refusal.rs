@@ -4,10 +4,14 @@ use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 /// The kinds of refusal, as metrics and events name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumIter, IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum RefusalCode {
     /// The word is no selector.
     MalformedSelector,
@@ -47,6 +51,121 @@ pub enum RefusalCode {
     PolicyTooLarge,
     /// The key policy is one that we must not, or cannot, put back.
     PolicyUnsafe,
+}
+
+impl RefusalCode {
+    /// What the status says, for docs/troubleshooting.md; `<…>` stands for what differs from case to case.
+    pub fn says(self) -> &'static [&'static str] {
+        match self {
+            Self::MalformedSelector => &[
+                "`<word>` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value",
+            ],
+            Self::Public => {
+                &["`<all>` would make the image public, which is never done; name accounts, OUs or `org"]
+            }
+            Self::UnknownTag => &[
+                "`<tag>` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions",
+                "`<yes>` in ami-share:copy is not understood; write `allowed` or remove the tag",
+                "`ami-share:regions` is not supported yet; copy the image and tag the copy",
+            ],
+            Self::ExternalNotAllowed => &[
+                "<999999999999> is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it",
+                "<o-z9y8x7w6v5> is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it",
+            ],
+            Self::NotFound => &[
+                "<ou-ab12-cdef3456> is no <OU> of this organization; name one of its own",
+                "`org` names nothing: this account is in no organization",
+            ],
+            Self::ClosedAccount => &["account <444455556666> is closed or suspended; remove it from the tag"],
+            Self::NoMatch => &[
+                "`<tag:Stage=production>` matches no account and no OU of this organization; tag them in AWS Organizations or remove it",
+            ],
+            Self::NeedsUntil => &[
+                "<999999999999> is outside this organization, so the share must end; add the tag ami-share:until",
+            ],
+            Self::UnreadableUntil => &[
+                "`<tomorrow>` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is",
+            ],
+            Self::Expired => &[
+                "ami-share:until was <2025-12-31T23:59:59Z>, which is in the past; set a later date to share again",
+            ],
+            Self::TooManyTargets => &[
+                "<1001> targets are more than the <1000> launch permissions that one image may have; name OUs or `org` instead of their accounts",
+                "with those that it has, the image would have <1001> launch permissions of <1000>; name OUs or `org` instead of their accounts, or remove some by hand",
+            ],
+            Self::NotOwner => &[
+                "the image belongs to account <222222222222>, and only its owner can share it; copy it and tag the copy",
+            ],
+            Self::AwsManagedKey => &[
+                "the image is encrypted with the AWS managed key aws/ebs, which cannot be shared; copy the image with a key of your own and tag the copy",
+            ],
+            Self::UntaggedKey => &[
+                "<key/1234abcd> lacks the tag ami-share:managed = true, so its policy is not touched; add that tag to the key and look again, or wait for the review",
+            ],
+            Self::ForeignKey => &[
+                "<key/1234abcd> belongs to another account, so its policy cannot be changed from here; copy the image with a key of this account",
+            ],
+            Self::UnusableKey => &[
+                "<key/1234abcd> is disabled or about to be deleted; enable it, or copy the image with another key",
+                "<key/1234abcd> does not exist any more, so nobody can use the image; copy the image with another key",
+            ],
+            Self::RejectedByAws => &[
+                "KMS does not take <444455556666> in the policy of <key/1234abcd>: no such account, or it is closed; remove it from the tag",
+                "EC2 does not take <222222222222>: <what EC2 said>",
+            ],
+            Self::PolicyTooLarge => &[
+                "<key/1234abcd still admits 222222222222>: <the policy of key/1234abcd> has no room to be written anew (<32768> bytes); shorten its other statements",
+                "the policy of <key/1234abcd> has no room for <222222222222> (<32768> bytes); share with an OU or `org` instead of accounts, or use another key",
+            ],
+            Self::PolicyUnsafe => &[
+                "<key/1234abcd> cannot be read; let this account read it by its policy (statement `Enable IAM User Permissions`), then look again: <what KMS said>",
+                "the policy of <key/1234abcd> is not understood; mend it, then look again: <what is wrong with it>",
+                "<key/1234abcd> may still admit <222222222222>: <key/1234abcd cannot be read …>",
+                "no statement of the policy of <key/1234abcd> lets this account put it, which would lock everybody out; add the statement <Enable IAM User Permissions> for the account's root",
+                "the policy of <key/1234abcd> names deleted principals (<AROA…>), so KMS takes no change of it; remove them from it",
+                "KMS does not take the policy of <key/1234abcd> back even without new principals (<what KMS said>); mend its statements",
+            ],
+        }
+    }
+
+    /// What to do about it, for docs/troubleshooting.md.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::MalformedSelector => "Correct the selector.",
+            Self::Public => "Name the accounts, OUs or organizations that should have the image.",
+            Self::UnknownTag => "Correct the key or the value of the tag, or remove the tag.",
+            Self::ExternalNotAllowed => {
+                "If the target is meant, add it to `AllowedExternalAccounts` or `AllowedExternalOrganizations`; else correct the tag."
+            }
+            Self::NotFound => "Name an OU or root of the hub's own organization, or accounts.",
+            Self::ClosedAccount => "Remove the account from the tag.",
+            Self::NoMatch => "Tag the accounts or OUs in AWS Organizations, or remove the selector.",
+            Self::NeedsUntil => "Set `ami-share:until`, or set `ExternalSharesNeedUntil` to `false`.",
+            Self::UnreadableUntil => "Correct the value of `ami-share:until`.",
+            Self::Expired => "Set a later date, or remove the tag.",
+            Self::TooManyTargets => {
+                "Share with OUs or `org`, or have the EC2 quota raised and then raise `MaxTargetsPerImage`."
+            }
+            Self::NotOwner => {
+                "Copy the image into the hub and tag the copy, or tag it in the account that owns it, with a stack there."
+            }
+            Self::AwsManagedKey => {
+                "Copy the image with a customer managed key that has the tag `ami-share:managed` = `true`, and tag the copy."
+            }
+            Self::UntaggedKey => {
+                "Tag the key `ami-share:managed` = `true` if ami-share may write its policy."
+            }
+            Self::ForeignKey => "Copy the image with a key of the hub, and tag the copy.",
+            Self::UnusableKey => {
+                "Enable the key or cancel its deletion. If the key is deleted, deregister the image."
+            }
+            Self::RejectedByAws => "Remove the target from the tag, or act on what EC2 or KMS said.",
+            Self::PolicyTooLarge => {
+                "Share with OUs or `org`, use another key, or shorten the other statements of the policy."
+            }
+            Self::PolicyUnsafe => "Correct the key policy as the reason says.",
+        }
+    }
 }
 
 /// One word that got no access, and why.

@@ -121,7 +121,7 @@ proptest! {
         };
         let is_found = |what: &str, name: &str| {
             let rows = found.iter().filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains(what)));
-            rows.clone().all(|row| row.action == AuditAction::Found) && rows.flat_map(|row| &row.principals).any(|principals| principals == name)
+            rows.clone().all(|row| row.action == AuditAction::Recovered) && rows.flat_map(|row| &row.principals).any(|principals| principals == name)
         };
         for target in pool() {
             let (name, permission) = (target.name(), target.launch_permission());

@@ -128,7 +128,7 @@ proptest! {
             };
             let has_access = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
                 AuditAction::ImageGranted => true,
-                AuditAction::Found => row.reason.as_ref().is_some_and(|reason| reason.contains("found open")),
+                AuditAction::Recovered => row.reason.as_ref().is_some_and(|reason| reason.contains("found open")),
                 _ => false,
             });
             let open = observed.launch.contains(&target.launch_permission());

@@ -390,7 +390,7 @@ fn is_closed_on_record(audit_log: &[AuditRow]) -> bool {
         let principals = row.principals.iter().map(|principals| (row.resource.as_str(), principals.as_str()));
         match row.action {
             AuditAction::ImageGranted | AuditAction::SnapshotGranted => open.extend(principals),
-            AuditAction::ImageRevoked | AuditAction::SnapshotRevoked | AuditAction::Found => {
+            AuditAction::ImageRevoked | AuditAction::SnapshotRevoked | AuditAction::Recovered => {
                 principals.for_each(|principals| _ = open.remove(&principals))
             }
             _ => {}

@@ -128,7 +128,7 @@ impl ImageLedger {
         let taken = pending_revocation.iter().filter(|target| !open.contains(target.as_str()));
         let row = |principals: Vec<String>, what: &str| {
             let row = AuditRow::new(
-                AuditAction::Found,
+                AuditAction::Recovered,
                 &share.image.id,
                 principals,
                 &share.triggered_by,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::ids::{AccountId, KeyArn, SnapshotId};
 use crate::image::desired::{Image, Share};
@@ -91,8 +92,9 @@ impl Intent {
 }
 
 /// What came of one target or one refused word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ShareOutcome {
     /// Access is being given: written before the first call, so that a share that dies half-way is still ours.
     Granting,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::EnumIter;
 
 use crate::ids::{AccountId, KeyArn};
 use crate::image::desired::Share;
@@ -19,7 +20,7 @@ use crate::targets::target::Target;
 pub const SOURCE: &str = "ami-share";
 
 /// The detail-types of our own events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter)]
 pub enum NotificationKind {
     /// A target has access.
     Shared,
