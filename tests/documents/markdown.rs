@@ -21,11 +21,18 @@ pub fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     for (line, next) in section.iter().zip(section.iter().skip(1).chain([&String::new()])) {
         let is_heading = line.starts_with("| ---") || next.starts_with("| ---");
         if line.starts_with("| ") && !is_heading {
-            let cells = line.trim_matches('|').split(" | ");
-            rows.push(cells.map(|cell| cell.trim().to_owned()).collect());
+            rows.push(cells(line));
         }
     }
     rows
+}
+
+/// What stands between the bars of a row; `\|` is no bar.
+fn cells(row: &str) -> Vec<String> {
+    const BAR: &str = "\u{1}";
+    let row = row.trim().replace("\\|", BAR);
+    let row = row.strip_prefix('|').and_then(|row| row.strip_suffix('|')).unwrap_or(&row);
+    row.split('|').map(|cell| cell.trim().replace(BAR, "|")).collect()
 }
 
 /// The code spans of a cell or a document.
@@ -85,4 +92,9 @@ fn anchors_are_made_as_github_makes_them() {
     let document = "# What `ami-share:copy` does, and why\n## Ends\n## Ends\n```\n# no heading\n```\n";
     let expected = ["what-ami-sharecopy-does-and-why", "ends", "ends-1"].map(str::to_owned);
     assert_eq!(anchors(document), expected.into());
+}
+
+#[test]
+fn cells_may_be_empty_and_may_contain_an_escaped_bar() {
+    assert_eq!(cells("| a | | `b\\|c` |"), ["a", "", "`b|c`"]);
 }

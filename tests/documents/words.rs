@@ -120,11 +120,14 @@ impl List {
         if !self.any.is_match(text) {
             return;
         }
+        let mut reported: Vec<std::ops::Range<usize>> = Vec::new();
         for word in &self.words {
             for found in word.pattern.find_iter(text).filter(|found| found.start() < end) {
-                let is_within =
-                    |plain: regex::Match<'_>| plain.start() < found.end() && found.start() < plain.end();
-                if word.unless.as_ref().is_some_and(|unless| unless.find_iter(text).any(is_within)) {
+                let overlaps =
+                    |other: &std::ops::Range<usize>| other.start < found.end() && found.start() < other.end;
+                let is_plain =
+                    |unless: &Regex| unless.find_iter(text).any(|phrase| overlaps(&phrase.range()));
+                if reported.iter().any(overlaps) || word.unless.as_ref().is_some_and(is_plain) {
                     continue;
                 }
                 let is_for = |allowed: &Allowed| {
@@ -134,6 +137,7 @@ impl List {
                     Some(at) => drop(used.insert(at)),
                     None => report(found.as_str().to_owned(), word.instead),
                 }
+                reported.push(found.range());
             }
         }
     }
