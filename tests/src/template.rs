@@ -28,7 +28,10 @@ impl Template {
 
     /// A section such as `Resources`: the names in it and their definitions, in the order of the file.
     pub fn section(&self, name: &str) -> Result<&Map<String, Value>> {
-        self.0[name].as_object().with_context(|| format!("template.yaml has no section {name}"))
+        self.0
+            .get(name)
+            .and_then(Value::as_object)
+            .with_context(|| format!("template.yaml has no section {name}"))
     }
 
     /// The resources of a type such as `AWS::CloudWatch::Alarm`.
@@ -40,8 +43,8 @@ impl Template {
 
     /// The labels of the groups of parameters, each with the names of its parameters.
     pub fn parameter_groups(&self) -> Result<Vec<(&str, Vec<&str>)>> {
-        let groups = &self.0["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
-        let groups = groups.as_array().context("template.yaml has no ParameterGroups")?;
+        let groups = self.0.pointer("/Metadata/AWS::CloudFormation::Interface/ParameterGroups");
+        let groups = groups.and_then(Value::as_array).context("template.yaml has no ParameterGroups")?;
         let parts = |group| parts(group).context("a group without a label or parameters");
         groups.iter().map(parts).collect()
     }
@@ -49,7 +52,7 @@ impl Template {
 
 fn parts(group: &Value) -> Option<(&str, Vec<&str>)> {
     let parameters = group["Parameters"].as_array()?;
-    Some((group["Label"]["default"].as_str()?, parameters.iter().filter_map(Value::as_str).collect()))
+    Some((group.pointer("/Label/default")?.as_str()?, parameters.iter().filter_map(Value::as_str).collect()))
 }
 
 fn json(node: &Yaml<'_>) -> Result<Value> {

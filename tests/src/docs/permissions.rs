@@ -93,7 +93,7 @@ pub fn roles(template: &Template) -> Result<BTreeSet<String>> {
 
 /// The binary of a function; the name of any other resource.
 fn who<'a>(name: &'a str, resource: &'a Value) -> &'a str {
-    resource["Metadata"]["BuildProperties"]["Binary"].as_str().unwrap_or(name)
+    resource.pointer("/Metadata/BuildProperties/Binary").and_then(Value::as_str).unwrap_or(name)
 }
 
 /// The statements anywhere in a resource.
@@ -109,7 +109,7 @@ fn collect<'a>(value: &'a Value, only_where: Option<&'a str>, statements: &mut V
             statements.push(Statement { fields: value, only_where });
         }
         Value::Object(fields) => {
-            let condition = value["Fn::If"][0].as_str().or(only_where);
+            let condition = value.pointer("/Fn::If/0").and_then(Value::as_str).or(only_where);
             fields.values().for_each(|field| collect(field, condition, statements));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, only_where, statements)),
@@ -173,7 +173,8 @@ impl<'a> Statement<'a> {
     fn condition(&self, template: &Template) -> Result<String> {
         let mut conditions = Vec::new();
         if let Some(name) = self.only_where {
-            conditions.push(only_where(&template.section("Conditions")?[name])?);
+            let condition = template.section("Conditions")?.get(name);
+            conditions.push(only_where(condition.with_context(|| format!("there is no condition {name}"))?)?);
         }
         for (operator, keys) in self.fields["Condition"].as_object().into_iter().flatten() {
             for (key, values) in keys.as_object().context("a condition without keys")? {
@@ -188,14 +189,14 @@ impl<'a> Statement<'a> {
 /// What a condition of the template asks of a parameter.
 fn only_where(condition: &Value) -> Result<String> {
     let equals = |condition: &Value| -> Option<(String, String)> {
-        let (parameter, value) = (&condition["Fn::Equals"][0]["Ref"], &condition["Fn::Equals"][1]);
-        Some((parameter.as_str()?.to_owned(), value.as_str()?.to_owned()))
+        let text = |pointer| Some(condition.pointer(pointer)?.as_str()?.to_owned());
+        Some((text("/Fn::Equals/0/Ref")?, text("/Fn::Equals/1")?))
     };
     if let Some((parameter, value)) = equals(condition) {
         return Ok(format!("only where {} is {}", code(&parameter), code(&value)));
     }
     let (parameter, value) =
-        equals(&condition["Fn::Not"][0]).context("a condition that asks no parameter")?;
+        condition.pointer("/Fn::Not/0").and_then(equals).context("a condition that asks no parameter")?;
     ensure!(value.is_empty(), "a condition that asks a parameter for more than being empty");
     Ok(format!("only where {} is set", code(&parameter)))
 }
