@@ -145,7 +145,7 @@ pub async fn on_the_bus(fixture: &Fixture) -> Result<String> {
 
 /// A queue of what the hub's topic tells.
 pub async fn on_the_topic(fixture: &Fixture) -> Result<String> {
-    fixture.hub.subscribe("ami-share-notices", &fixture.name("messages")).await
+    fixture.hub.subscribe("ami-share-notifications", &fixture.name("messages")).await
 }
 
 /// All that a queue got until, and with, the first notice about `image`.

@@ -140,7 +140,7 @@ class World:
 
     def _listen(self) -> None:
         """Queues behind the topic, the hub's bus and the bus of one member; the other members have none."""
-        topic = f"arn:aws:sns:{REGION}:{HUB}:{STACK}-notices"
+        topic = f"arn:aws:sns:{REGION}:{HUB}:{STACK}-notifications"
         self.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=self._queue(HUB, "topic"))
         member = self.client("events", "222222222222")
         member.create_event_bus(Name=STACK)

@@ -23,7 +23,7 @@ async fn sender(mut answers: Vec<Recorded>) -> (NotificationSender, Lease, Reque
     let addresses = Addresses {
         hub_bus: "ami-share".to_owned(),
         target_bus: "ami-share".to_owned(),
-        topic: "arn:aws:sns:us-east-1:111122223333:ami-share-notices".to_owned(),
+        topic: "arn:aws:sns:us-east-1:111122223333:ami-share-notifications".to_owned(),
         region: "us-east-1".to_owned(),
         partition: "aws".to_owned(),
     };

@@ -16,7 +16,7 @@ fn writer(clients: &Clients, dead_letters: Option<&str>) -> ScheduleWriter {
     clients.schedule_writer(ScheduleSettings {
         group: "ami-share".to_owned(),
         workflow: "arn:aws:states:us-east-1:111122223333:stateMachine:ami-share-share".to_owned(),
-        role: "arn:aws:iam::111122223333:role/ami-share-appointments".to_owned(),
+        role: "arn:aws:iam::111122223333:role/ami-share-schedules".to_owned(),
         dead_letters: dead_letters.map(str::to_owned),
     })
 }
@@ -55,7 +55,7 @@ fn desired() -> Value {
             "DeadLetterConfig": { "Arn": "arn:aws:sqs:us-east-1:111122223333:ami-share-dead" },
             "Input": INPUT,
             "RetryPolicy": { "MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185 },
-            "RoleArn": "arn:aws:iam::111122223333:role/ami-share-appointments",
+            "RoleArn": "arn:aws:iam::111122223333:role/ami-share-schedules",
         },
     })
 }
