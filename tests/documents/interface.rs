@@ -88,14 +88,3 @@ fn every_status_in_the_page_on_troubleshooting_is_one_that_the_code_writes() {
         }
     }
 }
-
-#[test]
-fn every_reason_of_a_refusal_is_one_that_the_code_writes() {
-    let code = source_of_functions().replace(&text("shared/domain/src/refusal.rs"), "");
-    let code = code.replace("{MANAGED}", MANAGED);
-    for reason in RefusalCode::iter().flat_map(|refusal| refusal.says()) {
-        for piece in fixed_pieces(reason) {
-            assert!(code.contains(piece), "`{piece}` of `{reason}` is in no source");
-        }
-    }
-}

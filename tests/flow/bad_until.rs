@@ -7,7 +7,7 @@ use crate::expiry::share_until;
 use crate::fixture::flow;
 use crate::revocation::{assert_has_all, assert_has_nothing, shared_with_copy};
 
-const REFUSED: &str = "refused: `soon` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is";
+const REFUSED: &str = "refused: `soon` in ami-share:until is not a date (2026-12-31) and not an RFC 3339 time (2026-12-31T18:00:00Z), so nothing new is shared; correct it";
 
 #[test]
 fn an_unshared_image_with_an_unreadable_date_is_shared_only_once_the_date_is_readable() -> Result<()> {
@@ -45,7 +45,7 @@ fn an_unreadable_date_retains_access_grants_nothing_new_and_revokes_removed_targ
             .hub
             .tag(&golden.image, &[("ami-share:with", &selectors), ("ami-share:until", "soon")])
             .await?;
-        let expected = format!("kept as it is: {}; {REFUSED}", b.id);
+        let expected = format!("retained: {}; {REFUSED}", b.id);
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_all(fixture, &b, &golden).await?;
         assert_has_nothing(fixture, &c, &golden).await?;
@@ -70,7 +70,7 @@ fn the_end_that_could_be_read_last_still_holds() -> Result<()> {
         let end = far_enough(fixture).await? + now()?;
         share_until(fixture, &golden, &b.id, end).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:until", "soon")]).await?;
-        let expected = format!("kept as it is until {}: {}; {REFUSED}", in_status(end)?, b.id);
+        let expected = format!("retained until {}: {}; {REFUSED}", in_status(end)?, b.id);
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_all(fixture, &b, &golden).await?;
 

@@ -22,7 +22,7 @@ fn more_than_a_thousand_targets_are_refused_before_anything_is_sent() -> Result<
         let selectors = format!("tag:Crowd=yes {}", made[0]);
         assert_eq!(
             fixture.share(&golden.image, &selectors).await?,
-            "refused: 1001 targets are more than the 1000 launch permissions that one image may have; name OUs or `org` instead of their accounts"
+            "refused: ami-share:with names 1001 targets, more than the 1000 launch permissions that one image can have; name OUs or `org` instead of their accounts"
         );
         assert_eq!(calls(fixture, &queue).await?, [""; 0]);
         assert!(fixture.hub.launch_permissions(&golden.image).await?.is_empty());

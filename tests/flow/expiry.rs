@@ -31,7 +31,9 @@ fn a_share_expires_on_time_and_its_target_is_notified_before_and_at_expiry() -> 
         assert_eq!(received[1]["detail"]["until"], end.as_str());
         assert_eq!(
             received[1]["detail"]["reason"],
-            format!("access ends at {end}; ask for a later ami-share:until to keep it")
+            format!(
+                "access ends at {end}; ask the owner of the image for a later ami-share:until to keep it"
+            )
         );
         assert_eq!(
             received[2]["detail"]["reason"],
@@ -149,7 +151,7 @@ fn a_past_date_revokes_access_and_a_later_date_shares_the_image_again() -> Resul
         let golden = shared_until(fixture, "past", &b.id, now()? + 30 * DAY).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:until", "2020-01-01")]).await?;
         let past =
-            "ami-share:until was 2020-01-01T23:59:59Z, which is in the past; set a later date to share again";
+            "ami-share:until is 2020-01-01T23:59:59Z, which is in the past; set a later date to share again";
         let expected = format!("refused: {past}");
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_nothing(fixture, &b, &golden).await?;

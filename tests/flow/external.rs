@@ -22,7 +22,7 @@ fn an_allowed_outsider_needs_an_end_and_has_access_with_one() -> Result<()> {
         let golden = fixture.golden("outsider").await?;
         assert_eq!(
             fixture.share(&golden.image, PARTNER).await?,
-            "refused: 333333333333 is outside this organization, so the share must end; add the tag ami-share:until"
+            "refused: 333333333333: outside this organization, so the share needs an end; add the tag ami-share:until"
         );
         assert!(!partner.sees(&golden.image).await?);
         fixture.hub.tag(&golden.image, &[UNTIL]).await?;
@@ -75,7 +75,7 @@ fn a_principal_that_kms_rejects_is_named_and_the_rest_have_access() -> Result<()
         fixture.hub.tag(&golden.image, &[("ami-share:with", &selectors), UNTIL]).await?;
         let status = fixture.hub.status(&golden.image, |_| true).await?;
         assert!(
-            status.starts_with("shared with 3 accounts until 2099-12-31 23:59 UTC; refused: KMS does not take 777777777777 in the policy of"),
+            status.starts_with("shared with 3 accounts until 2099-12-31 23:59 UTC; refused: 777777777777: KMS rejects this principal in the policy of"),
             "{status}"
         );
         let policy = fixture.hub.key_policy(&golden.key).await?;
@@ -104,7 +104,7 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
         let status = fixture.hub.status(&image, |_| true).await?;
         assert!(
             status.starts_with(
-                "shared with 1 account until 2099-12-31 23:59 UTC; refused: EC2 does not take 777777777777"
+                "shared with 1 account until 2099-12-31 23:59 UTC; refused: 777777777777: EC2 rejects this target"
             ),
             "{status}"
         );

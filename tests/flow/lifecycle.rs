@@ -19,7 +19,7 @@ use crate::snapshots::granted_to;
 
 /// An account outside the organization that the stack's parameters allow at first.
 const PARTNER: &str = "333333333333";
-const REVOKED: &str = "not shared: the hub withdraws all its shares (parameter Sharing of the stack)";
+const REVOKED: &str = "not shared: sharing is disabled (parameter Sharing of the stack)";
 
 #[test]
 fn disabling_sharing_revokes_and_notifies_all_and_deleting_the_stack_leaves_only_records() -> Result<()> {
@@ -165,7 +165,7 @@ fn an_update_touches_no_share_ends_what_runs_right_and_obeys_the_new_parameters(
         fixture.hub.review().await?;
         assert_has_nothing(fixture, &partner, &external).await?;
         let status = fixture.hub.tags(&external.image).await?["ami-share:status"].clone();
-        assert!(status.starts_with("refused: 333333333333 is not in this organization"), "{status}");
+        assert!(status.starts_with("refused: 333333333333: not in this organization"), "{status}");
 
         // Withdrawn and enabled again, each by one review.
         let policy = fixture.hub.key_policy(&golden.key).await?;

@@ -12,19 +12,25 @@ fn a_refused_selector_is_named_and_the_others_go_ahead() -> Result<()> {
         let refusals = [
             (
                 "999999999999",
-                "999999999999 is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it",
+                "999999999999: not in this organization and not allowed; add it to AllowedExternalAccounts (parameter of the stack), or remove it from the tag",
             ),
-            ("all", "`all` would make the image public, which is never done; name accounts, OUs or `org`"),
-            ("*", "`*` would make the image public, which is never done; name accounts, OUs or `org`"),
+            (
+                "all",
+                "all: would make the image public, which ami-share never does; name accounts, OUs or `org` instead",
+            ),
+            (
+                "*",
+                "*: would make the image public, which ami-share never does; name accounts, OUs or `org` instead",
+            ),
             (
                 "22222",
-                "`22222` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value",
+                "22222: not a selector; write an account id (12 digits), an OU (ou-…), a root (r-…), org, an organization (o-…) or tag:Key=Value",
             ),
-            ("ou-abcd-abcdefgh", "ou-abcd-abcdefgh is no OU of this organization; name one of its own"),
-            ("r-zzzz", "r-zzzz is no root of this organization; name one of its own"),
+            ("ou-abcd-abcdefgh", "ou-abcd-abcdefgh: this organization has no such OU; name one that it has"),
+            ("r-zzzz", "r-zzzz: this organization has no such root; name its own, or `org`"),
             (
                 "tag:=x",
-                "`tag:=x` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value",
+                "tag:=x: not a selector; write an account id (12 digits), an OU (ou-…), a root (r-…), org, an organization (o-…) or tag:Key=Value",
             ),
         ];
         try_join_all(refusals.map(async |(selector, reason)| {
@@ -65,7 +71,7 @@ fn a_closed_account_is_refused_by_name() -> Result<()> {
         assert_eq!(
             status,
             format!(
-                "shared with 1 account; refused: account {} is closed or suspended; remove it from the tag",
+                "shared with 1 account; refused: {}: the account is closed or suspended; remove it from the tag",
                 closed.id
             )
         );
@@ -83,7 +89,10 @@ fn an_image_on_the_aws_managed_key_is_refused_with_the_remedy() -> Result<()> {
         let queue = watch(fixture, &image, "none").await?;
         assert_eq!(
             fixture.share(&image, &b.id).await?,
-            "refused: the image is encrypted with the AWS managed key aws/ebs, which cannot be shared; copy the image with a key of your own and tag the copy"
+            format!(
+                "refused: {}: the image is encrypted with the AWS managed key aws/ebs, which cannot be shared; copy the image with a customer managed key and tag the copy",
+                b.id
+            )
         );
         assert_eq!(calls(fixture, &queue).await?, [""; 0]);
         Ok(())
@@ -105,7 +114,7 @@ fn an_image_on_a_disabled_key_or_one_pending_deletion_is_refused_with_the_remedy
             assert!(status.starts_with("refused: "), "{status}");
             assert!(
                 status.ends_with(
-                    "is disabled or about to be deleted; enable it, or copy the image with another key"
+                    "is disabled or pending deletion; enable it, then start a reconciliation, or copy the image with another key"
                 ),
                 "{status}"
             );
@@ -122,11 +131,11 @@ fn an_unreadable_or_past_end_shares_nothing() -> Result<()> {
         let ends = [
             (
                 "soon",
-                "refused: `soon` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is",
+                "refused: `soon` in ami-share:until is not a date (2026-12-31) and not an RFC 3339 time (2026-12-31T18:00:00Z), so nothing new is shared; correct it",
             ),
             (
                 "2020-01-01",
-                "refused: ami-share:until was 2020-01-01T23:59:59Z, which is in the past; set a later date to share again",
+                "refused: ami-share:until is 2020-01-01T23:59:59Z, which is in the past; set a later date to share again",
             ),
         ];
         for (until, expected) in ends {
@@ -147,12 +156,12 @@ fn invalid_ami_share_tags_are_reported() -> Result<()> {
             (
                 "ami-share:copy",
                 "yes",
-                "`yes` in ami-share:copy is not understood; write `allowed` or remove the tag",
+                "`yes` is not a value of ami-share:copy; write `allowed` or remove the tag",
             ),
             (
                 "ami-share:withh",
                 "org",
-                "`ami-share:withh` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions",
+                "ami-share:withh: not a tag of ami-share; use ami-share:with, with:2 to with:9, until or copy, or remove the tag",
             ),
         ];
         for (tag, value, reason) in tags {
@@ -175,7 +184,8 @@ fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
         let status = fixture.share(&image, &c.id).await?;
         let owner = &b.id;
         let reason = format!(
-            "the image belongs to account {owner}, and only its owner can share it; copy it and tag the copy"
+            "{}: the image belongs to account {owner}, and only its owner can share it; copy the image and tag the copy",
+            c.id
         );
         assert_eq!(status, format!("refused: {reason}"));
         Ok(())

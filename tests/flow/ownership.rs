@@ -15,8 +15,8 @@ fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
         assert_eq!(
             fixture.share(&image, &b.id).await?,
             format!(
-                "refused: the image belongs to account {}, and only its owner can share it; copy it and tag the copy",
-                owner.id
+                "refused: {}: the image belongs to account {}, and only its owner can share it; copy the image and tag the copy",
+                b.id, owner.id
             )
         );
         assert!(!b.sees(&image).await?);

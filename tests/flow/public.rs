@@ -17,7 +17,7 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         fixture.share(&image, &b.id).await?;
         fixture.reconciliations_end(&image, 1).await?;
         fixture.hub.make_public(&image).await?;
-        let expected = "public by somebody else's hand; shared with 1 account";
+        let expected = "public (not by ami-share); shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
         for _ in 0..2 {
             assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
@@ -30,7 +30,7 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         let detail = &received[1]["detail"];
         assert_eq!((&detail["target"], &detail["changed_by"]), (&"all".into(), &ROOT.into()));
         let reason = format!(
-            "{image} is public, which ami-share never does; remove the group `all` from its permissions, or set MakePublicImagesPrivate"
+            "{image} is public, not by ami-share; remove the group `all` from its permissions, or set MakePublicImagesPrivate (parameter of the stack)"
         );
         assert_eq!(detail["reason"], reason);
         assert_eq!(publications(fixture, &image)?, 1);
@@ -56,7 +56,7 @@ fn a_snapshot_made_public_out_of_band_is_reported_once_and_stays_public() -> Res
         for _ in 0..2 {
             assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
         }
-        let expected = "public by somebody else's hand; shared with 1 account";
+        let expected = "public (not by ami-share); shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
         assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, [b.id.as_str(), "all"]);
         let received = received_by_now(fixture, &fixture.hub, &bus, &b.id, &image).await?;
@@ -88,7 +88,7 @@ fn with_make_public_images_private_a_public_image_is_made_private_and_reported()
         let received = received_by_now(fixture, &fixture.hub, &bus, &b.id, image).await?;
         assert_eq!(kinds(&received), ["AMI Shared", "AMI Public", "AMI Public"]);
         for (notification, resource) in received[1..].iter().zip([image, &snapshot]) {
-            let reason = format!("{resource} had been made public, and is private again");
+            let reason = format!("{resource} was public, and ami-share made it private");
             assert_eq!(notification["detail"]["reason"], reason);
         }
         assert_eq!(received[1]["detail"]["changed_by"], ROOT);
@@ -139,7 +139,10 @@ fn unmanaged_access_is_reported_once_and_left_in_place() -> Result<()> {
             .collect();
         reasons.sort_unstable();
         let reason = |resource: &str| {
-            format!("{resource} is open to {}, which ami-share did not do and leaves as it is", c.id)
+            format!(
+                "{resource} is granted to {}, not by ami-share, which leaves it as it is; remove the permission if it is not intended",
+                c.id
+            )
         };
         assert_eq!(reasons, [reason(image), reason(&snapshot)]);
         assert!(received[1..].iter().all(|notification| notification["detail"]["target"] == c.id.as_str()));

@@ -117,14 +117,14 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         assert_eq!(new, [1, 1, 1, 1, 1, 1, 1, 0]);
         let found = fixture.hub.access_review(review.page()?).await?;
         let differences = [
-            (&taken, format!("the image is not open to {}", b.id)),
-            (&rekeyed, format!("does not admit {}", b.id)),
-            (&untagged, format!("the image is still open to {}", c.id)),
-            (&closed, format!("{revoked_snapshot} is not open to {}", b.id)),
-            (&gone, format!("{former_snapshot} is still open to {}", b.id)),
-            (&tagged, "no look at it is on record".to_owned()),
+            (&taken, format!("the image is not granted to {}", b.id)),
+            (&rekeyed, format!("is not granted to {}", b.id)),
+            (&untagged, format!("the image is still granted to {}", c.id)),
+            (&closed, format!("{revoked_snapshot} is not granted to {}", b.id)),
+            (&gone, format!("{former_snapshot} is still granted to {}", b.id)),
+            (&tagged, "the ledger has no reconciliation of the image".to_owned()),
             // EC2 itself takes a disabled image from everybody.
-            (&disabled, format!("is not yet closed to {}", b.id)),
+            (&disabled, format!("is still granted to {}", b.id)),
         ];
         for (golden, sentence) in differences {
             let found = &of(&found, "images", "id", &golden.image)?["differences"];
@@ -203,8 +203,8 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
         let refused = said["refused"].as_array().cloned().unwrap_or_default();
         assert_eq!(refused.len(), 1);
         assert_eq!(
-            (&refused[0]["subject"], &refused[0]["code"]),
-            (&json!("999999999999"), &json!("external-not-allowed"))
+            (&refused[0]["subject"], &refused[0]["reason"]),
+            (&json!("999999999999"), &json!({ "kind": "external-account" }))
         );
         let expected = json!({
             "id": image, "name": name, "state": "available", "status": status, "confirmed_at": null,
@@ -220,7 +220,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
             (&key["limit"], &key["images"], &key["unneeded"]),
             (&json!(32_768), &json!(1), &json!([]))
         );
-        assert_eq!(key["admitted"].as_array().map(Vec::len), Some(2));
+        assert_eq!(key["granted"].as_array().map(Vec::len), Some(2));
         assert!(review.count("nearly_full_keys") >= Some(1));
         assert!(review.count("unmanaged") >= Some(1) && review.count("refused") >= Some(1));
         Ok(())

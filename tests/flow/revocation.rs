@@ -351,10 +351,13 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         assert!(status.starts_with(&format!("{UNTAGGED}; refused: ")), "{status}");
         let mut names = [b.id.as_str(), c.id.as_str()];
         names.sort_unstable();
-        assert!(status.contains(&format!("still admits {}: ", names.join(", "))), "{status}");
+        assert!(
+            status.contains(&format!("still allows {}, whose access was revoked: ", names.join(", "))),
+            "{status}"
+        );
         let (state, cause) = fixture.hub.trigger(&golden.image).await?;
         assert_eq!(state, "FAILED");
-        assert!(cause.contains("still admits"), "{cause}");
+        assert!(cause.contains("still allows"), "{cause}");
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
         assert!(!b.sees(&golden.image).await?);
 
@@ -429,7 +432,7 @@ fn an_account_closed_after_sharing_is_revoked_and_refused() -> Result<()> {
         fixture.hub.close_account(&closed.id).await?;
         fixture.hub.trigger(&golden.image).await?;
 
-        let reason = format!("account {} is closed or suspended; remove it from the tag", closed.id);
+        let reason = format!("{}: the account is closed or suspended; remove it from the tag", closed.id);
         let expected = format!("shared with 1 account; refused: {reason}");
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);

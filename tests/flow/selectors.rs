@@ -40,7 +40,7 @@ fn another_organization_is_refused() -> Result<()> {
         let status = fixture.share(&image, &format!("o-zzzzzzzzzz {}", b.id)).await?;
         assert_eq!(
             status,
-            "shared with 1 account; refused: o-zzzzzzzzzz is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it"
+            "shared with 1 account; refused: o-zzzzzzzzzz: not this organization and not allowed; add its ARN to AllowedExternalOrganizations (parameter of the stack), or remove it from the tag"
         );
         assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str()]);
         Ok(())
@@ -77,7 +77,7 @@ fn a_tag_selector_that_matches_no_account_is_refused_by_name() -> Result<()> {
         let image = fixture.image("no-match").await?;
         assert_eq!(
             fixture.share(&image, "tag:Team=nobody").await?,
-            "refused: `tag:Team=nobody` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"
+            "refused: tag:Team=nobody: no account and no OU of this organization has this tag; tag them in AWS Organizations, or remove the selector"
         );
         assert!(fixture.hub.launch_permissions(&image).await?.is_empty());
         Ok(())
@@ -98,7 +98,7 @@ fn selectors_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() -> 
         let status = fixture.hub.status(&image, |_| true).await?;
         assert_eq!(
             status,
-            "shared with 11 accounts; refused: `ami-share:with:10` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions"
+            "shared with 11 accounts; refused: ami-share:with:10: not a tag of ami-share; use ami-share:with, with:2 to with:9, until or copy, or remove the tag"
         );
         assert_eq!(fixture.hub.launch_permissions(&image).await?, ids[..11]);
         Ok(())

@@ -32,7 +32,7 @@ fn the_target_the_hub_bus_and_the_topic_get_one_notification_of_what_is_revoked_
         let on_topic = published_until(fixture, &topic, &fence).await?;
         let detail = json!({
             "image_id": image, "image_name": name.images()[0].name(), "region": REGION, "owner": HUB, "target": b.id,
-            "reason": format!("{} is no longer among those whom ami-share:with names", b.id),
+            "reason": format!("ami-share:with no longer names {}", b.id),
         });
         for received in [about(&on_bus, &image), about(&on_topic, &image)] {
             let received: Vec<Value> = received.into_iter().cloned().collect();
@@ -73,7 +73,7 @@ fn every_way_to_lose_access_is_notified_with_its_own_reason() -> Result<()> {
             (&gone, "the image was deregistered"),
             (
                 &refused,
-                "ami-share:until was 2020-01-01T23:59:59Z, which is in the past; set a later date to share again",
+                "ami-share:until is 2020-01-01T23:59:59Z, which is in the past; set a later date to share again",
             ),
         ];
         let mut received = Vec::new();
@@ -168,7 +168,7 @@ fn the_notification_and_the_audit_log_name_the_accounts_that_still_use_the_image
         }
         let still_used = format!("still used by {} (1 instance)", b.id);
         let mut received = Vec::new();
-        for (image, usage) in [(&used, still_used.as_str()), (&unused, "not used by them any more")] {
+        for (image, usage) in [(&used, still_used.as_str()), (&unused, "no longer used")] {
             let notified = unshared(&b, &queue, &mut received, image).await?;
             assert_eq!(notified["detail"]["usage"], usage);
             let audit_log: Vec<_> =

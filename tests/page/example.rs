@@ -2,7 +2,7 @@
 
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 use anyhow::Result;
 
@@ -61,13 +61,12 @@ fn key(arn: KeyArn, bytes: usize, images: &[ReviewedImage]) -> ReviewedKey {
     granted.extend(unneeded.iter().cloned());
     ReviewedKey {
         images: needing.count(),
+        problem: is_small.then(|| RefusalReason::DisabledKey { key: arn.clone() }),
         arn,
         bytes,
         limit: 32_768,
         granted,
         unneeded,
-        problem: is_small
-            .then(|| "the key is disabled: enable it, or copy the image with another key".to_owned()),
     }
 }
 
@@ -150,23 +149,21 @@ fn unmanaged(number: usize, id: &ImageId) -> Vec<UnmanagedGrant> {
 
 fn refused(number: usize) -> Vec<Refusal> {
     match number {
-        0 => vec![Refusal::new(
-            "123456789012",
-            RefusalCode::ExternalNotAllowed,
-            "account 123456789012 is not in the organization: add it to AllowedExternalAccounts, or take the word away",
-        )],
-        2 => vec![Refusal::new(
-            "<script>alert(1)</script>",
-            RefusalCode::MalformedSelector,
-            "`<script>alert(1)</script>` is no selector: write an account id, an OU, `org` or `tag:Key=Value`",
-        )],
+        0 => vec![Refusal::new("123456789012", RefusalReason::ExternalAccount)],
+        2 => vec![
+            Refusal::new("<script>alert(1)</script>", RefusalReason::MalformedSelector),
+            Refusal::new(
+                "ami-share:copy",
+                RefusalReason::UnknownCopyValue { value: "<script>alert(2)</script>".to_owned() },
+            ),
+        ],
         _ => Vec::new(),
     }
 }
 
 fn differences(number: usize) -> Vec<String> {
     match number {
-        2 => vec!["ou-ab12-build567 lacks the launch permission that somebody removed".to_owned()],
+        2 => vec!["the image is not granted to ou-ab12-build567".to_owned()],
         _ => Vec::new(),
     }
 }

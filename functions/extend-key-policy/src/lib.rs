@@ -1,8 +1,8 @@
-//! `extend-key-policy`: admits the targets of every live share to one KMS key, and takes out whom no live
-//! share needs any more.
+//! `extend-key-policy`: lets the policy of one KMS key allow the targets of every share, and revokes what no share needs any
+//! more.
 //!
-//! Observe, plan, take the turn, observe again, check, put, read back. It touches no statement but our own,
-//! and no key that lacks the tag `ami-share:managed = true`.
+//! Observe, plan, take the lease, observe again, check, put, read back. It changes no statement but those of ami-share,
+//! and no key without the tag `ami-share:managed = true`.
 
 mod outcome;
 mod putting;
@@ -10,7 +10,7 @@ mod putting;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ami_share_aws::error::Fault;
+use ami_share_aws::error::{AwsError, Fault};
 use ami_share_aws::identity::IdentityReader;
 use ami_share_aws::keys::KeyReader;
 use ami_share_aws::leases::{Lease, Leases};
@@ -21,13 +21,11 @@ use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key;
 use ami_share_domain::key::decision::{KeyDecision, unread};
 use ami_share_domain::key::ledger::KeyLedger;
-use ami_share_domain::key::lockout::{
-    missing, no_room_to_rewrite, refuse_key, refuse_lock_out, refuse_revocation, unintelligible, unreadable,
-};
-use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::key::lockout::refuse_lock_out;
+use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::metrics;
-use ami_share_domain::refusal::Refusal;
+use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
@@ -50,27 +48,27 @@ pub struct ExtendKeyPolicy {
     hub: AccountId,
 }
 
-/// A key as it is, and what a look makes of it.
+/// A key as it is, and the decision on it.
 struct Observed {
     ledger: KeyLedger,
     policy: KeyPolicy,
     decision: KeyDecision,
 }
 
-/// What there is to be seen of a key.
+/// What could be read of a key.
 enum Seen {
     Key(Box<Observed>),
     /// The key does not exist any more; this is what the ledger says of it.
     Gone(KeyLedger),
-    /// AWS does not let us read its policy, or nobody can make sense of it; this is what the ledger says of it.
-    Unreadable(KeyLedger, Refusal),
+    /// AWS denies reading its policy, or the policy cannot be parsed; this is what the ledger says of it.
+    Unreadable(KeyLedger, RefusalReason),
 }
 
-/// What KMS answers to the question for a key's policy.
+/// What KMS answers when it is asked for a key's policy.
 enum Answer {
     Policy(KeyPolicy),
     Gone,
-    Unreadable(Refusal),
+    Unreadable(RefusalReason),
 }
 
 impl Function for ExtendKeyPolicy {
@@ -110,7 +108,7 @@ impl Function for ExtendKeyPolicy {
 }
 
 impl ExtendKeyPolicy {
-    /// The ledger is read before the policy: a writer that has let go by then has put what it read here.
+    /// The ledger is read before the policy: a writer that has released its lease by then has put what is read here.
     async fn observe(&self, request: &KeyRequest) -> Result<Seen, Failure> {
         let ledger = self.ledger.key(&request.key).await?;
         let policy = match self.policy(&request.key).await? {
@@ -126,15 +124,20 @@ impl ExtendKeyPolicy {
         let text = match self.keys.policy(key).await {
             Err(error) if error.fault() == Fault::Missing => return Ok(Answer::Gone),
             Err(error) if error.fault() == Fault::Denied => {
-                return Ok(Answer::Unreadable(unreadable(key, &error.to_string())));
+                return Ok(Answer::Unreadable(unreadable(key, &error)));
             }
             text => text?,
         };
-        let policy = KeyPolicy::parse(&text);
-        Ok(policy.map_or_else(|bad| Answer::Unreadable(unintelligible(key, &bad)), Answer::Policy))
+        Ok(match KeyPolicy::parse(&text) {
+            Ok(policy) => Answer::Policy(policy),
+            Err(bad) => Answer::Unreadable(RefusalReason::MalformedPolicy {
+                key: key.clone(),
+                problem: bad.to_string(),
+            }),
+        })
     }
 
-    /// A key that is gone admits nobody, and nobody has to be taken out of it.
+    /// A key that was deleted allows nothing, so there is nothing to revoke in its policy.
     async fn gone(&self, request: &KeyRequest, ledger: KeyLedger) -> Result<KeyOutcome, Failure> {
         if request.action == KeyAction::Revoke && !request.dry_run {
             let Some(ledger) = self.after_release(request, ledger).await? else {
@@ -147,20 +150,20 @@ impl ExtendKeyPolicy {
         pending_revocation.extend(ledger.released_by(&request.image_id, &request.desired()));
         Ok(KeyOutcome {
             pending_revocation: pending_revocation.into_iter().collect(),
-            refused: Some(missing(&request.key)),
+            refused: Some(RefusalReason::MissingKey { key: request.key.clone() }),
             ..KeyOutcome::unchanged(&request.key)
         })
     }
 
-    /// A key that cannot be read is not written either. Whom it may still admit stays on record, so that a look that
-    /// can read it again takes them out.
+    /// A key that cannot be read is not written either. What it may still allow stays pending in the ledger, so that a
+    /// reconciliation that can read it again revokes it.
     async fn unreadable(
         &self,
         request: &KeyRequest,
         ledger: KeyLedger,
-        refusal: Refusal,
+        refusal: RefusalReason,
     ) -> Result<KeyOutcome, Failure> {
-        tracing::warn!(key = %request.key, reason = refusal.reason, "cannot be read");
+        tracing::warn!(key = %request.key, reason = %refusal, "cannot be read");
         if request.action == KeyAction::Grant || request.dry_run {
             return Ok(unread(request, &ledger, refusal));
         }
@@ -169,7 +172,7 @@ impl ExtendKeyPolicy {
             .map_or_else(|| KeyOutcome::unchanged(&request.key), |ledger| unread(request, &ledger, refusal)))
     }
 
-    /// The ledger once the image has given up whom it needs no more; `None` when a later intent has taken over.
+    /// The ledger once the image has released what it no longer needs; `None` when a later intent has taken over.
     async fn after_release(
         &self,
         request: &KeyRequest,
@@ -197,8 +200,8 @@ impl ExtendKeyPolicy {
         self.with_lease(request, invocation).await
     }
 
-    /// Takes out whom no live share needs any more. The image gives them up first, on record, so that a look
-    /// that dies here is finished by the next; a later intent keeps whom it needs.
+    /// Revokes what no share needs any more. The image releases it first, on record, so that the next reconciliation
+    /// finishes an interrupted one; a later intent keeps what it needs.
     async fn revoke(
         &self,
         request: &KeyRequest,
@@ -227,7 +230,7 @@ impl ExtendKeyPolicy {
             .await?)
     }
 
-    /// The part that needs the key's turn: what was seen before may be out of date by now.
+    /// The part that needs the key's lease: what was read before may be out of date by now.
     async fn with_lease(&self, request: &KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
         let lease = self.leases.of_key(&request.key, invocation).await?;
         let outcome = match self.observe(request).await {
@@ -250,7 +253,11 @@ impl ExtendKeyPolicy {
         let key = &request.key;
         let Some(document) = &observed.decision.plan.document else {
             if !observed.decision.plan.removed.is_empty() {
-                return Ok(refused(request, &observed, no_room_to_rewrite(key)));
+                return Ok(refused(
+                    request,
+                    &observed,
+                    RefusalReason::NoRoomToRewrite { key: key.clone(), limit: SIZE_LIMIT },
+                ));
             }
             let bytes = observed.policy.bytes();
             return self.conclude(request, observed, &[], bytes).await;
@@ -270,16 +277,20 @@ impl ExtendKeyPolicy {
     }
 
     /// What must be true before anything is put.
-    async fn check(&self, request: &KeyRequest, observed: &Observed) -> Result<Option<Refusal>, Failure> {
+    async fn check(
+        &self,
+        request: &KeyRequest,
+        observed: &Observed,
+    ) -> Result<Option<RefusalReason>, Failure> {
         let key = match self.keys.observe(&request.key, &self.hub).await {
             Err(error) if error.fault() == Fault::Denied => {
-                return Ok(Some(unreadable(&request.key, &error.to_string())));
+                return Ok(Some(unreadable(&request.key, &error)));
             }
             key => key?,
         };
         let refusal = match request.action {
-            KeyAction::Grant => refuse_key(&key, &self.hub),
-            KeyAction::Revoke => refuse_revocation(&key, &self.hub),
+            KeyAction::Grant => key.refuse_grant(&self.hub),
+            KeyAction::Revoke => key.refuse_revocation(&self.hub),
         };
         if refusal.is_some() {
             return Ok(refusal);
@@ -288,7 +299,7 @@ impl ExtendKeyPolicy {
         Ok(refuse_lock_out(&request.key, &observed.policy, caller))
     }
 
-    /// Writes down for good who was admitted and who was taken out, be it because KMS takes them no more.
+    /// Appends to the audit log what was granted and what was revoked, even if only because KMS rejects it now.
     async fn append(
         &self,
         request: &KeyRequest,
@@ -314,7 +325,7 @@ impl ExtendKeyPolicy {
             let is_settled = match self.policy(key).await? {
                 Answer::Policy(policy) => key::plan::granted(&policy, key.partition()) == *granted,
                 Answer::Gone => true,
-                // Somebody has put another one since; the step comes again and sees that.
+                // Another principal has put another policy since; the step is retried and reads that.
                 Answer::Unreadable(_) => false,
             };
             if is_settled {
@@ -325,7 +336,7 @@ impl ExtendKeyPolicy {
         Err(Failure::NotSettled(format!("the policy of {} is not yet what was put", key.short())))
     }
 
-    /// Writes down who was left out, and who has left.
+    /// Records what was excluded, and what was revoked.
     async fn conclude(
         &self,
         request: &KeyRequest,
@@ -346,7 +357,7 @@ impl ExtendKeyPolicy {
             KeyAction::Grant => &observed.decision.desired,
             KeyAction::Revoke => &BTreeSet::new(),
         };
-        let excluded = outcome.excluded.iter().map(|excluded| excluded.principal.clone()).collect();
+        let excluded = outcome.excluded.iter().map(|excluded| excluded.subject.clone()).collect();
         for change in observed.ledger.excluded_changes(tried, &excluded) {
             self.writer().change_excluded(&request.key, &change).await?;
         }
@@ -357,4 +368,8 @@ impl ExtendKeyPolicy {
     fn writer(&self) -> LedgerWriter {
         self.clients.ledger_writer(&self.table)
     }
+}
+
+fn unreadable(key: &KeyArn, error: &AwsError) -> RefusalReason {
+    RefusalReason::UnreadableKey { key: key.clone(), message: error.to_string() }
 }

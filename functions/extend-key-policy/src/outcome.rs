@@ -1,28 +1,25 @@
-//! What is answered, from what was observed and what KMS said; pure.
+//! The outcome, from what was observed and what KMS answered; pure.
 
-use ami_share_domain::key::lockout::still_granted_on_key;
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 
 use crate::Observed;
 
-/// What extending came to; `rejected` are those whom KMS did not take, and `bytes` is the size of the policy.
+/// The outcome of a grant; `rejected` is what KMS rejected, and `bytes` the size of the policy.
 pub(crate) fn granted(
     request: &KeyRequest,
     observed: &Observed,
     rejected: &[Excluded],
     bytes: usize,
 ) -> KeyOutcome {
-    let name = request.key.short();
     let no_room = observed.decision.plan.no_room.iter().map(|principal| Excluded {
-        principal: principal.clone(),
-        code: RefusalCode::PolicyTooLarge,
-        reason: format!("the policy of {name} has no room for {principal} ({SIZE_LIMIT} bytes); share with an OU or `org` instead of accounts, or use another key"),
+        subject: principal.clone(),
+        reason: RefusalReason::PolicyTooLarge { key: request.key.clone(), limit: SIZE_LIMIT },
     });
     let is_rejected =
-        |principal: &&KeyPrincipal| rejected.iter().any(|excluded| excluded.principal == **principal);
+        |principal: &&KeyPrincipal| rejected.iter().any(|excluded| excluded.subject == **principal);
     KeyOutcome {
         key: request.key.clone(),
         added: observed
@@ -41,7 +38,7 @@ pub(crate) fn granted(
     }
 }
 
-/// What retracting came to; `bytes` is the size of the policy.
+/// The outcome of a revocation; `bytes` is the size of the policy.
 pub(crate) fn revoked(request: &KeyRequest, observed: &Observed, bytes: usize) -> KeyOutcome {
     KeyOutcome {
         removed: observed.decision.plan.removed.clone(),
@@ -50,17 +47,21 @@ pub(crate) fn revoked(request: &KeyRequest, observed: &Observed, bytes: usize) -
     }
 }
 
-/// The key was not touched.
-pub(crate) fn refused(request: &KeyRequest, observed: &Observed, refusal: Refusal) -> KeyOutcome {
+/// The outcome when the policy was not changed.
+pub(crate) fn refused(request: &KeyRequest, observed: &Observed, reason: RefusalReason) -> KeyOutcome {
     let key = &request.key;
-    let refusal = match request.action {
-        KeyAction::Grant => refusal,
-        KeyAction::Revoke => still_granted_on_key(key, &observed.decision.plan.removed, refusal),
+    let reason = match request.action {
+        KeyAction::Grant => reason,
+        KeyAction::Revoke => RefusalReason::StillGranted {
+            key: key.clone(),
+            principals: observed.decision.plan.removed.iter().map(ToString::to_string).collect(),
+            because: Box::new(reason),
+        },
     };
-    tracing::warn!(%key, reason = refusal.reason, "refused");
+    tracing::warn!(%key, %reason, "refused");
     KeyOutcome {
         pending_revocation: observed.decision.to_revoke().into_iter().collect(),
-        refused: Some(refusal),
+        refused: Some(reason),
         bytes: observed.policy.bytes(),
         ..KeyOutcome::unchanged(key)
     }

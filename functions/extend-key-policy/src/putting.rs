@@ -1,4 +1,4 @@
-//! Puts a policy; when KMS rejects it, finds the principals that it does not take and puts the rest.
+//! Puts a policy; when KMS rejects it, finds the principals that KMS rejects and puts the rest.
 
 use std::collections::BTreeSet;
 
@@ -8,34 +8,34 @@ use ami_share_aws::leases::Lease;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::isolation::Isolation;
 use ami_share_domain::key;
-use ami_share_domain::key::lockout::{dangling_principals, refuse_broken};
+use ami_share_domain::key::lockout::{refuse_broken, refuse_deleted_principals};
 use ami_share_domain::key::policy::KeyPolicy;
 use ami_share_domain::key::request::Excluded;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::Failure;
 
 /// What came of putting.
 pub(crate) enum PutResult {
-    /// The policy admits others now.
+    /// The policy was changed.
     Accepted(Accepted),
-    /// KMS takes no change of this policy at all; the old one stands.
-    Broken(Refusal),
+    /// KMS rejects every change of this policy; the old one is in force.
+    Broken(RefusalReason),
 }
 
 /// A policy that was put.
 pub(crate) struct Accepted {
-    /// Whom it admits.
+    /// What it allows.
     pub(crate) granted: BTreeSet<KeyPrincipal>,
-    /// Whom KMS did not take.
+    /// What KMS rejected.
     pub(crate) rejected: Vec<Excluded>,
     /// Its size.
     pub(crate) bytes: usize,
-    /// How AWS knows the last put.
+    /// AWS's id of the last put.
     pub(crate) request_id: Option<String>,
 }
 
-/// One key whose turn we have.
+/// One key whose lease this function holds.
 pub(crate) struct Putting<'a> {
     pub(crate) key: &'a KeyArn,
     pub(crate) policy: &'a KeyPolicy,
@@ -44,7 +44,7 @@ pub(crate) struct Putting<'a> {
 }
 
 impl Putting<'_> {
-    /// Puts `document`, which admits `staying` and, newly, `added`.
+    /// Puts `document`, which allows `staying` and, newly, `added`.
     pub(crate) async fn put(
         &self,
         document: &str,
@@ -64,11 +64,11 @@ impl Putting<'_> {
             }
             Put::Rejected(message) => message,
         };
-        if !dangling_principals(self.policy).is_empty() {
-            return Ok(PutResult::Broken(refuse_broken(self.key, self.policy, &message)));
+        if let Some(reason) = refuse_deleted_principals(self.key, self.policy) {
+            return Ok(PutResult::Broken(reason));
         }
         let staying: Vec<KeyPrincipal> = staying.iter().cloned().collect();
-        // Is it a newcomer that KMS does not take, or does the policy not even go back as it was?
+        // Does KMS reject a new principal, or even the policy as it was?
         let doubt = match added {
             [] => Some(message),
             _ => match self.put_once(&self.document(&staying)).await? {
@@ -78,15 +78,15 @@ impl Putting<'_> {
         };
         match doubt {
             None => self.isolate(staying, added.to_vec(), None).await,
-            // Then one of ours may have gone since (a closed account): all of them are suspects. While the
-            // halves are tried, good ones among them are shut out for a second or two; the alternative is
-            // a policy that can never be changed again.
+            // Then a managed principal may not exist any more (a closed account): all of them are suspects. While the
+            // halves are tried, good ones among them lose access for a second or two; the alternative is a policy that
+            // can never be changed again.
             Some(message) => self.isolate(Vec::new(), [&staying, added].concat(), Some(message)).await,
         }
     }
 
-    /// Finds who of `suspects` is rejected. All of them at once have been tried already. `doubt` is what KMS
-    /// said of the policy without newcomers, when it took that no more than the rest.
+    /// Finds which of `suspects` KMS rejects. All of them at once have been tried already. `doubt` is what KMS said of the
+    /// policy without new principals, if it rejected that, too.
     async fn isolate(
         &self,
         sure: Vec<KeyPrincipal>,
@@ -128,10 +128,10 @@ impl Putting<'_> {
     async fn put_once(&self, document: &str) -> Result<Put, Failure> {
         self.lease.renew().await?;
         match self.writer.put(self.key, document).await {
-            // The key carries our tag by now, but to IAM it may take up to five minutes to count. Source:
+            // The key carries the tag by now, but to IAM it may take up to five minutes to count. Source:
             // <https://docs.aws.amazon.com/kms/latest/developerguide/abac.html>
             Err(error) if error.fault() == Fault::Denied => Err(Failure::NotReady(format!(
-                "{error}; it has been tried for more than the five minutes that a new tag of a key may take to count"
+                "{error}; ami-share has tried for more than the five minutes that a new tag of a key may take to count"
             ))),
             put => Ok(put?),
         }
@@ -139,12 +139,5 @@ impl Putting<'_> {
 }
 
 fn excluded(key: &KeyArn, principal: &KeyPrincipal) -> Excluded {
-    Excluded {
-        principal: principal.clone(),
-        code: RefusalCode::RejectedByAws,
-        reason: format!(
-            "KMS does not take {principal} in the policy of {}: no such account, or it is closed; remove it from the tag",
-            key.short()
-        ),
-    }
+    Refusal { subject: principal.clone(), reason: RefusalReason::KmsRejected { key: key.clone() } }
 }

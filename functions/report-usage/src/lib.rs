@@ -6,7 +6,7 @@
 use ami_share_aws::usage_reports::UsageReportReader;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::image::request::ShareResult;
-use ami_share_domain::image::usage::{Usage, UsageQuestion, in_words};
+use ami_share_domain::image::usage::{Usage, UsageQuestion, sentence};
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
@@ -58,5 +58,5 @@ fn audit_log(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) ->
         &share.triggered_by,
         share.intent,
     );
-    row.done(Timestamp::now(), None).because(in_words(usage))
+    row.done(Timestamp::now(), None).because(sentence(usage))
 }

@@ -16,7 +16,7 @@ use ami_share_aws::ledger_reader::LedgerReader;
 use ami_share_aws::review_store::ReviewStore;
 use ami_share_aws::topic::Topic;
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::key::lockout::Caller;
+use ami_share_domain::key::evaluate::Caller;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::Resolver;
 

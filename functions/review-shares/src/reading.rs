@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_aws::error::Fault;
+use ami_share_aws::error::{AwsError, Fault};
 use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::ledger_reader::LedgerReader;
@@ -11,9 +11,11 @@ use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image::desired::{Image, Share};
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::ObservedImage;
+use ami_share_domain::key::evaluate::Caller;
 use ami_share_domain::key::ledger::KeyLedger;
-use ami_share_domain::key::lockout::{Caller, ObservedKey, refuse_key};
+use ami_share_domain::key::observed::ObservedKey;
 use ami_share_domain::key::policy::KeyPolicy;
+use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::review;
 use ami_share_domain::review::compare::Seen;
 use ami_share_domain::review::key::{ReviewedKeyState, problem};
@@ -187,13 +189,14 @@ impl Reader {
                 return Ok(ReviewedKeyState::gone(key.clone(), ledger));
             }
             Err(error) if error.fault() == Fault::Denied => {
-                return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, error.to_string()));
+                return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, unreadable(key, &error)));
             }
             observed => observed?,
         };
         if key.account().as_ref() != Some(&self.key_writer.account) {
-            let reason = refuse_key(&observed, &self.key_writer.account).map(|refusal| refusal.reason);
-            return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, reason.unwrap_or_default()));
+            let reason = observed.refuse_grant(&self.key_writer.account);
+            let reason = reason.unwrap_or_else(|| RefusalReason::ForeignKey { key: key.clone() });
+            return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, reason));
         }
         self.with_policy(observed, ledger).await
     }
@@ -205,10 +208,11 @@ impl Reader {
     ) -> Result<ReviewedKeyState, Failure> {
         let key = observed.arn.clone();
         let policy = match self.keys.policy(&key).await {
-            Ok(text) => KeyPolicy::parse(&text).map_err(|bad| bad.to_string()),
+            Ok(text) => KeyPolicy::parse(&text)
+                .map_err(|bad| RefusalReason::MalformedPolicy { key: key.clone(), problem: bad.to_string() }),
             Err(error) if error.fault() == Fault::Missing => return Ok(ReviewedKeyState::gone(key, ledger)),
             // A policy that does not leave access to IAM: the report says so, and the others go on.
-            Err(error) if error.fault() == Fault::Denied => Err(error.to_string()),
+            Err(error) if error.fault() == Fault::Denied => Err(unreadable(&key, &error)),
             Err(error) => return Err(error.into()),
         };
         Ok(match policy {
@@ -222,6 +226,10 @@ impl Reader {
             },
         })
     }
+}
+
+fn unreadable(key: &KeyArn, error: &AwsError) -> RefusalReason {
+    RefusalReason::UnreadableKey { key: key.clone(), message: error.to_string() }
 }
 
 /// A look that only looks, for the review `review`, one of whose pages began at `moment`: all images of a page are

@@ -150,7 +150,7 @@ impl Changing<'_> {
             let row = row.done(Timestamp::now(), accepted.request_id.clone());
             match (step.action(), accepted.principals.as_slice()) {
                 (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
-                    row.because(self.request.share.why_revoked(first))
+                    row.caused_by(self.request.share.why_revoked(first))
                 }
                 _ => row,
             }

@@ -1,6 +1,6 @@
 //! Who we are, for the check that a key policy keeps us in.
 
-use ami_share_domain::key::lockout::Caller;
+use ami_share_domain::key::evaluate::Caller;
 use aws_sdk_sts::Client;
 use tokio::sync::OnceCell;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ami_share_domain::ids::{AccountId, KeyArn};
-use ami_share_domain::key::lockout::ObservedKey;
+use ami_share_domain::key::observed::ObservedKey;
 use ami_share_domain::tags::share_tags::MANAGED;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::operation::RequestId;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
+use crate::targets::revocation_reason::NoAccessReason;
 use crate::trigger::TriggeredBy;
 
 /// What was done.
@@ -56,9 +57,12 @@ pub struct AuditRow {
     pub request_id: Option<String>,
     /// The number of the intent.
     pub intent: u64,
-    /// Why access was taken, or what was reported.
+    /// Why access was revoked, or what was reported, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Why access was revoked, as data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<NoAccessReason>,
 }
 
 impl AuditRow {
@@ -80,12 +84,18 @@ impl AuditRow {
             request_id: None,
             intent,
             reason: None,
+            cause: None,
         }
     }
 
     /// The same, done at `at` by the request that AWS calls `request_id`.
     pub fn done(self, at: Timestamp, request_id: Option<String>) -> Self {
         Self { at, request_id, ..self }
+    }
+
+    /// The same, because access ends as `cause` says.
+    pub fn caused_by(self, cause: NoAccessReason) -> Self {
+        Self { reason: Some(cause.to_string()), cause: Some(cause), ..self }
     }
 
     /// The same, for a reason.

@@ -9,6 +9,7 @@ pub mod ids;
 pub mod image;
 pub mod isolation;
 pub mod key;
+mod listing;
 pub mod metrics;
 pub mod notify;
 pub mod refusal;

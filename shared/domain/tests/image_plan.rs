@@ -235,7 +235,7 @@ proptest! {
         let total = case.observed.launch.union(&desired).filter(|permission| !leaves(permission)).count();
         match &plan.refused {
             Some(refusal) => {
-                prop_assert_eq!(refusal.code, RefusalCode::TooManyTargets);
+                prop_assert_eq!(refusal.code(), RefusalCode::TooManyTargets);
                 prop_assert_eq!(&plan.opening, &[]);
                 prop_assert!(total > limit && !has_all);
             }
@@ -338,11 +338,11 @@ fn a_plan_renders_its_steps_as_text() {
     assert_eq!(
         selectors,
         [
-            "open snap-0000000000000000a to 000000000001",
-            "open the image to 000000000001",
+            "grant snap-0000000000000000a to 000000000001",
+            "grant the image to 000000000001",
             "make the image private",
-            "close the image to 000000000002",
-            "close snap-0000000000000000b to 000000000002",
+            "revoke the image from 000000000002",
+            "revoke snap-0000000000000000b from 000000000002",
             "make snap-0000000000000000a private",
         ]
     );

@@ -1,6 +1,7 @@
 //! Nobody is locked out: a policy is only put when a foreign statement keeps the caller's right to put it.
 
-use ami_share_domain::key::lockout::{Caller, refuse_lock_out};
+use ami_share_domain::key::evaluate::Caller;
+use ami_share_domain::key::lockout::refuse_lock_out;
 use ami_share_testkit::ids::{HUB, hub, key, matching};
 use ami_share_testkit::policies::{default_policy, foreign, root_statement};
 use ami_share_testkit::world::Key;

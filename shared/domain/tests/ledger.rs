@@ -10,13 +10,14 @@ use ami_share_domain::key::decision::unread;
 use ami_share_domain::key::ledger::{KeyLedger, Need};
 use ami_share_domain::key::request::{KeyAction, KeyRequest};
 use ami_share_domain::notify::notification::NotificationKind;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, pool, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, id, image_id, key, now, snapshot};
-use ami_share_testkit::shares::{account_target, image, ou_target, refusal, result, share};
+use ami_share_testkit::reviews::unreadable;
+use ami_share_testkit::shares::{account_target, image, ou_target, result, share};
 use ami_share_testkit::world::{Managed, World};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -143,7 +144,8 @@ proptest! {
     ) {
         let mut share = share(targets);
         for (number, selector) in selectors.iter().flatten().enumerate() {
-            share.refused.push(Refusal { reason: number.to_string(), ..refusal(selector.name()) });
+            let reason = RefusalReason::Ec2Rejected { message: number.to_string() };
+            share.refused.push(Refusal::new(selector.name(), reason));
         }
         let mut ledger = ImageLedger::default();
         let result = result(share, Vec::new());
@@ -197,7 +199,7 @@ fn access_that_aws_rejected_is_not_recorded_as_granted() {
     }
     assert_eq!(ledger.shares[account(1).as_str()].outcome, ShareOutcome::Granting);
     assert!(ledger.shares[account(1).as_str()].has_access());
-    let rejected = Refusal { code: RefusalCode::RejectedByAws, ..refusal(account(1).as_str()) };
+    let rejected = Refusal::new(account(1).as_str(), RefusalReason::KmsRejected { key: key(1) });
     let (rows, _) = ledger.rows_after(&result(share, vec![rejected]), now());
     assert!(!rows[0].is_managed);
 }
@@ -297,16 +299,16 @@ proptest! {
             triggered_by: None,
             dry_run: false,
         };
-        let unread = |action, ledger| unread(&request(action), ledger, refusal("unreadable"));
+        let unread = |action, ledger| unread(&request(action), ledger, unreadable(&key(1)));
         let released = ledger.released_by(&image_id(1), &request(KeyAction::Grant).desired());
         let extended = unread(KeyAction::Grant, &ledger);
         let pending_revocation: BTreeSet<KeyPrincipal> = extended.pending_revocation.into_iter().collect();
         prop_assert_eq!(pending_revocation, &ledger.pending_revocation() | &released);
-        prop_assert_eq!((extended.refused, extended.added), (Some(refusal("unreadable")), vec![]));
+        prop_assert_eq!((extended.refused, extended.added), (Some(unreadable(&key(1))), vec![]));
 
         let revoked_keys = unread(KeyAction::Revoke, &ledger);
         let pending_revocation = ledger.pending_revocation();
-        let said = revoked_keys.refused.map(|refused| refused.reason).unwrap_or_default();
+        let said = revoked_keys.refused.map(|reason| reason.to_string()).unwrap_or_default();
         prop_assert_eq!(said.is_empty(), pending_revocation.is_empty(), "what is left to be done is said");
         let is_named = |principal: &KeyPrincipal| said.contains(&principal.to_string());
         prop_assert_eq!(all().into_iter().filter(is_named).collect::<BTreeSet<_>>(), pending_revocation);

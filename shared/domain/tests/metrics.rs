@@ -9,7 +9,7 @@ use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::KeyOutcome;
 use ami_share_domain::metrics::{self, Measurements, Metric, Unit};
 use ami_share_domain::notify::notification;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::review::report::{AccessReview, NEARLY_FULL_PERCENT, ReviewedKey};
 use ami_share_testkit::ids::{account, key, now};
 use ami_share_testkit::shares::{account_target, result, share};
@@ -36,8 +36,8 @@ fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
 
 #[test]
 fn granted_targets_and_refused_selectors_are_counted() {
-    let external = Refusal::new("999999999999", RefusalCode::ExternalNotAllowed, "who is that");
-    let malformed = Refusal::new("22222", RefusalCode::MalformedSelector, "what is that");
+    let external = Refusal::new("999999999999", RefusalReason::ExternalAccount);
+    let malformed = Refusal::new("22222", RefusalReason::MalformedSelector);
     let (measured, _) = first_reconciliation(&[external, malformed]);
     assert_eq!(
         values(&measured),

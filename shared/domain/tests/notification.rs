@@ -13,6 +13,7 @@ use ami_share_domain::image::usage::{Usage, UsageQuestion};
 use ami_share_domain::notify::notification::{
     HubNotification, NotificationDetail, NotificationKind, leading, plan, warning_of,
 };
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, revocation_reason, share_of, some_targets};
@@ -115,7 +116,7 @@ proptest! {
                 match kind {
                     NotificationKind::Shared => prop_assert!(notified.insert(target)),
                     NotificationKind::Unshared => {
-                        prop_assert_eq!(detail.reason.unwrap(), share.why_revoked(&target));
+                        prop_assert_eq!(detail.reason.unwrap(), share.why_revoked(&target).to_string());
                         prop_assert!(notified.remove(&target));
                     }
                     kind => prop_assert_eq!(kind, NotificationKind::Refused),
@@ -237,9 +238,8 @@ fn an_ou_is_notified_account_by_account_and_the_hub_once() {
 fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
     let mut world = World::default();
     let target = ou_target(1, vec![account(2)]);
-    let mut refused = refusal(target.name());
-    for reason in ["the OU does not exist", "the OU is not allowed"] {
-        refused.reason = reason.to_owned();
+    for reason in [RefusalReason::UnknownOu, RefusalReason::NoOrganization] {
+        let refused = Refusal::new(target.name(), reason);
         let notified =
             world.trigger(&Share { refused: vec![refused.clone()], ..share(Vec::new()) }).notified.unwrap();
         assert_eq!(notified.target_accounts, []);
@@ -248,7 +248,8 @@ fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
             .iter()
             .map(|sent| (sent.notification.kind, sent.notification.detail.reason.as_deref()))
             .collect();
-        assert_eq!(sent, [(NotificationKind::Refused, Some(reason))]);
+        let sentence = refused.to_string();
+        assert_eq!(sent, [(NotificationKind::Refused, Some(sentence.as_str()))]);
     }
     let notified = world.trigger(&share(vec![target])).notified.unwrap();
     assert_eq!((notified.target_accounts.len(), notified.hub.len()), (1, 1));
@@ -331,7 +332,7 @@ fn why_access_ended_and_whether_it_is_still_used_is_said_to_the_hub_and_to_the_a
     let answered = ShareResult { usage: Some(usage), ..triggered_by.clone() };
     for (result, usage) in [
         (result, None),
-        (triggered_by, Some("AWS had not answered in time whether they still use the image")),
+        (triggered_by, Some("not known: EC2's usage report was not ready in time")),
         (answered, Some("still used by 000000000001 (2 instances)")),
     ] {
         let notified = plan(&result, &world.first().ledger, now());
@@ -417,7 +418,7 @@ fn making_an_image_private_is_notified_each_time_with_the_principal_if_known() {
         let sent = hub_notifications(&mut world, &share);
         assert_eq!(kinds(&sent), [(NotificationKind::Public, "all")]);
         assert_eq!(sent[0].1.changed_by, by);
-        assert!(sent[0].1.reason.as_ref().unwrap().ends_with("is private again"));
+        assert!(sent[0].1.reason.as_ref().unwrap().ends_with("and ami-share made it private"));
         let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
         assert!(!observed.is_public);
         observed.is_public = true;

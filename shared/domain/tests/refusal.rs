@@ -1,82 +1,142 @@
-//! Refusals in the documents between the steps: however many words one sentence refuses, it stands there once.
+//! Refusals as data: what they are stored and compared by, and how the documents between the steps group them.
 
 use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
+use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::{Excluded, KeyOutcome};
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::Target;
-use ami_share_testkit::ids::{account, key};
-use ami_share_testkit::shares::{refusals, share};
+use ami_share_testkit::ids::{account, key, now};
+use ami_share_testkit::shares::{refusal_reasons, refusals, result, share};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What Step Functions takes from one step to the next. Source:
+/// What Step Functions passes from one step to the next. Source:
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const BETWEEN_STEPS: usize = 256 * 1024;
 /// What the workflows put around a document, and more.
 const AROUND: usize = 1024;
 
-/// Refusals of which some, now and then neighbours, are for one reason; words stand in it by chance.
+/// Refusals of which some, now and then neighbours, are for one reason.
 fn alike() -> impl Strategy<Value = Vec<Refusal>> {
-    let reasons = prop::collection::vec(prop_oneof![refusals(), named()], 1..4);
+    let reasons = prop::collection::vec(refusal_reasons(), 1..4);
     (reasons, prop::collection::vec((any::<prop::sample::Index>(), "[a-z]{0,3}"), 0..12)).prop_map(
         |(reasons, subjects)| {
-            let refusal = |(reason, subject): (prop::sample::Index, String)| Refusal {
-                subject,
-                ..reason.get(&reasons).clone()
+            let refusal = |(reason, subject): (prop::sample::Index, String)| {
+                Refusal::new(subject, reason.get(&reasons).clone())
             };
             subjects.into_iter().map(refusal).collect()
         },
     )
 }
 
-fn named() -> impl Strategy<Value = Refusal> {
-    "[a-z ]{0,20}".prop_map(|reason| Refusal::new("", RefusalCode::RejectedByAws, reason))
-}
-
-/// Sentences that are said of some words each, once with the word and once without; what they say besides is none.
-fn sentences() -> impl Strategy<Value = Vec<Vec<Refusal>>> {
-    let subjects = prop::collection::vec("[a-z]{1,5}", 1..6);
-    prop::collection::vec(("[A-Z]{1,9}", subjects, any::<bool>()), 0..5).prop_map(|sentences| {
-        let sentence = |(number, (text, subjects, names_it)): (usize, (String, Vec<String>, bool))| {
-            let reason = |subject: &str| format!("{number}{text}{}", if names_it { subject } else { "" });
-            subjects
-                .iter()
-                .map(|subject| Refusal::new(subject, RefusalCode::ExternalNotAllowed, reason(subject)))
-                .collect()
-        };
-        sentences.into_iter().enumerate().map(sentence).collect()
-    })
+/// The same reason with another answer of AWS.
+fn said_otherwise(reason: RefusalReason) -> RefusalReason {
+    let message = "AWS says it in other words".to_owned();
+    match reason {
+        RefusalReason::Ec2Rejected { .. } => RefusalReason::Ec2Rejected { message },
+        RefusalReason::UnreadableKey { key, .. } => RefusalReason::UnreadableKey { key, message },
+        RefusalReason::PolicyRejected { key, .. } => RefusalReason::PolicyRejected { key, message },
+        RefusalReason::StillGranted { key, principals, because } => {
+            RefusalReason::StillGranted { key, principals, because: Box::new(said_otherwise(*because)) }
+        }
+        RefusalReason::MayStillGrant { key, principals, because } => {
+            RefusalReason::MayStillGrant { key, principals, because: Box::new(said_otherwise(*because)) }
+        }
+        other => other,
+    }
 }
 
 proptest! {
     #[test]
-    fn they_are_read_as_they_were_written_and_so_are_those_of_a_release_that_wrote_each_alone(refused in alike()) {
-        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
-        let document = serde_json::to_value(&share).unwrap();
-        prop_assert_eq!(&serde_json::from_value::<Share>(document.clone()).unwrap(), &share);
-        let mut earlier = document.clone();
-        earlier["refused"] = json!(refused);
-        prop_assert_eq!(serde_json::from_value::<Share>(earlier).unwrap(), share);
-        // A sentence that does not name its own word never stands twice in a row, and each word stands once.
-        let written = document["refused"].as_array().unwrap();
-        let sentence = |refusal: &Value| (refusal["code"].clone(), refusal["reason"].clone());
-        let names_its_subject = |refusal: &Value| {
-            refusal["reason"].as_str().unwrap().contains(refusal["subject"].as_str().unwrap())
-        };
-        let are_separate = |two: &[Value]| sentence(&two[0]) != sentence(&two[1]) || names_its_subject(&two[0]);
-        prop_assert!(written.windows(2).all(are_separate));
-        let count = |refusal: &Value| 1 + refusal.get("also").map_or(0, |also| also.as_array().unwrap().len());
-        prop_assert_eq!(written.iter().map(count).sum::<usize>(), refused.len());
+    fn a_refusal_is_read_as_it_was_written(refusal in refusals()) {
+        let written = json!(refusal);
+        prop_assert_eq!(&serde_json::from_value::<Refusal>(written.clone()).unwrap(), &refusal);
+        let kind: &'static str = (&refusal.reason).into();
+        prop_assert_eq!(&written["reason"]["kind"], kind);
     }
 
     #[test]
-    fn the_document_holds_each_refusal_reason_once_even_if_it_names_the_subject(sentences in sentences()) {
-        let share = Share { refused: sentences.concat(), ..share(Vec::new()) };
-        let document = serde_json::to_value(&share).unwrap();
-        prop_assert_eq!(document["refused"].as_array().unwrap().len(), sentences.len());
-        prop_assert_eq!(serde_json::from_value::<Share>(document).unwrap(), share);
+    fn no_document_of_the_steps_holds_a_sentence(refused in alike()) {
+        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
+        let written = json!(share).to_string();
+        for refusal in refused {
+            // What the tags or AWS say is a field of its own.
+            let is_free_text = matches!(
+                refusal.reason,
+                RefusalReason::Ec2Rejected { .. } | RefusalReason::UnreadableUntil { .. }
+            );
+            prop_assert!(is_free_text || !written.contains(&refusal.reason.to_string()), "{}", written);
+        }
     }
+
+    #[test]
+    fn grouped_refusals_are_read_in_the_order_in_which_they_were_written(refused in alike()) {
+        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
+        let document = json!(share);
+        prop_assert_eq!(&serde_json::from_value::<Share>(document.clone()).unwrap(), &share);
+        let groups = document["refused"].as_array().unwrap();
+        prop_assert!(groups.windows(2).all(|two| two[0]["reason"] != two[1]["reason"]), "{}", document);
+        let subjects = groups.iter().flat_map(|group| group["subjects"].as_array().unwrap());
+        prop_assert_eq!(subjects.collect::<Vec<_>>(), refused.iter().map(|refusal| &refusal.subject).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn one_reason_stands_once_however_many_subjects_it_refuses(
+        reason in refusal_reasons(), subjects in prop::collection::vec("[a-z]{1,9}", 1..40),
+    ) {
+        let refused = subjects.iter().map(|subject| Refusal::new(subject, reason.clone())).collect();
+        let document = json!(Share { refused, ..share(Vec::new()) });
+        prop_assert_eq!(document["refused"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_order_of_refusals_and_what_aws_said_make_no_other_desired_state(
+        refused in prop::collection::vec(refusals(), 0..6),
+    ) {
+        let of = |refused: Vec<Refusal>| Share { refused, ..share(Vec::new()) }.desired_state();
+        let mut reversed = refused.clone();
+        reversed.reverse();
+        prop_assert_eq!(of(refused.clone()), of(reversed));
+        let otherwise = refused.iter().cloned().map(|Refusal { subject, reason }| Refusal {
+            subject,
+            reason: said_otherwise(reason),
+        });
+        prop_assert_eq!(of(refused.clone()), of(otherwise.collect()));
+    }
+
+    #[test]
+    fn a_recorded_refusal_stays_whatever_aws_says_next_and_is_notified_once(refusal in refusals()) {
+        let rows = |ledger: &ImageLedger, refusal: &Refusal| {
+            ledger.rows_after(&result(share(Vec::new()), vec![refusal.clone()]), now()).0
+        };
+        let mut ledger = ImageLedger::default();
+        let mut row = rows(&ledger, &refusal).remove(0);
+        prop_assert!(row.needs_notification());
+        row.notified = row.notifiable_outcome();
+        ledger.shares.insert(row.target.clone(), row);
+        let Refusal { subject, reason } = refusal;
+        let again = Refusal { subject: subject.clone(), reason: said_otherwise(reason.clone()) };
+        prop_assert_eq!(rows(&ledger, &again), vec![]);
+        let other = if reason == RefusalReason::Public { RefusalReason::UnknownTag } else { RefusalReason::Public };
+        let changed = rows(&ledger, &Refusal { subject, reason: other });
+        prop_assert!(changed.len() == 1 && changed[0].needs_notification());
+    }
+}
+
+#[test]
+fn every_reason_is_stored_by_its_kind() {
+    let stored: Vec<Value> = RefusalReason::examples().iter().map(|reason| json!(reason)).collect();
+    for (stored, reason) in stored.iter().zip(RefusalReason::examples()) {
+        assert_eq!(serde_json::from_value::<RefusalReason>(stored.clone()).unwrap(), reason);
+    }
+    // Rows of the ledger have these names: a new name orphans them.
+    let kinds: Vec<&str> = stored.iter().filter_map(|stored| stored["kind"].as_str()).collect();
+    let known = "malformed-selector public unknown-tag unknown-copy-value regions-unsupported external-account external-organization unknown-ou unknown-root no-organization closed-account no-match needs-until unreadable-until expired too-many-targets too-many-permissions not-owner \
+                 aws-managed-key untagged-key foreign-key disabled-key missing-key unreadable-key \
+                 malformed-policy locked-out deleted-principals policy-rejected no-room-to-rewrite policy-too-large kms-rejected ec2-rejected no-key-outcome still-granted may-still-grant several";
+    assert_eq!(kinds.join(" "), known);
 }
 
 /// Twice as many targets as an image may have, unless its owner has asked for more.
@@ -85,10 +145,8 @@ fn crowd() -> Vec<Target> {
     (1..=2000).map(|number| Target::Account { id: account(number), through: through.clone() }).collect()
 }
 
-fn untagged(subject: &str) -> Refusal {
-    let reason = "key/0987dcba-09fe-87dc-65ba-ab0987654321 lacks the tag ami-share:managed = true, so its policy is \
-                  left alone; whoever looks after the key adds the tag, or the image is made with another key";
-    Refusal::new(subject, RefusalCode::UntaggedKey, reason)
+fn untagged() -> RefusalReason {
+    RefusalReason::UntaggedKey { key: key(1) }
 }
 
 fn fits(document: &Value) {
@@ -99,15 +157,15 @@ fn fits(document: &Value) {
 #[test]
 fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     let targets = crowd();
-    // Where it is known before anything is tried: everybody is kept, and refused.
-    let refused = targets.iter().map(|target| untagged(target.name())).collect();
+    // Where it is known before anything is tried: everything is retained, and refused.
+    let refused = targets.iter().map(|target| Refusal::new(target.name(), untagged())).collect();
     let share_of_all = Share { retained: targets.clone(), refused, ..share(Vec::new()) };
     fits(&json!(Resolved::Share { share: Box::new(share_of_all.clone()) }));
     let result = ShareResult::of(share_of_all, &[], []);
     assert_eq!((result.refused.len(), result.share.refused.len()), (2000, 0));
     fits(&json!(result));
     // Where it is found when the key is to be written.
-    let outcome = KeyOutcome { refused: Some(untagged("the key")), ..KeyOutcome::unchanged(&key(1)) };
+    let outcome = KeyOutcome { refused: Some(untagged()), ..KeyOutcome::unchanged(&key(1)) };
     let request = ImageRequest { share: share(targets), keys: vec![outcome] };
     fits(&json!(request));
     let (granted, refused) = request.granted();
@@ -118,17 +176,11 @@ fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
 fn a_thousand_targets_that_two_full_keys_have_no_room_for_fit_between_two_steps() {
     let targets = crowd().split_off(1000);
     let excluded = |number: usize| {
-        let sentence = |target: &Target| Excluded {
-            principal: target.key_principal(),
-            code: RefusalCode::PolicyTooLarge,
-            reason: format!(
-                "the policy of {} has no room for {} (32768 bytes); share with an OU or `org` instead of accounts, or use \
-                 another key",
-                key(number).short(),
-                target.name()
-            ),
+        let excluded = |target: &Target| Excluded {
+            subject: target.key_principal(),
+            reason: RefusalReason::PolicyTooLarge { key: key(number), limit: SIZE_LIMIT },
         };
-        let excluded = targets.iter().map(sentence).collect();
+        let excluded = targets.iter().map(excluded).collect();
         KeyOutcome { excluded, ..KeyOutcome::unchanged(&key(number)) }
     };
     let keys = vec![excluded(1), excluded(2)];

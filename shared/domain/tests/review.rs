@@ -11,15 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::desired::Share;
-use ami_share_domain::image::ledger::ShareOutcome;
+use ami_share_domain::image::ledger::{ShareOutcome, ShareRow};
 use ami_share_domain::image::plan::{ImageStep, ObservedImage};
+use ami_share_domain::key::evaluate::Caller;
 use ami_share_domain::key::ledger::{KeyLedger, Need};
-use ami_share_domain::key::lockout::{Caller, ObservedKey};
-use ami_share_domain::key::policy::KeyPolicy;
-use ami_share_domain::refusal::RefusalCode;
+use ami_share_domain::key::observed::ObservedKey;
+use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::review;
 use ami_share_domain::review::key::{ReviewedKeyState, problem};
-use ami_share_domain::targets::revocation_reason::RevocationReason;
+use ami_share_domain::targets::revocation_reason::{NoAccessReason, RevocationReason};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation_reason, share_of};
@@ -32,10 +33,18 @@ use ami_share_testkit::world::World;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-const IS_OVER: &str = "nothing is left of its shares, and it is still on the list of managed images";
+const IS_OVER: &str = "its shares have ended, and it is still on the list of managed images";
 
 fn differences(world: &World, share: &Share) -> Vec<String> {
     review(world, share).differences
+}
+
+/// Makes `row` that of a target that was refused, as the hub was notified.
+fn refuse(row: &mut ShareRow, reason: RefusalReason) {
+    let refusal = Refusal::new(row.target.as_str(), reason);
+    (row.outcome, row.is_managed, row.code) = (ShareOutcome::Refused, false, Some(refusal.code()));
+    row.reason = Some(NoAccessReason::Refused(refusal));
+    row.notified = row.notifiable_outcome();
 }
 
 /// Image 1 shared with accounts 1 and 2, all of it as it should be.
@@ -114,7 +123,7 @@ proptest! {
 #[test]
 fn an_image_that_was_never_reconciled_is_a_difference() {
     let (_, share) = settled();
-    assert_eq!(differences(&World::default(), &share)[0], "no look at it is on record");
+    assert_eq!(differences(&World::default(), &share)[0], "the ledger has no reconciliation of the image");
 }
 
 #[test]
@@ -122,15 +131,18 @@ fn what_the_tags_say_now_is_compared_with_what_they_said() {
     let (world, _) = settled();
     let less = share_of(1, vec![account_target(account(1))], true);
     let differences = differences(&world, &less);
-    assert_eq!(differences[0], "something else is wanted than at the last look");
-    assert!(differences.contains(&"the image is still open to 000000000002".to_owned()), "{differences:?}");
+    assert_eq!(differences[0], "the desired state has changed since the last reconciliation");
     assert!(
-        differences.contains(&format!("{} is not yet closed to 000000000002", key(1).short())),
+        differences.contains(&"the image is still granted to 000000000002".to_owned()),
         "{differences:?}"
     );
-    let copies = format!("{} is still open to 000000000002", snapshot(10));
+    assert!(
+        differences.contains(&format!("{} is still granted to 000000000002", key(1).short())),
+        "{differences:?}"
+    );
+    let copies = format!("{} is still granted to 000000000002", snapshot(10));
     assert!(differences.contains(&copies), "{differences:?}");
-    let unnotified = "not told that their access has ended: 000000000002".to_owned();
+    let unnotified = "not notified that their access has ended: 000000000002".to_owned();
     assert!(differences.contains(&unnotified), "{differences:?}");
 }
 
@@ -143,9 +155,9 @@ fn the_review_finds_access_that_was_removed_out_of_band() {
     assert_eq!(
         differences(&world, &share),
         [
-            format!("{} does not admit 000000000001, 000000000002", key(1).short()),
-            format!("{} is not open to 000000000002", snapshot(10)),
-            "the image is not open to 000000000001".to_owned(),
+            format!("{} is not granted to 000000000001, 000000000002", key(1).short()),
+            format!("{} is not granted to 000000000002", snapshot(10)),
+            "the image is not granted to 000000000001".to_owned(),
         ]
     );
 }
@@ -158,9 +170,9 @@ fn unmanaged_access_is_a_difference_until_it_is_reported_and_is_never_revoked() 
     let found = review(&world, &share);
     assert_eq!(found.unmanaged.len(), 2);
     assert_eq!(found.differences.len(), 2, "{:?}", found.differences);
-    assert!(found.differences[0].starts_with("`AMI Access Unmanaged` of 000000000099 has not been told"));
+    assert!(found.differences[0].starts_with("`AMI Access Unmanaged` of 000000000099 has not been sent"));
     assert!(
-        found.differences[1].starts_with("`AMI Public` of all has not been told"),
+        found.differences[1].starts_with("`AMI Public` of all has not been sent"),
         "{:?}",
         found.differences
     );
@@ -190,9 +202,9 @@ fn an_account_that_joins_or_leaves_an_ou_is_due_a_notification() {
     assert_eq!(
         found,
         [
-            "something else is wanted than at the last look",
-            "not told of their access: 000000000013",
-            "not told that their access has ended: 000000000011",
+            "the desired state has changed since the last reconciliation",
+            "not notified of their access: 000000000013",
+            "not notified that their access has ended: 000000000011",
         ]
     );
 }
@@ -255,9 +267,7 @@ fn an_account_that_a_policy_had_no_room_for_is_retried_when_there_is_room() {
     let managed = first(&mut world);
     managed.observed.launch.pop_last();
     let row = managed.ledger.shares.get_mut(account(2).as_str()).unwrap();
-    (row.outcome, row.is_managed) = (ShareOutcome::Refused, false);
-    (row.code, row.reason) = (Some(RefusalCode::PolicyTooLarge), Some("no room".to_owned()));
-    row.notified = row.notifiable_outcome();
+    refuse(row, RefusalReason::PolicyTooLarge { key: key(1), limit: SIZE_LIMIT });
     for open in managed.observed.snapshots.values_mut() {
         open.remove(&account(2));
     }
@@ -278,7 +288,7 @@ fn a_status_that_was_overwritten_or_reports_a_failure_is_a_difference() {
     assert_eq!(differences(&world, &share), ["its status was overwritten"]);
     let notified = &mut first(&mut world).ledger.notified;
     notified.status = Some("failed: kms:PutKeyPolicy".to_owned());
-    assert_eq!(differences(&world, &share), ["the last look failed"]);
+    assert_eq!(differences(&world, &share), ["the last reconciliation failed"]);
 }
 
 #[test]
@@ -288,7 +298,7 @@ fn schedules_that_do_not_match_the_desired_state_are_a_difference() {
     share.until = Some(world.clock + SignedDuration::from_hours(24 * 30));
     share.must_schedule = true;
     world.trigger(&share);
-    assert_eq!(differences(&world, &share), ["the appointments of its end are not as they should be"]);
+    assert_eq!(differences(&world, &share), ["the schedules of its expiry are not as they should be"]);
     assert_eq!(differences(&scheduled(world, &share), &share), Vec::<String>::new());
 }
 
@@ -299,7 +309,7 @@ fn the_review_finds_a_change_of_terms_that_an_interrupted_reconciliation_left() 
     world.reconciliation_interrupted_after(&share, 1);
     let found = differences(&world, &share);
     assert!(
-        found.contains(&"the share with 000000000001 is on record with other terms".to_owned()),
+        found.contains(&"the ledger has other terms for the share with 000000000001".to_owned()),
         "{found:?}"
     );
 }
@@ -316,7 +326,7 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
         r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
     world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
     assert_eq!(world.key.granted(), actual, "it admits nobody whom we know");
-    let sentence = format!("the statements of ami-share on {} were changed", key(1).short());
+    let sentence = format!("the statements of ami-share in the policy of {} were changed", key(1).short());
     assert_eq!(differences(&world, &share), [sentence]);
 }
 
@@ -331,10 +341,13 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
         let keys = BTreeMap::from([(key(1), seen.clone())]);
         let found =
             review_with(&world, &Share { keys: share.keys.clone(), ..nobody.clone() }, &keys).differences;
-        found.into_iter().filter(|sentence| sentence.contains("not yet closed")).count()
+        found
+            .into_iter()
+            .filter(|sentence| sentence.contains(&format!("{} is still granted", key(1).short())))
+            .count()
     };
     assert_eq!(found(&seen), 1);
-    seen.problem = Some("it lacks its tag".to_owned());
+    seen.problem = Some(RefusalReason::UntaggedKey { key: key(1) });
     assert_eq!(found(&seen), 0);
     assert_eq!(
         found(&ReviewedKeyState::gone(key(1), world.needs.clone())),
@@ -397,7 +410,7 @@ fn the_review_reports_only_the_access_of_an_image_that_was_never_shared() {
 #[test]
 fn an_image_that_cannot_be_compared_differs_and_says_why() {
     let found = review::compare::unreadable(&image(), "available", "kms:DescribeKey failed");
-    assert_eq!(found.differences, ["it could not be compared: kms:DescribeKey failed"]);
+    assert_eq!(found.differences, ["the review cannot compare the image: kms:DescribeKey failed"]);
     assert!(found.shares.is_empty());
 }
 
@@ -436,11 +449,12 @@ fn why_a_policy_cannot_be_changed_is_known_before_it_is_tried() {
         |is_managed| ObservedKey { arn: key(1), is_aws_managed: false, is_enabled: true, is_managed };
     let policy = World::default().key.read();
     assert_eq!(problem(&observed(true), &policy, &caller), None);
-    assert!(problem(&observed(false), &policy, &caller).unwrap().contains("ami-share:managed"));
+    let untagged = RefusalReason::UntaggedKey { key: key(1) };
+    assert_eq!(problem(&observed(false), &policy, &caller), Some(untagged));
     let external = Caller { account: account(5), role: None };
     assert!(problem(&observed(true), &policy, &external).is_some());
     let locked = KeyPolicy::parse(r#"{"Statement":[]}"#).unwrap();
-    assert!(problem(&observed(true), &locked, &caller).unwrap().contains("lock everybody out"));
+    assert_eq!(problem(&observed(true), &locked, &caller), Some(RefusalReason::LockedOut { key: key(1) }));
 }
 
 #[test]
@@ -457,9 +471,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     assert_eq!(differences(&world, &share).len(), 2);
     let mut row = world.first().ledger.shares.values().next().unwrap().clone();
     row.target = account(12).to_string();
-    (row.outcome, row.is_managed) = (ShareOutcome::Refused, false);
-    (row.code, row.reason) = (Some(RefusalCode::RejectedByAws), Some("EC2 does not take it".to_owned()));
-    row.notified = row.notifiable_outcome();
+    refuse(&mut row, RefusalReason::Ec2Rejected { message: "closed".to_owned() });
     first(&mut world).ledger.shares.insert(row.target.clone(), row);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
     // A step that is refused nobody stays what it is.
@@ -467,7 +479,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
         &image_id(1),
         &ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
     );
-    assert_eq!(differences(&world, &share), [format!("{} is not open to 000000000011", snapshot(10))]);
+    assert_eq!(differences(&world, &share), [format!("{} is not granted to 000000000011", snapshot(10))]);
 }
 
 #[test]
@@ -476,20 +488,26 @@ fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is
     let revoked =
         Share { keys: share.keys.clone(), ..revocation_reason(1, RevocationReason::SharingDisabled) };
     let found = differences(&world, &revoked);
-    assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"the image is still granted to 000000000001, 000000000002".to_owned()),
+        "{found:?}"
+    );
     world.trigger(&revoked);
     // It stays on the list of managed images: its tags still say something.
     assert_eq!(differences(&world, &revoked), Vec::<String>::new());
     assert_eq!(review(&world, &revoked).shares, []);
     let found = differences(&world, &share);
-    assert!(found.contains(&"the image is not open to 000000000001, 000000000002".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"the image is not granted to 000000000001, 000000000002".to_owned()),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn an_image_tagged_while_sharing_is_disabled_differs_until_its_status_gives_the_reason() {
     let revoked = revocation_reason(1, RevocationReason::SharingDisabled);
     let mut world = World::default();
-    assert_eq!(differences(&world, &revoked)[0], "no look at it is on record");
+    assert_eq!(differences(&world, &revoked)[0], "the ledger has no reconciliation of the image");
     world.trigger(&revoked);
     assert_eq!(differences(&world, &revoked), Vec::<String>::new());
 }

@@ -1,7 +1,6 @@
 //! The status tag: always something, never too long, and never silent about a refusal that fits.
 
 use ami_share_domain::notify::status::{Summary, failed};
-use ami_share_domain::refusal::Refusal;
 use ami_share_domain::tags::share_tags::VALUE_LIMIT;
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
@@ -48,8 +47,9 @@ proptest! {
         let has_room = is_silent || without.chars().count() + "; refused: ".len() < VALUE_LIMIT;
         prop_assert!(status.contains("refused:") || !has_room || refused.is_empty(), "{}", status);
         prop_assert!(!refused.is_empty() || !status.contains("refused:"), "{}", status);
-        if let ([Refusal { reason, .. }], true) = (refused.as_slice(), is_silent) {
-            let one_line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let ([refusal], true) = (refused.as_slice(), is_silent) {
+            let sentence = refusal.to_string();
+            let one_line = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
             let beginning: String = one_line.chars().take(200).collect();
             prop_assert!(status.contains(beginning.trim()), "{}", status);
         }
@@ -73,9 +73,9 @@ proptest! {
         let why = revocation_reason.as_ref().map(ToString::to_string).unwrap_or_default();
         let why = format!("not shared: {why}");
         let parts = [
-            ("public by somebody else's hand".to_owned(), is_public),
+            ("public (not by ami-share)".to_owned(), is_public),
             ("shared with ".to_owned(), !targets.is_empty()),
-            ("kept as it is: ".to_owned(), !retained.is_empty()),
+            ("retained: ".to_owned(), !retained.is_empty()),
             (why, revocation_reason.is_some()),
         ];
         let mut rest = status.as_str();
@@ -110,10 +110,10 @@ fn the_status_counts_targets_by_kind_names_retained_targets_and_gives_the_end_da
     };
     assert_eq!(
         summary.status(),
-        "shared with 3 accounts until 2026-12-31 23:59 UTC; kept as it is until 2026-12-31 23:59 UTC: \
+        "shared with 3 accounts until 2026-12-31 23:59 UTC; retained until 2026-12-31 23:59 UTC: \
          000000000005, 000000000006, 000000000007 and 2 more"
     );
-    assert_eq!(Summary::default().status(), "not shared: ami-share:with names nobody");
+    assert_eq!(Summary::default().status(), "not shared: ami-share:with names no target");
 }
 
 #[test]
@@ -140,5 +140,5 @@ fn it_says_why_nothing_is_shared_any_more() {
 fn a_public_image_is_called_public_first() {
     let target = account_target(account(1));
     let summary = Summary { shared: vec![&target], is_public: true, ..Summary::default() };
-    assert_eq!(summary.status(), "public by somebody else's hand; shared with 1 account");
+    assert_eq!(summary.status(), "public (not by ami-share); shared with 1 account");
 }

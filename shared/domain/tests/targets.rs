@@ -133,7 +133,7 @@ fn tagged_names(own: &Organization, key: &str, value: &str) -> Vec<String> {
 }
 
 fn is_too_many(targets: &Targets) -> bool {
-    targets.refused.iter().any(|refusal| refusal.code == RefusalCode::TooManyTargets)
+    targets.refused.iter().any(|refusal| refusal.code() == RefusalCode::TooManyTargets)
 }
 
 /// Whether `outer` gives `inner` all that it gives.
@@ -279,7 +279,7 @@ proptest! {
     ) {
         let Targets { targets, retained, refused, until, revocation_reason } = fixture.resolve();
         let is_unreadable = fixture.tags().until == Until::Unreadable;
-        let too_many = refused.iter().any(|refusal| refusal.code == RefusalCode::TooManyTargets);
+        let too_many = refused.iter().any(|refusal| refusal.code() == RefusalCode::TooManyTargets);
         if revocation_reason.is_some() || !(is_unreadable || too_many) {
             prop_assert_eq!(retained, []);
             return Ok(());
@@ -319,7 +319,7 @@ proptest! {
         let is_past = end(&fixture).is_some_and(|end| end <= now());
         let agreed = end(&fixture).filter(|_| is_past && end(&fixture) == fixture.previous_until);
         prop_assert_eq!(&targets.revocation_reason, &agreed.map(|at| RevocationReason::Expired { at }));
-        let is_expired = targets.refused.iter().any(|refusal| refusal.code == RefusalCode::Expired);
+        let is_expired = targets.refused.iter().any(|refusal| refusal.code() == RefusalCode::Expired);
         prop_assert_eq!(is_expired, is_past && agreed.is_none());
         prop_assert!(agreed.is_none() || targets.until == agreed);
     }

@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 use std::fmt::Display;
 
-use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 
 /// What EC2 calls everybody, in launch permissions and in snapshot permissions alike.
@@ -42,14 +41,6 @@ pub(crate) fn grouped(number: impl Borrow<usize>) -> String {
 /// How much of its size limit a policy has used, in hundredths; never more than all of it.
 pub(crate) fn percent(key: &ReviewedKey) -> usize {
     (key.bytes * 100).checked_div(key.limit).unwrap_or(100).min(100)
-}
-
-/// A kind of refusal as events and metrics name it: `too-many-targets`.
-pub(crate) fn code(code: &RefusalCode) -> String {
-    match serde_json::to_value(code) {
-        Ok(serde_json::Value::String(code)) => code,
-        _ => String::new(),
-    }
 }
 
 /// An image's name, or its id when it has none.
@@ -98,11 +89,6 @@ mod tests {
     fn a_time_is_shown_to_the_second() {
         assert_eq!(moment(&"2026-06-01T12:00:07.25Z"), "2026-06-01 12:00:07");
         assert_eq!(moment(&"2026-06-01T12:00:07Z"), "2026-06-01 12:00:07");
-    }
-
-    #[test]
-    fn a_refusal_is_named_as_everywhere_else() {
-        assert_eq!(code(&RefusalCode::TooManyTargets), "too-many-targets");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! What is wanted of one image: reads all that the decision rests on, and lets the domain decide.
+//! The desired state of one image: reads everything that the decision depends on, and lets the domain decide.
 //!
-//! `resolve-share` records what comes out, `review-shares` compares it with what is. Nothing is written here.
+//! `resolve-share` records the result, `review-shares` compares it with the actual state. Nothing is written here.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,8 +13,7 @@ use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
 use ami_share_domain::image::desired::{Image, Share};
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::schedule::warn_at;
-use ami_share_domain::key::lockout::{refuse_key, unreadable};
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::tags::share_tags::{ShareTags, is_tagged};
 use ami_share_domain::targets::limits::{Limits, parse_accounts, parse_organizations};
 use ami_share_domain::targets::organization::{Organization, Scope};
@@ -31,7 +30,7 @@ use sha2::{Digest, Sha256};
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html>
 const NOT_YET: [&str; 2] = ["pending", "transient"];
 
-/// Finds out what is wanted.
+/// Finds the desired state.
 pub struct Resolver {
     images: ImageReader,
     keys: KeyReader,
@@ -42,19 +41,19 @@ pub struct Resolver {
     warning_days: u32,
 }
 
-/// What an image comes to.
+/// The result for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// This is wanted, be it nothing any more.
+    /// The desired state, which may be that all shares end.
     Share(Box<Share>),
-    /// There is nothing to do yet: the image is still being made.
+    /// There is nothing to do yet: the image is still being created.
     NotYet(String),
-    /// There is nothing to do: nothing was ever wanted of the image.
+    /// There is nothing to do: the image was never shared.
     Nothing(String),
 }
 
 impl Resolver {
-    /// Reads the guards from the environment that `template.yaml` sets.
+    /// Reads the limits from the environment that `template.yaml` sets.
     ///
     /// # Errors
     /// When a variable is missing or cannot be read.
@@ -74,12 +73,12 @@ impl Resolver {
         })
     }
 
-    /// Observes the keys of one look, or of looks that are one: each key is asked about once.
+    /// Observes the keys of one reconciliation, or of one page of the review: each key is read once.
     pub fn key_observer(&self) -> KeyObserver {
         KeyObserver::new(self.keys.clone(), self.hub.clone())
     }
 
-    /// What `trigger` comes to for the image as it was found (`None`: it does not exist), after the `last` intent.
+    /// The desired state after `trigger`, for the image as it was found (`None`: it does not exist) and the `last` intent.
     ///
     /// # Errors
     /// When AWS does not answer.
@@ -90,7 +89,7 @@ impl Resolver {
         last: Option<&Intent>,
         keys: &KeyObserver,
     ) -> Result<Resolution, Failure> {
-        // What was only asked for while the image was pending has given nothing.
+        // An intent without a number was recorded while the image was pending, and has granted nothing.
         let last = last.filter(|last| last.number > 0);
         let (found, revocation_reason) = match (found, last) {
             (None, None) => return Ok(Resolution::Nothing("the image does not exist".to_owned())),
@@ -105,7 +104,7 @@ impl Resolver {
         };
         if NOT_YET.contains(&found.state.as_str()) {
             return Ok(Resolution::NotYet(format!(
-                "the image is {}; its event `available` brings it back",
+                "the image is {}; its event `available` starts the next reconciliation",
                 found.state
             )));
         }
@@ -120,7 +119,7 @@ impl Resolver {
         }
     }
 
-    /// The share that takes everything back.
+    /// The share that revokes everything.
     fn all_ends(
         &self,
         trigger: &Trigger,
@@ -142,7 +141,7 @@ impl Resolver {
         }
     }
 
-    /// What the tags come to.
+    /// The share that the tags ask for.
     async fn desired(
         &self,
         trigger: &Trigger,
@@ -155,19 +154,20 @@ impl Resolver {
         let previous = Previous { targets: &before.targets, until: before.until };
         let now = trigger.now(Timestamp::now());
         let context = Context { organization: None, limits: &self.limits, hub: &self.hub, previous, now };
-        // Neither waits for the other. Where nobody can be wanted, neither is asked about.
+        // Both are read at once. Where no target can be desired, neither is read.
         let (targets, usable) = match needs_organization(&tags, &context) {
             true => join(self.targets(trigger, &tags, &context), self.usable_keys(found, observer)).await,
             false => (Ok(resolve(&tags, &context)), Ok(Ok(Vec::new()))),
         };
         let Targets { mut targets, mut retained, mut refused, until, revocation_reason } = targets?;
         let mut keys = before.keys.clone();
-        // Whoever is taken out of the tag is withdrawn also when the keys cannot be read.
+        // A target that the tag no longer names is revoked even if the keys cannot be read.
         if !targets.is_empty() {
             match usable? {
                 Ok(usable) => keys.extend(usable),
-                Err(reasons) => {
-                    refused.extend(refuse_all(&targets, &reasons));
+                Err(reason) => {
+                    let refusal = |target: &Target| Refusal::new(target.name(), reason.clone());
+                    refused.extend(targets.iter().map(refusal));
                     retained.append(&mut targets);
                 }
             }
@@ -187,7 +187,7 @@ impl Resolver {
         })
     }
 
-    /// Who gets the image. What a kept organization does not know is looked up again before it is refused.
+    /// The targets. What a cached organization does not know is read again before it is refused.
     async fn targets(
         &self,
         trigger: &Trigger,
@@ -208,34 +208,33 @@ impl Resolver {
         Ok(decide(self.organization.read_again(scope).await?.organization.as_deref()))
     }
 
-    /// The keys of the image, or why it cannot be shared. Nothing is written before all of them are known to be usable.
+    /// The keys of the image, or why it cannot be shared. Nothing is written unless all of them are usable.
     async fn usable_keys(
         &self,
         found: &FoundImage,
         observer: &KeyObserver,
-    ) -> Result<Result<Vec<KeyArn>, Vec<Refusal>>, Failure> {
+    ) -> Result<Result<Vec<KeyArn>, RefusalReason>, Failure> {
         if found.image.owner != self.hub {
-            let owner = &found.image.owner;
-            let reason = format!(
-                "the image belongs to account {owner}, and only its owner can share it; copy it and tag the copy"
-            );
-            return Ok(Err(vec![Refusal::new(owner.as_str(), RefusalCode::NotOwner, reason)]));
+            return Ok(Err(RefusalReason::NotOwner { owner: found.image.owner.clone() }));
         }
         let keys = self.images.keys(&found.image.id, &found.snapshots).await?;
         let refused = try_join_all(keys.iter().map(|key| self.refuse(key, observer))).await?;
-        let refused: Vec<Refusal> = refused.into_iter().flatten().collect();
-        Ok(if refused.is_empty() { Ok(keys.into_iter().collect()) } else { Err(refused) })
+        let refused: Vec<RefusalReason> = refused.into_iter().flatten().collect();
+        Ok(if refused.is_empty() { Ok(keys.into_iter().collect()) } else { Err(RefusalReason::all(refused)) })
     }
 
-    /// Why an image on this key cannot be shared. What AWS says differs from role to role, and is left out of the
-    /// reason: a review has to find the same wanted as a look.
-    async fn refuse(&self, key: &KeyArn, observer: &KeyObserver) -> Result<Option<Refusal>, Failure> {
+    /// Why an image on this key cannot be shared. The message names the denied actions instead of what AWS says, which
+    /// names the role and would make the status differ.
+    async fn refuse(&self, key: &KeyArn, observer: &KeyObserver) -> Result<Option<RefusalReason>, Failure> {
         match observer.observe(key).await {
             Err(error) if error.fault() == Fault::Denied => {
                 tracing::warn!(%key, %error, "cannot be read");
-                Ok(Some(unreadable(key, "AWS denies kms:DescribeKey or kms:ListResourceTags")))
+                Ok(Some(RefusalReason::UnreadableKey {
+                    key: key.clone(),
+                    message: "AWS denies kms:DescribeKey or kms:ListResourceTags".to_owned(),
+                }))
             }
-            observed => Ok(refuse_key(&observed?, &self.hub)),
+            observed => Ok(observed?.refuse_grant(&self.hub)),
         }
     }
 
@@ -248,7 +247,7 @@ impl Resolver {
     }
 }
 
-/// What was wanted before.
+/// The last intent.
 #[derive(Debug, Clone, Default)]
 struct Before {
     targets: Vec<String>,
@@ -263,7 +262,7 @@ impl From<&Intent> for Before {
     }
 }
 
-/// The share of an image with nobody.
+/// The share of an image without targets.
 fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
     Share {
         image,
@@ -289,18 +288,10 @@ fn share(share: Share) -> Resolution {
     Resolution::Share(Box::new(share))
 }
 
-/// What parts one wish from another, in a form that the ledger compares.
+/// The digest of a desired state, which the ledger compares.
 pub fn digest(share: &Share) -> String {
     let digest = Sha256::digest(share.desired_state().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Every target is refused for reasons that lie in the image.
-fn refuse_all(targets: &[Target], reasons: &[Refusal]) -> Vec<Refusal> {
-    let sentences: BTreeSet<&str> = reasons.iter().map(|refusal| refusal.reason.as_str()).collect();
-    let sentence = sentences.into_iter().collect::<Vec<_>>().join("; ");
-    let code = reasons.first().map_or(RefusalCode::PolicyUnsafe, |refusal| refusal.code);
-    targets.iter().map(|target| Refusal::new(target.name(), code, sentence.clone())).collect()
 }
 
 fn limits(environment: &Environment) -> Result<Limits, Failure> {

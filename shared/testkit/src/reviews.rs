@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::schedule::Schedules;
+use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::review::compare::{Seen, compare};
 use ami_share_domain::review::key::ReviewedKeyState;
 use ami_share_domain::review::report::ReviewedImage;
@@ -18,7 +19,7 @@ const STATUS: &str = "as it should be";
 /// The key of all images of the world, as a review sees it.
 pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     if world.key_is_unreadable {
-        let reason = "it is not readable in this test".to_owned();
+        let reason = unreadable(key);
         return ReviewedKeyState::unreadable(key.clone(), world.needs.clone(), reason);
     }
     ReviewedKeyState {
@@ -28,6 +29,11 @@ pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
         ledger: world.needs.clone(),
         problem: None,
     }
+}
+
+/// The problem of a key that AWS does not let the model read.
+pub fn unreadable(key: &KeyArn) -> RefusalReason {
+    RefusalReason::UnreadableKey { key: key.clone(), message: "denied in this test".to_owned() }
 }
 
 /// What a review finds of the image for which `share` is wanted now.

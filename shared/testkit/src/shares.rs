@@ -3,7 +3,7 @@
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::desired::{Image, Share};
 use ami_share_domain::image::request::ShareResult;
-use ami_share_domain::refusal::{Refusal, RefusalCode};
+use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::Target;
 use ami_share_domain::trigger::TriggeredBy;
 use proptest::prelude::*;
@@ -72,7 +72,7 @@ pub fn result(share: Share, refused: Vec<Refusal>) -> ShareResult {
 
 /// A refusal of `selector`.
 pub fn refusal(selector: &str) -> Refusal {
-    Refusal::new(selector, RefusalCode::UntaggedKey, format!("{selector} is refused in this test"))
+    Refusal::new(selector, RefusalReason::UntaggedKey { key: key(1) })
 }
 
 /// Any list of targets, each named once; accounts `1..=40`, some of them in several OUs.
@@ -88,8 +88,18 @@ pub fn target_lists() -> impl Strategy<Value = Vec<Target>> {
     })
 }
 
-/// Any refusal of a word, with a reason of any length.
+/// Any reason of a refusal, with a sentence of any length.
+pub fn refusal_reasons() -> impl Strategy<Value = RefusalReason> {
+    let text = || matching("\\PC{0,300}");
+    prop_oneof![
+        prop::sample::select(RefusalReason::examples()),
+        text().prop_map(|message| RefusalReason::Ec2Rejected { message }),
+        text().prop_map(|value| RefusalReason::UnreadableUntil { value }),
+        (1..=3_usize).prop_map(|number| RefusalReason::UntaggedKey { key: key(number) }),
+    ]
+}
+
+/// Any refusal.
 pub fn refusals() -> impl Strategy<Value = Refusal> {
-    (matching("\\PC{1,20}"), matching("\\PC{0,300}"))
-        .prop_map(|(selector, reason)| Refusal::new(selector, RefusalCode::ExternalNotAllowed, reason))
+    (matching("\\PC{1,20}"), refusal_reasons()).prop_map(|(subject, reason)| Refusal::new(subject, reason))
 }

@@ -27,18 +27,13 @@ const MORE: [(&str, &str); 13] = [
     ("Sharing", "See [lifecycle.md](lifecycle.md)."),
     ("AllowedExternalAccounts", "See [security.md](security.md)."),
     ("AllowedExternalOrganizations", "See [security.md](security.md)."),
-    ("MaxTargetsPerImage", "Raise it together with the quota. See [limits.md](limits.md)."),
+    ("MaxTargetsPerImage", "See [limits.md](limits.md)."),
     ("MakePublicImagesPrivate", "See [drift.md](drift.md)."),
     ("OrganizationRoleArn", "See [deploy.md](deploy.md#3-allow-the-hub-to-read-the-organization)."),
-    (
-        "OrganizationCacheSeconds",
-        "Before ami-share refuses an account or OU that it does not know, it reads again; it also reads again after a \
-         [change of the organization](organization-events.md) that it receives. Otherwise an account that has just left an OU \
-         may be counted in it for this long.",
-    ),
+    ("OrganizationCacheSeconds", "See [organization-events.md](organization-events.md)."),
     ("TargetBusName", "See [deploy.md](deploy.md#7-create-a-bus-in-each-target-account)."),
     ("WarnIfInUse", "See [revocation.md](revocation.md#is-the-image-still-in-use)."),
-    ("ReviewSchedule", "Times are in UTC. See [access-review.md](access-review.md)."),
+    ("ReviewSchedule", "See [access-review.md](access-review.md)."),
     ("Ledger", "See [lifecycle.md](lifecycle.md#what-stays-when-the-stack-is-deleted)."),
     ("EndpointUrl", "See [local.md](local.md#run-a-function-in-a-container)."),
     ("Tracing", "See [observability.md](observability.md#traces)."),
@@ -80,7 +75,7 @@ fn allowed(parameter: &Value) -> String {
         return format!("{} to {}", plain(&parameter["MinValue"]), plain(&parameter["MaxValue"]));
     }
     let what = match parameter["ConstraintDescription"].as_str() {
-        Some(description) => prose(description),
+        Some(description) => prose(description.trim_start_matches("must be ")),
         None => code(&plain(&parameter["AllowedPattern"])),
     };
     let may_be_empty = parameter["AllowedPattern"].as_str().is_some_and(|pattern| pattern.starts_with("^$|"));

@@ -45,7 +45,7 @@ pub const REASONS: &[Reason] = &[
          say whether `dynamodb:LeadingKeys` then names the rows of one action or of all.",
     ),
     any(
-        "ActAsOrganizationReader",
+        "AssumeOrganizationRole",
         "Reads the organization where the hub is neither the management account nor a delegated administrator.",
     ),
     any(
@@ -53,11 +53,11 @@ pub const REASONS: &[Reason] = &[
         "Creates, moves and deletes the schedules of an image's expiry: only schedules `ami-…` of the stack's group.",
     ),
     any(
-        "LetSchedulerStartTheWorkflow",
+        "PassScheduleRoleToScheduler",
         "A schedule names the role with which EventBridge Scheduler starts the workflow.",
     ),
     any(
-        "StartWhatIsTooNearForScheduler",
+        "StartExpiriesTooNearForScheduler",
         "Starts the share workflow directly for an expiry that is too near for EventBridge Scheduler.",
     ),
     any("TakeLeasesAndRecordSchedules", "Holds the lease of the image, and records its schedules."),
@@ -95,7 +95,7 @@ pub const REASONS: &[Reason] = &[
         "ReadPermissions",
         "Compares who has access with the tags. EC2 answers the owner only.",
     ),
-    any("AskWhetherInUse", "Asks EC2, before it revokes, whether targets still use the image."),
+    any("RequestUsageReports", "Asks EC2, before it revokes, whether targets still use the image."),
     any(
         "GrantAndRevokeOwnImagesAndSnapshots",
         "Grants and revokes: only images and snapshots that the hub owns. No `ec2:Attribute` condition: AWS documents neither its \
@@ -128,11 +128,11 @@ pub const REASONS: &[Reason] = &[
     any("ReadIntents", "Reads the intents of a page of images."),
     any("PageThroughManagedImages", "Lists the managed images without reading the whole table."),
     any(
-        "KeepReviews",
+        "ReadAndWriteReviews",
         "Writes the access review and its parts, and reads the parts: only below `reviews/`, and only while the bucket belongs to \
          the hub.",
     ),
-    any("FindPartsOfReviews", "Lists the parts of a review."),
+    any("ListPartsOfReviews", "Lists the parts of a review."),
     any("PublishWhereTheReviewIs", "Publishes where the access review is, and that a review failed."),
     any(
         "StartReconciliationsAndReviews",
@@ -152,7 +152,7 @@ pub const REASONS: &[Reason] = &[
     any("WatchTheirEnd", "Step Functions learns by this rule that an execution that it started has ended."),
     any("AssumeRole", "EventBridge Scheduler assumes the role, for this account only."),
     any("StartShareWorkflow", "Starts the share workflow when a schedule is due."),
-    any("KeepWhatCouldNotBeStarted", "Sends a start that failed to the dead-letter queue."),
+    any("SendFailedStartsToDeadLetterQueue", "Sends a start that failed to the dead-letter queue."),
     any("AlarmsOfThisAccount", "CloudWatch publishes the alarms of this stack."),
     any("OnlyOverTls", "Nobody reads or writes the access reviews without TLS."),
     any(

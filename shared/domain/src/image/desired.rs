@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use crate::refusal::{Refusal, RefusalCode};
-use crate::targets::revocation_reason::RevocationReason;
+use crate::targets::revocation_reason::{NoAccessReason, RevocationReason};
 use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
@@ -107,7 +107,7 @@ impl Share {
             dry_run: _,
         } = self;
         // The order of the words is no part of the wish; targets, keys and snapshots are in order already.
-        let mut refused = refused.clone();
+        let mut refused: Vec<Refusal> = refused.iter().cloned().map(Refusal::identity).collect();
         refused.sort();
         let desired_state = serde_json::json!([
             id,
@@ -142,21 +142,21 @@ impl Share {
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.
-    pub fn why_revoked(&self, target: &str) -> String {
+    pub fn why_revoked(&self, target: &str) -> NoAccessReason {
         self.why_revoked_by(&self.refused, target)
     }
 
     /// The same, by refusals that do not stand in the share.
-    pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> String {
+    pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> NoAccessReason {
         // That AWS rejects somebody is no reason to take anything; it may be that nothing can be taken.
-        let managed = || refused.iter().filter(|refusal| refusal.code != RefusalCode::RejectedByAws);
+        let managed = || refused.iter().filter(|refusal| refusal.code() != RefusalCode::RejectedByAws);
         let named = managed().find(|refusal| refusal.subject == target);
         // A date that is past refuses everybody at once.
-        let refusal = named.or_else(|| managed().find(|refusal| refusal.code == RefusalCode::Expired));
+        let refusal = named.or_else(|| managed().find(|refusal| refusal.code() == RefusalCode::Expired));
         match (&self.revocation_reason, refusal) {
-            (Some(revocation_reason), _) => revocation_reason.to_string(),
-            (None, Some(refusal)) => refusal.reason.clone(),
-            (None, None) => format!("{target} is no longer among those whom ami-share:with names"),
+            (Some(reason), _) => NoAccessReason::Revoked(reason.clone()),
+            (None, Some(refusal)) => NoAccessReason::Refused(refusal.clone()),
+            (None, None) => NoAccessReason::NoLongerNamed { target: target.to_owned() },
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::image::desired::{Image, Share};
 use crate::image::request::ShareResult;
 use crate::image::schedule::Schedules;
 use crate::refusal::{Refusal, RefusalCode};
+use crate::targets::revocation_reason::NoAccessReason;
 use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
@@ -106,6 +107,26 @@ pub enum ShareOutcome {
     Revoked,
 }
 
+/// An outcome that the hub's bus and topic are notified of once. What AWS said is no part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum NotifiableOutcome {
+    /// The target has access.
+    Shared,
+    /// The target or selector was refused.
+    Refused {
+        /// Why.
+        reason: Option<NoAccessReason>,
+        /// Whether access that it had was revoked.
+        was_shared: bool,
+    },
+    /// The target's access was revoked.
+    Revoked {
+        /// Why.
+        reason: Option<NoAccessReason>,
+    },
+}
+
 /// One share: one image open to one target (or one word that was refused).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareRow {
@@ -115,7 +136,7 @@ pub struct ShareRow {
     pub outcome: ShareOutcome,
     /// Why it was refused or withdrawn.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub reason: Option<String>,
+    pub reason: Option<NoAccessReason>,
     /// The kind of refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<RefusalCode>,
@@ -144,19 +165,28 @@ pub struct ShareRow {
     pub event: String,
     /// The outcome that the hub's bus and topic were told of; see [`ShareRow::hub_notifications`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub notified: Option<String>,
+    pub notified: Option<NotifiableOutcome>,
 }
 
 impl ShareRow {
     /// What there is to tell of this row; when it equals `notified`, nothing.
-    pub fn notifiable_outcome(&self) -> Option<String> {
-        let reason = self.reason.as_deref().unwrap_or_default();
+    pub fn notifiable_outcome(&self) -> Option<NotifiableOutcome> {
+        let reason = || self.reason.clone().map(NoAccessReason::identity);
         match self.outcome {
             ShareOutcome::Granting => None,
-            ShareOutcome::Shared => Some("shared".to_owned()),
-            ShareOutcome::Refused if self.was_shared => Some(format!("withdrawn and refused: {reason}")),
-            ShareOutcome::Refused => Some(format!("refused: {reason}")),
-            ShareOutcome::Revoked => Some(format!("withdrawn: {reason}")),
+            ShareOutcome::Shared => Some(NotifiableOutcome::Shared),
+            ShareOutcome::Refused => {
+                Some(NotifiableOutcome::Refused { reason: reason(), was_shared: self.was_shared })
+            }
+            ShareOutcome::Revoked => Some(NotifiableOutcome::Revoked { reason: reason() }),
+        }
+    }
+
+    /// The refusal of a target or selector that was refused.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.reason {
+            Some(NoAccessReason::Refused(refusal)) if self.outcome == ShareOutcome::Refused => Some(refusal),
+            _ => None,
         }
     }
 
@@ -391,18 +421,19 @@ fn refused_row(
 ) -> ShareRow {
     // What AWS has just rejected was about to be given, and never was.
     let never_was = |last: &ShareRow| {
-        last.outcome == ShareOutcome::Granting && refusal.code == RefusalCode::RejectedByAws
+        last.outcome == ShareOutcome::Granting && refusal.code() == RefusalCode::RejectedByAws
     };
     let managed = last.filter(|last| last.has_access() && !is_revoked && !never_was(last));
-    let previous = last.filter(|last| {
-        last.outcome == ShareOutcome::Refused && last.reason.as_ref() == Some(&refusal.reason)
-    });
+    let is_same = |last: &Refusal| last.clone().identity() == refusal.clone().identity();
+    let previous = last.filter(|last| last.refusal().is_some_and(is_same));
+    // What AWS says may differ from call to call; the row keeps what it said first.
+    let reason = previous.and_then(|previous| previous.reason.clone());
     let (triggered_by, event) = triggered_by(share, previous);
     ShareRow {
         target: refusal.subject.clone(),
         outcome: ShareOutcome::Refused,
-        reason: Some(refusal.reason.clone()),
-        code: Some(refusal.code),
+        reason: reason.or_else(|| Some(NoAccessReason::Refused(refusal.clone()))),
+        code: Some(refusal.code()),
         is_managed: managed.is_some(),
         was_shared: (is_revoked && last.is_some_and(was_notified))
             || previous.is_some_and(|previous| previous.was_shared),

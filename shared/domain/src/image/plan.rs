@@ -1,21 +1,20 @@
-//! What must change on an image and its snapshots so that its targets have access and those who left have
-//! none; data, no effects.
+//! What must change on an image and its snapshots so that its targets have access, and former targets have none;
+//! data, no effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::audit_log::AuditAction;
 use crate::ids::{AccountId, SnapshotId};
-use crate::refusal::{Refusal, RefusalCode};
-use crate::tags::share_tags::WITH;
+use crate::refusal::{Refusal, RefusalReason};
 use crate::targets::target::LaunchPermission;
 use crate::targets::target::Target;
 
-/// Modifications that one `ModifySnapshotAttribute` takes. Source:
+/// Modifications that one `ModifySnapshotAttribute` accepts. Source:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySnapshotAttribute.html>
 pub const SNAPSHOT_MODIFICATIONS: usize = 500;
 
-/// What is, before the plan: who has access to the image and to each of its snapshots.
+/// The actual state: what has access to the image and to each of its snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedImage {
     /// The image's launch permissions.
@@ -24,9 +23,9 @@ pub struct ObservedImage {
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// Whether the image does not exist any more.
     pub is_gone: bool,
-    /// Whether everybody may launch the image.
+    /// Whether every AWS account may launch the image.
     pub is_public: bool,
-    /// The snapshots that everybody may copy.
+    /// The snapshots that every AWS account may copy.
     pub public_snapshots: BTreeSet<SnapshotId>,
 }
 
@@ -45,21 +44,21 @@ pub enum ImageStep {
         /// The permissions to add.
         permissions: Vec<LaunchPermission>,
     },
-    /// Takes the image from targets that ami-share gave it to.
+    /// Revokes launch permissions that ami-share granted.
     RevokeImage {
         /// The permissions to remove.
         permissions: Vec<LaunchPermission>,
     },
-    /// Takes a snapshot from accounts that ami-share gave it to.
+    /// Revokes permissions on a snapshot that ami-share granted.
     RevokeSnapshot {
         /// The snapshot.
         snapshot: SnapshotId,
         /// At most [`SNAPSHOT_MODIFICATIONS`] accounts.
         accounts: Vec<AccountId>,
     },
-    /// Takes the image from everybody, whom somebody else gave it to.
+    /// Makes an image private that was made public out of band.
     MakeImagePrivate,
-    /// Takes a snapshot from everybody, whom somebody else gave it to.
+    /// Makes a snapshot private that was made public out of band.
     MakeSnapshotPrivate {
         /// The snapshot.
         snapshot: SnapshotId,
@@ -71,13 +70,13 @@ pub enum ImageStep {
 pub enum Verdict {
     /// AWS has done it.
     Accepted,
-    /// AWS does not take it, and has done nothing.
+    /// AWS rejected it, and has done nothing.
     Rejected,
-    /// A call failed before it was its turn, or with it; it may have been done.
+    /// An earlier call failed, or its own; it may have been done.
     Unknown,
 }
 
-/// Who should have access, and who should not any more.
+/// What should have access, and what should not any more.
 #[derive(Debug, Clone, Copy)]
 pub struct Desired<'a> {
     /// The targets that get access.
@@ -94,24 +93,24 @@ pub struct Desired<'a> {
     pub makes_private: bool,
 }
 
-/// The steps, in three rounds of which each must be over before the next begins: snapshots are opened before
-/// the image and closed after it, so that nobody sees an image whose snapshots are closed.
+/// The steps, in rounds of which each must be over before the next begins: snapshots are granted before the image and
+/// revoked after it, so that no target sees an image whose snapshots it cannot use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImagePlan {
-    /// The calls that give access.
+    /// The calls that grant access.
     pub opening: Vec<ImageStep>,
-    /// The calls that take access.
+    /// The calls that revoke access.
     pub closing: Vec<ImageStep>,
-    /// Whether the image has room for the new targets only when those who leave are gone.
+    /// Whether the image has room for the new targets only after the revocations.
     pub revokes_first: bool,
-    /// Why nothing is given at all.
-    pub refused: Option<Refusal>,
+    /// Why nothing is granted at all.
+    pub refused: Option<RefusalReason>,
 }
 
-/// Plans what is lacking, and what is too much. Access that other people gave is left alone.
+/// Plans what is lacking, and what is too much. Unmanaged access stays.
 ///
-/// Somebody who changes from one target to another, as an account does whose OU is named now, has access all
-/// the while: giving comes first, unless the image has no room for both.
+/// An account that moves from one target to another, because its OU is named now, keeps access all the while: grants come
+/// first, unless the image has no room for both.
 pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     let targets: BTreeSet<LaunchPermission> =
         desired.targets.iter().map(|target| target.launch_permission()).collect();
@@ -125,9 +124,9 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     let before = observed.launch.len();
     let after = before + missing.len() - pending_revocation.len();
     let mut plan =
-        ImagePlan { closing: close(observed, desired, &pending_revocation), ..ImagePlan::default() };
+        ImagePlan { closing: revocations(observed, desired, &pending_revocation), ..ImagePlan::default() };
     if after > desired.limit && !missing.is_empty() {
-        plan.refused = Some(too_many(after, desired.limit));
+        plan.refused = Some(RefusalReason::TooManyPermissions { permissions: after, limit: desired.limit });
         return plan;
     }
     plan.revokes_first = before + missing.len() > desired.limit;
@@ -142,7 +141,7 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
 }
 
 /// The image first, then its snapshots.
-fn close(
+fn revocations(
     observed: &ObservedImage,
     desired: &Desired<'_>,
     pending_revocation: &[LaunchPermission],
@@ -155,8 +154,8 @@ fn close(
         steps.push(ImageStep::RevokeImage { permissions: pending_revocation.to_vec() });
     }
     for (snapshot, accounts) in desired.snapshots_pending_revocation {
-        // Those whom the snapshot does not let in any more, too: a look may have shut them out without living to
-        // write it down, and the ledger forgets them with this call.
+        // Also those that the snapshot does not allow any more: an interrupted reconciliation may have revoked them
+        // without recording it, and the ledger forgets them with this call.
         let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
         steps.extend(accounts.chunks(SNAPSHOT_MODIFICATIONS).map(|accounts| ImageStep::RevokeSnapshot {
             snapshot: snapshot.clone(),
@@ -187,33 +186,20 @@ fn grant_snapshot(
         .collect()
 }
 
-fn too_many(total: usize, limit: usize) -> Refusal {
-    Refusal::new(
-        WITH,
-        RefusalCode::TooManyTargets,
-        format!(
-            "with those that it has, the image would have {total} launch permissions of {limit}; name OUs or `org` instead of their accounts, or remove some by hand"
-        ),
-    )
-}
-
 impl ImagePlan {
-    /// Takes everybody out of `targets` when the plan refuses to give anything, and says why.
+    /// Empties `targets` when the plan grants nothing at all, and returns why.
     pub fn refuse_all(&self, targets: &mut Vec<&Target>) -> Vec<Refusal> {
-        let Some(refusal) = &self.refused else { return Vec::new() };
-        targets
-            .drain(..)
-            .map(|target| Refusal { subject: target.name().to_owned(), ..refusal.clone() })
-            .collect()
+        let Some(reason) = &self.refused else { return Vec::new() };
+        targets.drain(..).map(|target| Refusal::new(target.name(), reason.clone())).collect()
     }
 
     /// The launch permissions that the plan adds.
     pub fn launch_permissions(&self) -> BTreeSet<&LaunchPermission> {
-        let opened = self.opening.iter().filter_map(|step| match step {
+        let granted = self.opening.iter().filter_map(|step| match step {
             ImageStep::GrantImage { permissions } => Some(permissions),
             _ => None,
         });
-        opened.flatten().collect()
+        granted.flatten().collect()
     }
 
     /// All calls, in the order in which they are made.
@@ -248,14 +234,14 @@ impl ImageStep {
         }
     }
 
-    /// The accounts of a snapshot that the ledger must forget once AWS has answered: those that the step has shut
-    /// out, and those that AWS does not take and that were not let in before. Whoever is still in, or may be, is ours.
+    /// The accounts of a snapshot that the ledger must forget once AWS has answered: those that the step has revoked, and
+    /// those that AWS rejected and that had no access before. An account that has access, or may have it, stays managed.
     pub fn forgets(
         &self,
         observed: &ObservedImage,
         verdict: impl Fn(&AccountId) -> Verdict,
     ) -> Vec<AccountId> {
-        let (snapshot, accounts, closes) = match self {
+        let (snapshot, accounts, revokes) = match self {
             Self::GrantSnapshot { snapshot, accounts } => (snapshot, accounts, false),
             Self::RevokeSnapshot { snapshot, accounts } => (snapshot, accounts, true),
             Self::GrantImage { .. }
@@ -263,18 +249,18 @@ impl ImageStep {
             | Self::MakeImagePrivate
             | Self::MakeSnapshotPrivate { .. } => return Vec::new(),
         };
-        let was_in = |account: &AccountId| {
+        let had_access = |account: &AccountId| {
             observed.snapshots.get(snapshot).is_some_and(|accounts| accounts.contains(account))
         };
-        let is_out = |account: &&AccountId| match verdict(account) {
-            Verdict::Accepted => closes,
-            Verdict::Rejected => !was_in(account),
+        let is_forgotten = |account: &&AccountId| match verdict(account) {
+            Verdict::Accepted => revokes,
+            Verdict::Rejected => !had_access(account),
             Verdict::Unknown => false,
         };
-        accounts.iter().filter(is_out).cloned().collect()
+        accounts.iter().filter(is_forgotten).cloned().collect()
     }
 
-    /// Whom the step is about; nobody in particular when it takes access from everybody.
+    /// The principals of the step; `all` when it makes something private.
     pub fn principals(&self) -> Vec<String> {
         match self {
             Self::GrantImage { permissions } | Self::RevokeImage { permissions } => {
@@ -287,7 +273,7 @@ impl ImageStep {
         }
     }
 
-    /// What the history calls it.
+    /// What the audit log calls it.
     pub fn action(&self) -> AuditAction {
         match self {
             Self::GrantImage { .. } => AuditAction::ImageGranted,
@@ -314,19 +300,19 @@ impl fmt::Display for ImageStep {
         match self {
             Self::GrantSnapshot { snapshot, accounts } => {
                 let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
-                write!(f, "open {snapshot} to {}", accounts.join(", "))
+                write!(f, "grant {snapshot} to {}", accounts.join(", "))
             }
             Self::GrantImage { permissions } => {
                 let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
-                write!(f, "open the image to {}", permissions.join(", "))
+                write!(f, "grant the image to {}", permissions.join(", "))
             }
             Self::RevokeImage { permissions } => {
                 let permissions: Vec<String> = permissions.iter().map(ToString::to_string).collect();
-                write!(f, "close the image to {}", permissions.join(", "))
+                write!(f, "revoke the image from {}", permissions.join(", "))
             }
             Self::RevokeSnapshot { snapshot, accounts } => {
                 let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
-                write!(f, "close {snapshot} to {}", accounts.join(", "))
+                write!(f, "revoke {snapshot} from {}", accounts.join(", "))
             }
             Self::MakeImagePrivate => f.write_str("make the image private"),
             Self::MakeSnapshotPrivate { snapshot } => write!(f, "make {snapshot} private"),

@@ -7,13 +7,14 @@ use crate::image::desired::Share;
 use crate::image::unmanaged::UnmanagedGrant;
 use crate::image::usage::{Usage, UsageQuestion};
 use crate::key::request::KeyOutcome;
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Refusal, RefusalReason};
+use crate::targets::revocation_reason::NoAccessReason;
 use crate::targets::target::Target;
 
 /// The input of `share-image`: the share, with what came of its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRequest {
-    /// What is wanted.
+    /// The desired state.
     pub share: Share,
     /// One outcome for each of the share's keys.
     #[serde(default)]
@@ -21,34 +22,30 @@ pub struct ImageRequest {
 }
 
 impl ImageRequest {
-    /// Parts the targets into those that every key admits and the refusals of the others:
-    /// launch permission on an image that one cannot decrypt is of no use, and shows its name.
+    /// Splits the targets into those that every key allows, and the refusals of the others: launch permission on an image
+    /// that the target cannot decrypt is of no use, and shows its name.
     pub fn granted(&self) -> (Vec<&Target>, Vec<Refusal>) {
         let mut granted = Vec::new();
         let mut refused = Vec::new();
         for target in &self.share.targets {
             match self.key_refusal(target) {
-                Some(refusal) => refused.push(refusal),
+                Some(reason) => refused.push(Refusal::new(target.name(), reason)),
                 None => granted.push(target),
             }
         }
         (granted, refused)
     }
 
-    fn key_refusal(&self, target: &Target) -> Option<Refusal> {
+    fn key_refusal(&self, target: &Target) -> Option<RefusalReason> {
         let unknown =
             self.share.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
         if let Some(key) = unknown {
-            let reason = format!("nothing is known of {}; look at the image again", key.short());
-            return Some(Refusal::new(target.name(), RefusalCode::PolicyUnsafe, reason));
+            return Some(RefusalReason::NoKeyOutcome { key: key.clone() });
         }
         let principal = target.key_principal();
         self.keys.iter().find_map(|key| {
-            if let Some(refusal) = &key.refused {
-                return Some(Refusal::new(target.name(), refusal.code, refusal.reason.clone()));
-            }
-            let excluded = key.excluded.iter().find(|excluded| excluded.principal == principal)?;
-            Some(Refusal::new(target.name(), excluded.code, excluded.reason.clone()))
+            let excluded = || key.excluded.iter().find(|excluded| excluded.subject == principal);
+            key.refused.as_ref().or_else(|| Some(&excluded()?.reason)).cloned()
         })
     }
 }
@@ -56,46 +53,46 @@ impl ImageRequest {
 /// The output of `share-image`, and the input of `notify-targets`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareResult {
-    /// What was wanted, but for the words that were refused.
+    /// The desired state, without what was refused.
     pub share: Share,
     /// The names of the targets that have access now.
     pub shared: Vec<String>,
-    /// All words and targets that have none.
+    /// All selectors and targets that have none.
     #[serde(with = "crate::refusal::together")]
     pub refused: Vec<Refusal>,
-    /// Whether a later intent took over; then nothing was done, and nothing is told.
+    /// Whether a later intent took over; then nothing was done, and no notification is sent.
     pub superseded: bool,
-    /// Who lost access just now.
+    /// The targets whose access was revoked.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub revoked: Vec<String>,
-    /// Whose access somebody had taken by hand, and who has it again.
+    /// The targets whose access was removed out of band, and restored.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub restored: Vec<String>,
-    /// Access that ami-share did not give.
+    /// Access that ami-share did not grant.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub unmanaged: Vec<UnmanagedGrant>,
-    /// What was public and is private again: the image, snapshots.
+    /// The image and snapshots that were public and are private again.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub made_private: Vec<String>,
-    /// The keys that still admit somebody whom no live share needs.
+    /// The keys whose policy still allows a principal that no share needs.
     #[serde(default)]
     pub keys_to_revoke: Vec<KeyArn>,
-    /// What came of retracting them.
+    /// The outcomes of revoking them.
     #[serde(default)]
     pub revoked_keys: Vec<KeyOutcome>,
-    /// The question whether those who lost access still use the image, where the stack asks it.
+    /// The report whether the accounts that lost access still use the image, where the stack asks for it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage_report: Option<UsageQuestion>,
     /// What the report says; `None` when none was asked for, or it was not ready in time.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage: Option<Vec<Usage>>,
-    /// In a dry run: the steps that were not taken, as people read them.
+    /// In a dry run: the calls that were not made, as people read them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<String>,
 }
 
 impl ShareResult {
-    /// These targets have access, `refused` and the share's own refused words have none, and nothing else was done.
+    /// These targets have access, `refused` and the share's own refused selectors have none, and nothing else was done.
     pub fn of(share: Share, shared: &[&Target], refused: impl IntoIterator<Item = Refusal>) -> Self {
         let selectors = share.refused;
         Self {
@@ -115,7 +112,7 @@ impl ShareResult {
         }
     }
 
-    /// A later look does all that is to be done.
+    /// A later reconciliation does all that is to be done.
     pub fn overtaken(share: Share) -> Self {
         Self { superseded: true, refused: Vec::new(), ..Self::of(share, &[], []) }
     }
@@ -125,14 +122,14 @@ impl ShareResult {
         self.share.targets.iter().filter(|target| self.shared.iter().any(|name| name == target.name()))
     }
 
-    /// Why a target (or an account behind one) that had access may have none any more.
-    pub fn why_revoked(&self, target: &str) -> String {
+    /// Why a target (or an account behind one) that had access has none any more.
+    pub fn why_revoked(&self, target: &str) -> NoAccessReason {
         self.share.why_revoked_by(&self.refused, target)
     }
 
-    /// All that was refused: the words of the tags, and keys that still admit whom they should not.
+    /// All that was refused: selectors and targets, and keys whose policy still allows what it should not.
     pub fn all_refused(&self) -> Vec<Refusal> {
-        let keys = self.revoked_keys.iter().filter_map(|key| key.refused.clone());
+        let keys = self.revoked_keys.iter().filter_map(KeyOutcome::refusal);
         self.refused.iter().cloned().chain(keys).collect()
     }
 }
@@ -140,13 +137,13 @@ impl ShareResult {
 /// The output of `notify-targets`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyResult {
-    /// Whether every word went through.
+    /// Whether every selector got its access.
     pub outcome: Outcome,
     /// The value of `ami-share:status`.
     pub status: String,
-    /// How many accounts were told just now.
+    /// How many accounts were notified just now.
     pub notified: usize,
-    /// In a dry run: the notices that were not sent.
+    /// In a dry run: the notifications that were not sent.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<String>,
 }
@@ -155,7 +152,7 @@ pub struct NotifyResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Every word got its access, or a later intent took over.
+    /// Every selector got its access, or a later intent took over.
     Complete,
     /// Something was refused.
     Incomplete,

@@ -1,4 +1,4 @@
-//! Who still uses an image: what an image usage report says, as people read it.
+//! Which accounts still use an image: what an image usage report says, as people read it.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::AccountId;
 
-/// Accounts that [`in_words`] names one by one. It ends up in notices, which people read; EC2's own report
-/// has the rest.
+/// Accounts that [`sentence`] names one by one. It is part of notifications, which people read; EC2's report has the rest.
 const NAMED: usize = 20;
 
 /// How many resources of one type refer to an image in one account. EC2 counts with a delay: instances of the
@@ -24,7 +23,7 @@ pub struct Usage {
     pub count: u64,
 }
 
-/// Of which accounts it was asked whether they still use an image.
+/// The report that ami-share asked EC2 for, on accounts that lose an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageQuestion {
     /// AWS's id of the report that answers.
@@ -33,12 +32,12 @@ pub struct UsageQuestion {
     pub accounts: Vec<AccountId>,
 }
 
-/// `still used by 222222222222 (2 instances, 1 launch template)`, or `not used by them any more`.
-/// A count of zero is no use; what an account has several of is added up.
-pub fn in_words(usages: &[Usage]) -> String {
+/// `still used by 222222222222 (2 instances, 1 launch template)`, or `no longer used`.
+/// A count of zero counts for nothing; the entries of one account and type are added up.
+pub fn sentence(usages: &[Usage]) -> String {
     let accounts = by_account(usages);
     if accounts.is_empty() {
-        return "not used by them any more".to_owned();
+        return "no longer used".to_owned();
     }
     let named =
         accounts.iter().take(NAMED).map(|(account, counts)| format!("{account} ({})", listed(counts)));
@@ -93,9 +92,9 @@ mod tests {
             usage("222222222222", "ec2:Instance", 2),
             usage("444444444444", "ec2:Instance", 1),
         ];
-        assert_eq!(in_words(&usages[1..3]), "still used by 222222222222 (2 instances, 1 launch template)");
+        assert_eq!(sentence(&usages[1..3]), "still used by 222222222222 (2 instances, 1 launch template)");
         assert_eq!(
-            in_words(&usages),
+            sentence(&usages),
             "still used by 222222222222 (2 instances, 1 launch template), 333333333333 (3 launch templates) \
              and 444444444444 (1 instance)"
         );
@@ -103,20 +102,20 @@ mod tests {
 
     #[test]
     fn nothing_and_a_count_of_zero_are_no_use() {
-        assert_eq!(in_words(&[]), "not used by them any more");
-        assert_eq!(in_words(&[usage("222222222222", "ec2:Instance", 0)]), "not used by them any more");
+        assert_eq!(sentence(&[]), "no longer used");
+        assert_eq!(sentence(&[usage("222222222222", "ec2:Instance", 0)]), "no longer used");
     }
 
     #[test]
     fn the_entries_of_one_account_and_type_are_added_up() {
         let twice = [usage("222222222222", "ec2:Instance", 1), usage("222222222222", "ec2:Instance", 2)];
-        assert_eq!(in_words(&twice), "still used by 222222222222 (3 instances)");
+        assert_eq!(sentence(&twice), "still used by 222222222222 (3 instances)");
     }
 
     #[test]
     fn an_unknown_resource_type_keeps_the_name_that_aws_gives_it() {
         let recipe = [usage("222222222222", "imagebuilder:ImageRecipe", 1)];
-        assert_eq!(in_words(&recipe), "still used by 222222222222 (1 imagebuilder:ImageRecipe)");
+        assert_eq!(sentence(&recipe), "still used by 222222222222 (1 imagebuilder:ImageRecipe)");
     }
 
     #[test]
@@ -126,8 +125,8 @@ mod tests {
                 .map(|at| usage(&format!("{:012}", 222_222_222_222 + at), "ec2:Instance", 1))
                 .collect()
         };
-        assert!(in_words(&many(20)).ends_with(" and 222222222241 (1 instance)"), "{}", in_words(&many(20)));
-        assert!(in_words(&many(21)).ends_with("222222222241 (1 instance) and 1 more account"));
-        assert!(in_words(&many(1000)).ends_with("222222222241 (1 instance) and 980 more accounts"));
+        assert!(sentence(&many(20)).ends_with(" and 222222222241 (1 instance)"), "{}", sentence(&many(20)));
+        assert!(sentence(&many(21)).ends_with("222222222241 (1 instance) and 1 more account"));
+        assert!(sentence(&many(1000)).ends_with("222222222241 (1 instance) and 980 more accounts"));
     }
 }

@@ -1,41 +1,40 @@
-//! What a look makes of one key: whom it must admit, whom it may still admit for nothing, and the plan for
-//! what is asked, to admit or to take out. Of a key that cannot be read only the ledger speaks.
+//! The decision on one key: the principals that its policy must allow, those that it may still allow without need, and
+//! the plan to grant or to revoke. Of a key that cannot be read, only the ledger is known.
 
 use std::collections::BTreeSet;
 
 use crate::key;
 use crate::key::ledger::KeyLedger;
-use crate::key::lockout::perhaps_granted;
 use crate::key::plan::KeyPlan;
 use crate::key::policy::KeyPolicy;
 use crate::key::request::{KeyAction, KeyOutcome, KeyRequest};
-use crate::refusal::Refusal;
+use crate::refusal::RefusalReason;
 use crate::targets::target::KeyPrincipal;
 use crate::targets::target::Target;
 
-/// One key as a look sees it.
+/// What a reconciliation decides on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDecision {
-    /// Whom our statements admit now.
+    /// The principals that the statements of ami-share allow now.
     pub actual: BTreeSet<KeyPrincipal>,
-    /// Whom the key must admit.
+    /// The principals that the policy must allow.
     pub desired: BTreeSet<KeyPrincipal>,
-    /// Whom the image needs no more, and has not given up on record yet.
+    /// The principals that the image no longer needs, and that the ledger does not yet show as released.
     pub released: BTreeSet<KeyPrincipal>,
-    /// Whom the key may still admit although no live share needs them. Only these are ever taken out: of whom
-    /// the ledger does not know, it cannot know that nobody needs them.
+    /// The principals that the policy may still allow although no share needs them. Only these are ever revoked: of a
+    /// principal that the ledger does not know, it cannot know that no share needs it.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
-    /// What to put.
+    /// The policy to put.
     pub plan: KeyPlan,
 }
 
 impl KeyDecision {
-    /// Decides by the ledger and the live policy.
+    /// Decides by the ledger and the actual policy.
     pub fn of(request: &KeyRequest, ledger: &KeyLedger, policy: &KeyPolicy) -> Self {
         let own = request.desired();
         let mut desired = ledger.required_by(&request.image_id, &own);
         if request.dry_run {
-            // A dry run has recorded no intent for the ledger to tell of.
+            // A dry run has recorded no intent in the ledger.
             desired.extend(request.targets.iter().map(Target::key_principal));
         }
         let Departing { released, pending_revocation } = Departing::of(request, ledger);
@@ -47,19 +46,19 @@ impl KeyDecision {
         Self { actual: key::plan::granted(policy, partition), desired, released, pending_revocation, plan }
     }
 
-    /// Whom a retraction is about: those to take out, and those whom only this image gives up.
+    /// What a revocation is about: the principals to remove, and those that only this image releases.
     pub fn to_revoke(&self) -> BTreeSet<KeyPrincipal> {
         &self.pending_revocation | &self.released
     }
 
-    /// Whom the policy admits once the plan is put, newcomers left aside.
+    /// The principals that the policy allows before and after the plan.
     pub fn staying(&self) -> BTreeSet<KeyPrincipal> {
         let is_removed = |principal: &&KeyPrincipal| self.plan.removed.contains(*principal);
         self.actual.iter().filter(|principal| !is_removed(principal)).cloned().collect()
     }
 }
 
-/// Whom a key may let go, by the ledger alone.
+/// The principals that a key may lose, by the ledger alone.
 struct Departing {
     released: BTreeSet<KeyPrincipal>,
     pending_revocation: BTreeSet<KeyPrincipal>,
@@ -69,8 +68,8 @@ impl Departing {
     fn of(request: &KeyRequest, ledger: &KeyLedger) -> Self {
         let released = ledger.released_by(&request.image_id, &request.desired());
         let pending_revocation = match request.action {
-            // What the image gives up is on record before the key's turn is taken. In the turn it must not be
-            // reckoned with again: a later intent may have asked for it since, and found it admitted.
+            // The image's release is on record before the lease of the key is taken. Under the lease it must not count
+            // again: a later intent may have needed the principal since, and found it granted.
             KeyAction::Revoke if !request.dry_run => ledger.pending_revocation(),
             _ => &ledger.pending_revocation() | &(&released - &ledger.required_by_others(&request.image_id)),
         };
@@ -78,14 +77,18 @@ impl Departing {
     }
 }
 
-/// What a look makes of a key that cannot be read, as `refusal` says. Nobody new gets access by it, and it holds up no
-/// withdrawal: the image is closed all the same, and the key keeps its place in the ledger until it can be read again.
-pub fn unread(request: &KeyRequest, ledger: &KeyLedger, refusal: Refusal) -> KeyOutcome {
+/// The outcome of a key that cannot be read, as `refusal` says. It grants nothing, and holds up no revocation: access to
+/// the image is revoked all the same, and the ledger keeps the pending revocation until the key can be read again.
+pub fn unread(request: &KeyRequest, ledger: &KeyLedger, refusal: RefusalReason) -> KeyOutcome {
     let Departing { released, pending_revocation } = Departing::of(request, ledger);
     let refused = match request.action {
         KeyAction::Grant => Some(refusal),
         KeyAction::Revoke if pending_revocation.is_empty() => None,
-        KeyAction::Revoke => Some(perhaps_granted(&request.key, &pending_revocation, refusal)),
+        KeyAction::Revoke => Some(RefusalReason::MayStillGrant {
+            key: request.key.clone(),
+            principals: pending_revocation.iter().map(ToString::to_string).collect(),
+            because: Box::new(refusal),
+        }),
     };
     KeyOutcome {
         pending_revocation: pending_revocation.union(&released).cloned().collect(),

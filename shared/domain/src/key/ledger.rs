@@ -1,4 +1,4 @@
-//! The rows of the ledger's `KEY#arn…` partitions: whom each image needs on a key, from which key policies are computed.
+//! The rows of the ledger's `KEY#arn…` partitions: the principals that each image needs on a key, from which key policies are computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ImageId;
 use crate::targets::target::KeyPrincipal;
 
-/// Whom one image needs on a key.
+/// What one image needs on a key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Need {
-    /// The principals of all its live shares.
+    /// The principals of all its shares.
     #[serde(default)]
     pub principals: BTreeSet<KeyPrincipal>,
-    /// Whom it needs no more, and whom the policy may still admit.
+    /// The principals that it no longer needs, and that the policy may still allow.
     #[serde(default)]
     pub pending_revocation: BTreeSet<KeyPrincipal>,
-    /// Those of them that KMS did not take, or for which the policy had no room.
+    /// Those of `principals` that KMS rejected, or for which the policy had no room.
     #[serde(default)]
     pub excluded: BTreeSet<KeyPrincipal>,
 }
@@ -24,16 +24,16 @@ pub struct Need {
 /// All that the ledger knows of one key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyLedger {
-    /// Whom each image needs on the key.
+    /// What each image needs on the key.
     pub needed_by: BTreeMap<ImageId, Need>,
-    /// Whether a writer has the key now.
+    /// Whether a writer holds the lease of the key now.
     pub is_leased: bool,
 }
 
 impl KeyLedger {
-    /// Whom the key must admit, as a look at `image` that still wants `own` sees it: the union over all images.
-    /// What was left out for `image` itself is tried again; for the others it is not, so that one bad apple
-    /// does not hold up everybody who uses the key.
+    /// The principals that the key policy must allow when `image` needs `own`: the union over all images. What was
+    /// excluded for `image` itself is tried again; for the other images it is not, so that one rejected principal does
+    /// not hold up all images on the key.
     pub fn required_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
         let desired = self.needed_by.iter().flat_map(|(needing, need)| {
             need.principals.iter().filter(move |principal| match needing == image {
@@ -44,19 +44,19 @@ impl KeyLedger {
         desired.cloned().collect()
     }
 
-    /// Whom `image` needs no more, now that it wants `own`, and has not given up yet.
+    /// The principals that `image` no longer needs, now that it needs `own`, and has not released yet.
     pub fn released_by(&self, image: &ImageId, own: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
         let need = self.needed_by.get(image);
         need.map(|need| need.principals.difference(own).cloned().collect()).unwrap_or_default()
     }
 
-    /// Whom other images than `image` need.
+    /// The principals that other images than `image` need.
     pub fn required_by_others(&self, image: &ImageId) -> BTreeSet<KeyPrincipal> {
         let others = self.needed_by.iter().filter(|(needing, _)| *needing != image);
         others.flat_map(|(_, need)| &need.principals).cloned().collect()
     }
 
-    /// Whom the policy may still admit by our hand although no image needs them.
+    /// The principals that the policy may still allow although no image needs them.
     pub fn pending_revocation(&self) -> BTreeSet<KeyPrincipal> {
         let needed: BTreeSet<&KeyPrincipal> =
             self.needed_by.values().flat_map(|need| &need.principals).collect();
@@ -64,8 +64,8 @@ impl KeyLedger {
         pending_revocation.filter(|principal| !needed.contains(principal)).cloned().collect()
     }
 
-    /// The images whose row must change when `excluded` were left out of what was `tried`,
-    /// each with those to add to and those to take from its `excluded`.
+    /// The images whose row must change when `excluded` were excluded from what was `tried`, each with the principals to
+    /// add to and to remove from its `excluded`.
     pub fn excluded_changes(
         &self,
         tried: &BTreeSet<KeyPrincipal>,
@@ -95,8 +95,8 @@ impl KeyLedger {
 pub struct ExcludedChange {
     /// The image.
     pub image: ImageId,
-    /// Newly left out.
+    /// Newly excluded.
     pub add: Vec<KeyPrincipal>,
-    /// No longer left out.
+    /// No longer excluded.
     pub remove: Vec<KeyPrincipal>,
 }

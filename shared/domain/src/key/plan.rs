@@ -1,4 +1,4 @@
-//! What must change in a key policy so that it admits the targets of every live share; data, no effects.
+//! What must change in a key policy so that it allows the targets of every share; data, no effects.
 
 use std::collections::BTreeSet;
 
@@ -8,31 +8,31 @@ use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
 use crate::key::statements::{read_statements, statements_for};
 use crate::targets::target::KeyPrincipal;
 
-/// The difference between what a key policy admits and what it should.
+/// The difference between what a key policy allows and what it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPlan {
-    /// Whom the new policy admits that the old one does not.
+    /// The principals that only the new policy allows.
     pub added: Vec<KeyPrincipal>,
-    /// Whom the old policy admits and the new one does not.
+    /// The principals that only the old policy allows.
     pub removed: Vec<KeyPrincipal>,
-    /// Whom it should admit, had it room: the newest comers, so that nobody loses what they have.
+    /// The principals that the policy has no room for: always new ones, so that no target loses its access.
     pub no_room: Vec<KeyPrincipal>,
-    /// The policy to put; `None` when the live one is right already, or cannot be mended within the limit.
+    /// The policy to put; `None` when the actual one is right, or cannot be repaired within the limit.
     pub document: Option<String>,
     /// The size of the policy that results, in bytes.
     pub bytes: usize,
 }
 
-/// Plans the policy that admits `desired` besides everybody whom our statements admit already.
+/// Plans the policy that allows `desired` besides all principals that the statements of ami-share allow already.
 ///
-/// Extending never takes anybody out: taking is another step, after the image and its snapshots are closed.
+/// A grant never removes a principal: revoking is another step, after the image and its snapshots are revoked.
 pub fn grant(policy: &KeyPolicy, desired: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
     let actual = read_statements(policy.managed(), partition);
     let missing: Vec<KeyPrincipal> = desired.difference(&actual.principals).cloned().collect();
     let fitting = fitting(policy, &actual.principals, &missing, partition);
     let (added, no_room) = missing.split_at(fitting);
     let is_right = added.is_empty() && actual.is_exact;
-    // Mending our own statements may take more room than there is; then they stay as they are.
+    // To repair the statements of ami-share may take more room than there is; then they stay as they are.
     let document = Some(policy.with(&statements(&actual.principals, added, partition)))
         .filter(|document| !is_right && document.len() <= SIZE_LIMIT);
     KeyPlan {
@@ -44,7 +44,7 @@ pub fn grant(policy: &KeyPolicy, desired: &BTreeSet<KeyPrincipal>, partition: &s
     }
 }
 
-/// Plans the policy that admits nobody of `pending_revocation` any more, and everybody else as before.
+/// Plans the policy that no longer allows `pending_revocation`, and all other principals as before.
 pub fn revoke(policy: &KeyPolicy, pending_revocation: &BTreeSet<KeyPrincipal>, partition: &str) -> KeyPlan {
     let actual = read_statements(policy.managed(), partition).principals;
     let staying: BTreeSet<KeyPrincipal> = actual.difference(pending_revocation).cloned().collect();
@@ -60,12 +60,12 @@ pub fn revoke(policy: &KeyPolicy, pending_revocation: &BTreeSet<KeyPrincipal>, p
     }
 }
 
-/// The policy that admits exactly `principals` by our statements.
+/// The policy whose statements of ami-share allow exactly `principals`.
 pub fn granting(policy: &KeyPolicy, principals: &[KeyPrincipal], partition: &str) -> String {
     policy.with(&statements(&BTreeSet::new(), principals, partition))
 }
 
-/// Whom our statements in `policy` admit now.
+/// The principals that the statements of ami-share in `policy` allow now.
 pub fn granted(policy: &KeyPolicy, partition: &str) -> BTreeSet<KeyPrincipal> {
     read_statements(policy.managed(), partition).principals
 }

@@ -1,4 +1,4 @@
-//! A key policy as a document that other people wrote: what is not ours stays as it is, to the letter.
+//! A key policy as a document that others write: every foreign statement stays as it is, to the letter.
 //!
 //! Foreign text is kept as raw JSON, never as a typed policy: a type would drop fields that it does not
 //! know, and merge what it thinks the same. Only white space between tokens is dropped, since it counts
@@ -28,12 +28,12 @@ pub enum BadPolicy {
     Statements(usize),
 }
 
-/// A key policy, parted into foreign statements and ours.
+/// A key policy, split into foreign statements and those of ami-share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPolicy {
     /// The members of the document in order; that of `Statement` is empty.
     members: Vec<(String, String)>,
-    /// The statements that are not ours, as they were written.
+    /// The foreign statements, as they were written.
     foreign: Vec<String>,
     /// The statements whose Sid starts with `AmiShare`.
     managed: Vec<Value>,
@@ -65,12 +65,12 @@ impl KeyPolicy {
         Ok(Self { members, foreign, managed })
     }
 
-    /// Our statements.
+    /// The statements of ami-share.
     pub fn managed(&self) -> &[Value] {
         &self.managed
     }
 
-    /// The statements of other people, as JSON text.
+    /// The foreign statements, as JSON text.
     pub fn foreign(&self) -> &[String] {
         &self.foreign
     }
@@ -80,7 +80,7 @@ impl KeyPolicy {
         self.with(self.managed()).len()
     }
 
-    /// The document with `managed` in place of our statements: behind the foreign ones, which keep value and order.
+    /// The document with `managed` as the statements of ami-share: after the foreign ones, which keep value and order.
     pub fn with(&self, managed: &[Value]) -> String {
         let statements: Vec<String> =
             self.foreign.iter().cloned().chain(managed.iter().map(Value::to_string)).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ImageId, KeyArn};
-use crate::refusal::{Refusal, RefusalCode, Sentence};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::targets::target::KeyPrincipal;
 use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
@@ -15,7 +15,7 @@ use crate::trigger::TriggeredBy;
 pub struct KeyRequest {
     /// The key.
     pub key: KeyArn,
-    /// The image whose look this is.
+    /// The image that is reconciled.
     pub image_id: ImageId,
     /// What is done with the key.
     #[serde(default)]
@@ -23,13 +23,13 @@ pub struct KeyRequest {
     /// The number of the share's intent.
     #[serde(default)]
     pub intent: u64,
-    /// Whom the image needs on the key.
+    /// The targets that the image needs on the key.
     #[serde(default)]
     pub targets: Vec<Target>,
-    /// Whom it still needs there without asking for anything new.
+    /// The targets that retain what they have there and get nothing new.
     #[serde(default)]
     pub retained: Vec<Target>,
-    /// The event that asked, for the ledger's history.
+    /// The trigger, for the audit log.
     #[serde(default)]
     pub triggered_by: Option<TriggeredBy>,
     /// Whether to stop before anything is written.
@@ -41,15 +41,15 @@ pub struct KeyRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyAction {
-    /// Admits whom the live shares need; takes nobody out.
+    /// Grants what the shares need; revokes nothing.
     #[default]
     Grant,
-    /// Takes out whom no live share needs any more.
+    /// Revokes what no share needs any more.
     Revoke,
 }
 
 impl KeyRequest {
-    /// Whom the image needs on the key.
+    /// The principals that the image needs on the key.
     pub fn desired(&self) -> BTreeSet<KeyPrincipal> {
         self.targets.iter().chain(&self.retained).map(Target::key_principal).collect()
     }
@@ -60,25 +60,30 @@ impl KeyRequest {
 pub struct KeyOutcome {
     /// The key.
     pub key: KeyArn,
-    /// Who was admitted just now (in a dry run: who would be).
+    /// The principals that the policy newly allows (in a dry run: would allow).
     pub added: Vec<KeyPrincipal>,
-    /// Who was taken out just now (in a dry run: who would be).
+    /// The principals that were removed from the policy (in a dry run: would be).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub removed: Vec<KeyPrincipal>,
-    /// Whom the image needs no more, or no live share at all: what a retraction is about.
+    /// The principals that this image, or no share at all, needs any more: what a revocation is about.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub pending_revocation: Vec<KeyPrincipal>,
-    /// Who could not be admitted, and why.
+    /// The principals that the policy could not allow, and why.
     #[serde(with = "crate::refusal::together")]
     pub excluded: Vec<Excluded>,
-    /// Why the key was not touched at all.
+    /// Why the policy was not changed at all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub refused: Option<Refusal>,
+    pub refused: Option<RefusalReason>,
     /// The size in bytes, of 32,768, of the policy as it is now (in a dry run: as it would be).
     pub bytes: usize,
 }
 
 impl KeyOutcome {
+    /// Why the policy was not changed, as a refusal of the key.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refused.clone().map(|reason| Refusal::new(self.key.as_str(), reason))
+    }
+
     /// Nothing was done with `key`.
     pub fn unchanged(key: &KeyArn) -> Self {
         Self {
@@ -93,25 +98,5 @@ impl KeyOutcome {
     }
 }
 
-/// A principal that a key policy does not admit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excluded {
-    /// The principal.
-    pub principal: KeyPrincipal,
-    /// The kind of refusal.
-    pub code: RefusalCode,
-    /// The sentence with the remedy.
-    pub reason: String,
-}
-
-impl Sentence for Excluded {
-    type Subject = KeyPrincipal;
-
-    fn of_parts(principal: KeyPrincipal, code: RefusalCode, reason: String) -> Self {
-        Self { principal, code, reason }
-    }
-
-    fn parts(&self) -> (&KeyPrincipal, RefusalCode, &str) {
-        (&self.principal, self.code, &self.reason)
-    }
-}
+/// A principal that is left out of a key policy, and why.
+pub type Excluded = Refusal<KeyPrincipal>;

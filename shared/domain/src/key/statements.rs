@@ -1,7 +1,7 @@
-//! Our own statements in a key policy: least access, in a form that can be recognised again.
+//! The statements of ami-share in a key policy: least access, in a form that can be recognised again.
 //!
 //! There are at most six: *use* and *grant* for accounts, for organizations and for OUs. Accounts are
-//! principals; organizations and OUs are admitted by condition, never by listing their accounts.
+//! principals; organizations and OUs are allowed by condition, never by listing their accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 
 use crate::targets::target::KeyPrincipal;
 
-/// What the Sid of each of our statements starts with.
+/// What the Sid of each statement of ami-share starts with.
 pub const SID_PREFIX: &str = "AmiShare";
 
 /// What a target needs to launch or copy an encrypted image. Source:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/share-amis-organizations-OUs.html#allow-org-ou-to-use-key>
 const USE: [&str; 4] =
     ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*"];
-/// EC2 makes a grant for the volumes that it attaches; `kms:GrantIsForAWSResource` keeps it to that. Source:
+/// EC2 creates a KMS grant for the volumes that it attaches; `kms:GrantIsForAWSResource` keeps it to that. Source:
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-grant-is-for-aws-resource>
 const GRANT: [&str; 1] = ["kms:CreateGrant"];
 
-/// Our statements for exactly these principals, in a fixed order; none for nobody.
+/// The statements for exactly these principals, in a fixed order; none for none.
 /// `partition` is that of the key's ARN (`aws`, `aws-cn`, `aws-us-gov`).
 pub fn statements_for(principals: &BTreeSet<KeyPrincipal>, partition: &str) -> Vec<Value> {
     let mut accounts = Vec::new();
@@ -37,14 +37,14 @@ pub fn statements_for(principals: &BTreeSet<KeyPrincipal>, partition: &str) -> V
     if !accounts.is_empty() {
         statements.extend(use_and_grant("Accounts", &json!({ "AWS": accounts }), json!({})));
     }
-    let everyone = json!({ "AWS": "*" });
+    let any_principal = json!({ "AWS": "*" });
     if !organizations.is_empty() {
         let condition = json!({ "StringEquals": { "aws:PrincipalOrgID": organizations } });
-        statements.extend(use_and_grant("Organizations", &everyone, condition));
+        statements.extend(use_and_grant("Organizations", &any_principal, condition));
     }
     if !paths.is_empty() {
         let condition = json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": paths } });
-        statements.extend(use_and_grant("Units", &everyone, condition));
+        statements.extend(use_and_grant("Units", &any_principal, condition));
     }
     statements
 }
@@ -70,18 +70,17 @@ fn statement(sid: String, principal: &Value, actions: &[&str], condition: Value)
     statement
 }
 
-/// Whom our statements in a live policy admit, and whether they are exactly what we would write.
+/// What the statements of ami-share in an actual policy allow, and whether they are exactly what it would write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// The principals named by statements that have our own form. A statement with our
-    /// Sid and another form admits nobody here: it is not what we wrote, and is written anew.
+    /// The principals named by statements that have the form of ami-share. A statement with such a Sid and another form
+    /// counts for nothing: ami-share did not write it, and replaces it.
     pub principals: BTreeSet<KeyPrincipal>,
-    /// Whether writing them anew would change nothing.
+    /// Whether writing them again would change nothing.
     pub is_exact: bool,
 }
 
-/// Reads our statements back; lists in any order, and a list of one as the item alone,
-/// are the same to AWS and to us.
+/// Reads the statements back. Lists in any order, and a list of one as the item alone, are the same to AWS and here.
 pub fn read_statements(managed: &[Value], partition: &str) -> Granted {
     let mut principals = BTreeSet::new();
     for statement in managed {

@@ -1,4 +1,4 @@
-//! What targets, the topic and the hub's bus are told: the events' names and their details.
+//! The notifications to targets, the topic and the hub's bus: the events' names and their details.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,19 @@ use crate::image::request::ShareResult;
 use crate::image::unmanaged::UnmanagedGrant;
 use crate::image::usage;
 use crate::image::usage::Usage;
+use crate::key::request::KeyOutcome;
 use crate::refusal::RefusalCode;
 use crate::targets::target::Target;
 
-/// The source of our own events.
+/// The source of the events of ami-share.
 pub const SOURCE: &str = "ami-share";
 
-/// The detail-types of our own events.
+/// The detail-types of the events of ami-share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter)]
 pub enum NotificationKind {
     /// A target has access.
     Shared,
-    /// A word or target gets none.
+    /// A selector or target gets none.
     Refused,
     /// An execution failed.
     Failed,
@@ -32,11 +33,11 @@ pub enum NotificationKind {
     Unshared,
     /// A target's access ends soon.
     EndingSoon,
-    /// Somebody took access that ami-share had given, and it was given again.
+    /// Managed access was removed out of band, and ami-share restored it.
     Restored,
-    /// Somebody else gave access to a managed image or its snapshots.
+    /// Access to a managed image or its snapshots was granted out of band.
     Unmanaged,
-    /// Somebody made a managed image or a snapshot of it public.
+    /// A managed image or a snapshot of it was made public out of band.
     Public,
 }
 
@@ -56,7 +57,7 @@ impl NotificationKind {
     }
 }
 
-/// The `detail` of every event of ours.
+/// The `detail` of every event of ami-share.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationDetail {
     /// The image.
@@ -69,10 +70,10 @@ pub struct NotificationDetail {
     /// The account that owns it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub owner: Option<AccountId>,
-    /// The target's id, or the refused word.
+    /// The target's id, or the refused selector.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,
-    /// In an account's own notice: that account.
+    /// In a target account's own notification: that account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub account: Option<AccountId>,
     /// The keys that the target may use.
@@ -90,13 +91,13 @@ pub struct NotificationDetail {
     /// The kind of refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<RefusalCode>,
-    /// Why it was refused or withdrawn, why it failed, or what was found.
+    /// Why it was refused or revoked, why it failed, or what was found.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// Who changed something by hand, where CloudTrail says so.
+    /// The principal that made an out-of-band change, where CloudTrail names it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_by: Option<String>,
-    /// Whether those who lost access still use the image, where the stack asks AWS for that.
+    /// Whether the accounts that lost access still use the image, where the stack asks EC2 for that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub usage: Option<String>,
     /// The execution that failed.
@@ -113,25 +114,25 @@ pub struct Notification {
     pub detail: NotificationDetail,
 }
 
-/// One thing to tell the hub, and what to remember of it.
+/// One notification to the hub, and what to record of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubNotification {
     /// The event.
     pub notification: Notification,
-    /// The row of the ledger that it speaks of, with the news that it holds; none for news of the whole image.
+    /// The row of the ledger that it is about, with the outcome as notified; none for a notification of the whole image.
     pub row: Option<ShareRow>,
 }
 
-/// What must be told now: nothing that was told before.
+/// The notifications to send now: none that was sent before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NotificationPlan {
     /// For the hub's bus and topic.
     pub hub: Vec<HubNotification>,
     /// For the bus of each account that has access now.
     pub target_accounts: Vec<(AccountId, Notification)>,
-    /// For the bus of each account that has none any more.
+    /// For the bus of each account that has access no longer.
     pub former_accounts: Vec<(AccountId, Notification)>,
-    /// Accounts that have no access any more, and no bus either: only to be forgotten.
+    /// Accounts that have neither access any more nor a bus: the ledger forgets them.
     pub forgotten: Vec<AccountId>,
     /// For the bus of each account whose access ends soon.
     pub warned: Vec<(AccountId, Notification)>,
@@ -139,30 +140,30 @@ pub struct NotificationPlan {
     pub is_warning: bool,
 }
 
-/// What is written down of the whole image once all of it has been told.
+/// What the ledger records of the whole image once all notifications are sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conclusion {
     /// The end that the targets have been warned of.
     pub warned: Option<Timestamp>,
-    /// The access by other people's hand, where it is not what was reported before.
+    /// The unmanaged access, where it is not what was reported before.
     pub unmanaged: Option<ReportedUnmanaged>,
     /// The status, where it has been written.
     pub status: Option<String>,
 }
 
-/// All access by other people's hand that a look has seen.
+/// All unmanaged access that a reconciliation has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportedUnmanaged {
-    /// Each grant in words, as the ledger remembers it.
+    /// Each grant as the ledger records it.
     pub grants: BTreeSet<String>,
-    /// When the look had begun.
+    /// When the reconciliation had begun.
     pub at: Timestamp,
 }
 
-/// What is to be remembered of `result` once `plan` has been told; of the status, its writer knows.
+/// What to record of `result` once `plan` has been sent; the writer of the status adds that.
 pub fn conclusion(result: &ShareResult, ledger: &ImageLedger, plan: &NotificationPlan) -> Conclusion {
     let image = &result.share.image;
-    // What was made private is over: when somebody makes it public again, that is news.
+    // What was made private is over: when it is made public again, that is a new notification.
     let is_over =
         |grant: &&UnmanagedGrant| grant.is_public() && result.made_private.contains(&grant.resource);
     let grants: BTreeSet<String> =
@@ -175,7 +176,7 @@ pub fn conclusion(result: &ShareResult, ledger: &ImageLedger, plan: &Notificatio
     }
 }
 
-/// Plans the notices of `result`, by what the ledger says has been told.
+/// Plans the notifications of `result`, by what the ledger says was sent.
 pub fn plan(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> NotificationPlan {
     if result.superseded {
         return NotificationPlan::default();
@@ -194,11 +195,9 @@ pub fn plan(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> Notif
     );
     if is_warning_due {
         let targets_with_access = targets_with_access(result, ledger);
-        let revocation_reason = targets_with_access.map(|target| HubNotification {
-            notification: revocation_reason(&result.share, target.name()),
-            row: None,
-        });
-        hub.extend(revocation_reason);
+        let endings = targets_with_access
+            .map(|target| HubNotification { notification: ending(&result.share, target.name()), row: None });
+        hub.extend(endings);
     }
     NotificationPlan {
         hub,
@@ -210,8 +209,8 @@ pub fn plan(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> Notif
     }
 }
 
-/// The leading news, at most so many, that leave no row's news in two: of a refusal that took access away both
-/// parts are on record as told, or neither.
+/// The first notifications, at most so many, that do not split a row: of a refusal that revoked access, both
+/// notifications are on record as sent, or neither.
 pub fn leading(hub_notifications: &[HubNotification], at_most: usize) -> &[HubNotification] {
     let parts_a_row = |end: usize| {
         let row_of = |at: usize| {
@@ -223,7 +222,7 @@ pub fn leading(hub_notifications: &[HubNotification], at_most: usize) -> &[HubNo
     end.and_then(|end| hub_notifications.get(..end)).unwrap_or_default()
 }
 
-/// The accounts that have access and have not been told.
+/// The accounts that have access and have not been notified.
 fn new_accounts(result: &ShareResult, ledger: &ImageLedger) -> Vec<(AccountId, Notification)> {
     let is_notified = |account: &AccountId| {
         ledger.notified.delivered.contains(account.as_str())
@@ -237,7 +236,7 @@ fn new_accounts(result: &ShareResult, ledger: &ImageLedger) -> Vec<(AccountId, N
         .collect()
 }
 
-/// The accounts that were told of access and have none any more: those to tell, and those without a bus.
+/// The accounts that were notified of access and have none any more: those to notify, and those without a bus.
 fn former_accounts(
     result: &ShareResult,
     ledger: &ImageLedger,
@@ -248,14 +247,14 @@ fn former_accounts(
         accounts.filter(|account| !holders.contains(account)).collect()
     };
     let notified = gone(&ledger.notified.delivered).into_iter().map(|account| {
-        let reason = result.why_revoked(account.as_str());
-        let usage = usage_in_words(result, |usage| usage.account == account);
+        let reason = Some(result.why_revoked(account.as_str()).to_string());
+        let usage = usage_sentence(result, |usage| usage.account == account);
         (account.clone(), account_notification(unshared(result, account.as_str(), reason, usage), &account))
     });
     (notified.collect(), gone(&ledger.notified.without_bus))
 }
 
-/// Whether the end is near, and nobody has been warned of this very end.
+/// Whether the end is near, and the targets have not been warned of this very end.
 fn is_warning_due(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> bool {
     let share = &result.share;
     let is_near =
@@ -263,7 +262,7 @@ fn is_warning_due(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) ->
     is_near && targets_with_access(result, ledger).next().is_some() && ledger.notified.warned != share.until
 }
 
-/// The targets that have access: who has it now, and who keeps what was given before.
+/// The targets that have access: those that get it now, and those that retain it.
 fn targets_with_access<'a>(
     result: &'a ShareResult,
     ledger: &'a ImageLedger,
@@ -281,12 +280,12 @@ fn warned(result: &ShareResult, ledger: &ImageLedger) -> Vec<(AccountId, Notific
     holders
         .filter(|(account, _)| has_bus(account) && !is_warned(account))
         .map(|(account, target)| {
-            (account.clone(), account_notification(revocation_reason(&result.share, target), account))
+            (account.clone(), account_notification(ending(&result.share, target), account))
         })
         .collect()
 }
 
-/// How the ledger remembers that an account was warned of an end, while others are still to be warned of it.
+/// How the ledger records that an account was warned of an end, while others are still to be warned of it.
 pub fn warning_of(account: &AccountId, end: Timestamp) -> String {
     format!("{account} {end}")
 }
@@ -298,27 +297,23 @@ fn accounts_of<'a>(
     targets.flat_map(|target| target.accounts().iter().map(|account| (account, target.name())))
 }
 
-/// What the hub is told of one share. A refusal that took access away is two pieces of news.
+/// The notifications to the hub of one share. A refusal that revoked access is two.
 fn row_notifications(result: &ShareResult, row: &ShareRow) -> Vec<HubNotification> {
     let share = &result.share;
     if !row.needs_notification() {
         return Vec::new();
     }
-    let reason = row.reason.clone().unwrap_or_default();
+    let reason = || row.reason.as_ref().map(ToString::to_string);
     let refused = || Notification {
         kind: NotificationKind::Refused,
-        detail: NotificationDetail {
-            code: row.code,
-            reason: row.reason.clone(),
-            ..about(share, &row.target)
-        },
+        detail: NotificationDetail { code: row.code, reason: reason(), ..about(share, &row.target) },
     };
-    let usage = || usage_in_words(result, |_| true);
+    let usage = || usage_sentence(result, |_| true);
     let notifications = match row.outcome {
         ShareOutcome::Granting | ShareOutcome::Shared => vec![shared(share, &row.target)],
-        ShareOutcome::Revoked => vec![unshared(result, &row.target, reason, usage())],
+        ShareOutcome::Revoked => vec![unshared(result, &row.target, reason(), usage())],
         ShareOutcome::Refused if row.was_shared => {
-            vec![unshared(result, &row.target, reason, usage()), refused()]
+            vec![unshared(result, &row.target, reason(), usage()), refused()]
         }
         ShareOutcome::Refused => vec![refused()],
     };
@@ -329,7 +324,7 @@ fn row_notifications(result: &ShareResult, row: &ShareRow) -> Vec<HubNotificatio
         .collect()
 }
 
-/// What the hub is told of the whole image: what other people's hands did to it.
+/// The notifications to the hub of the whole image: out-of-band changes, and keys that could not be revoked.
 fn image_notifications(result: &ShareResult, ledger: &ImageLedger) -> Vec<Notification> {
     let share = &result.share;
     let out_of_band = |kind, target: &str, reason: String| Notification {
@@ -344,7 +339,7 @@ fn image_notifications(result: &ShareResult, ledger: &ImageLedger) -> Vec<Notifi
         out_of_band(
             NotificationKind::Restored,
             target,
-            format!("access of {target} had been removed by hand, and was given again"),
+            format!("access of {target} was removed out of band, and ami-share restored it"),
         )
     });
     let is_new = |grant: &&UnmanagedGrant| {
@@ -354,58 +349,64 @@ fn image_notifications(result: &ShareResult, ledger: &ImageLedger) -> Vec<Notifi
     let unmanaged = result.unmanaged.iter().filter(is_new);
     let unmanaged = unmanaged.map(|grant| match result.made_private.contains(&grant.resource) {
         true if grant.is_public() => {
-            out_of_band(NotificationKind::Public, "all", format!("{} had been made public, and is private again", grant.resource))
+            out_of_band(NotificationKind::Public, "all", format!("{} was public, and ami-share made it private", grant.resource))
         }
         _ if grant.is_public() => out_of_band(
             NotificationKind::Public,
             "all",
             format!(
-                "{} is public, which ami-share never does; remove the group `all` from its permissions, or set MakePublicImagesPrivate",
+                "{} is public, not by ami-share; remove the group `all` from its permissions, or set MakePublicImagesPrivate (parameter of the stack)",
                 grant.resource
             ),
         ),
         _ => out_of_band(
             NotificationKind::Unmanaged,
             &grant.grantee,
-            format!("{} is open to {}, which ami-share did not do and leaves as it is", grant.resource, grant.grantee),
+            format!("{} is granted to {}, not by ami-share, which leaves it as it is; remove the permission if it is not intended", grant.resource, grant.grantee),
         ),
     });
-    // Said at every look, until it is mended: somebody keeps access that nobody wants.
+    // Sent at every reconciliation until it is fixed: a target keeps access that it should not have.
     let still_granted =
-        result.revoked_keys.iter().filter_map(|key| key.refused.as_ref()).map(|refusal| Notification {
+        result.revoked_keys.iter().filter_map(KeyOutcome::refusal).map(|refusal| Notification {
             kind: NotificationKind::Refused,
             detail: NotificationDetail {
-                code: Some(refusal.code),
-                reason: Some(refusal.reason.clone()),
+                code: Some(refusal.code()),
+                reason: Some(refusal.to_string()),
                 ..about(share, &refusal.subject)
             },
         });
     restored.chain(unmanaged).chain(still_granted).collect()
 }
 
-fn unshared(result: &ShareResult, target: &str, reason: String, usage: Option<String>) -> Notification {
+fn unshared(
+    result: &ShareResult,
+    target: &str,
+    reason: Option<String>,
+    usage: Option<String>,
+) -> Notification {
     Notification {
         kind: NotificationKind::Unshared,
-        detail: NotificationDetail { reason: Some(reason), usage, ..about(&result.share, target) },
+        detail: NotificationDetail { reason, usage, ..about(&result.share, target) },
     }
 }
 
-/// Whether those who lost access still use the image; `None` where nobody asked. A member hears of itself only.
-fn usage_in_words(result: &ShareResult, may_know: impl Fn(&Usage) -> bool) -> Option<String> {
+/// Whether the accounts that lost access still use the image; `None` where the stack does not ask. A target account learns
+/// of itself only.
+fn usage_sentence(result: &ShareResult, may_know: impl Fn(&Usage) -> bool) -> Option<String> {
     result.usage_report.as_ref()?;
     let Some(usage) = &result.usage else {
-        return Some("AWS had not answered in time whether they still use the image".to_owned());
+        return Some("not known: EC2's usage report was not ready in time".to_owned());
     };
     let usage: Vec<Usage> = usage.iter().filter(|usage| may_know(usage)).cloned().collect();
-    Some(usage::in_words(&usage))
+    Some(usage::sentence(&usage))
 }
 
-/// The notice that says when access ends.
-fn revocation_reason(share: &Share, target: &str) -> Notification {
+/// The notification that says when access ends.
+fn ending(share: &Share, target: &str) -> Notification {
     let until = share.until.map(|until| until.to_string());
-    let reason = until
-        .as_ref()
-        .map(|until| format!("access ends at {until}; ask for a later ami-share:until to keep it"));
+    let reason = until.as_ref().map(|until| {
+        format!("access ends at {until}; ask the owner of the image for a later ami-share:until to keep it")
+    });
     Notification {
         kind: NotificationKind::EndingSoon,
         detail: NotificationDetail { until, reason, ..about(share, target) },
@@ -447,7 +448,7 @@ fn about(share: &Share, target: &str) -> NotificationDetail {
     }
 }
 
-/// The notice of an execution that failed, timed out or was aborted.
+/// The notification of an execution that failed, timed out or was aborted.
 pub fn failed(image_id: &str, region: &str, execution: &str, cause: &str) -> Notification {
     Notification {
         kind: NotificationKind::Failed,

@@ -1,13 +1,14 @@
-//! The words of `ami-share:status`: the truth about the last outcome, for a person, in 256 characters.
+//! The value of `ami-share:status`: the last outcome, for a person, in 256 characters.
 
 use jiff::Timestamp;
 
-use crate::refusal::Refusal;
+use crate::listing::some_of;
+use crate::refusal::{Refusal, RefusalReason};
 use crate::tags::share_tags::VALUE_LIMIT;
 use crate::targets::revocation_reason::RevocationReason;
 use crate::targets::target::Target;
 
-/// Targets that are named before the others are only counted.
+/// Names that a status lists before it only counts the others.
 const NAMED: usize = 3;
 /// How the status of an execution that failed begins.
 const FAILED: &str = "failed: ";
@@ -17,9 +18,9 @@ const FAILED: &str = "failed: ";
 pub struct Summary<'a> {
     /// The targets that have access and should.
     pub shared: Vec<&'a Target>,
-    /// Targets that keep what they have, but get nothing new.
+    /// Targets that retain the access they have and get nothing new.
     pub retained: Vec<&'a Target>,
-    /// Whether the image or a snapshot of it is public, by somebody else's hand.
+    /// Whether the image or a snapshot of it is public. ami-share never makes it so.
     pub is_public: bool,
     /// Why nothing is shared any more.
     pub revocation_reason: Option<&'a RevocationReason>,
@@ -36,29 +37,31 @@ impl Summary<'_> {
         let until = self.until.map(|until| format!(" until {}", until.strftime("%Y-%m-%d %H:%M UTC")));
         let until = until.unwrap_or_default();
         if self.is_public {
-            parts.push("public by somebody else's hand".to_owned());
+            parts.push("public (not by ami-share)".to_owned());
         }
         if !self.shared.is_empty() {
             parts.push(format!("shared with {}{until}", counts(&self.shared)));
         }
         if !self.retained.is_empty() {
-            parts.push(format!("kept as it is{until}: {}", some_of(&self.retained)));
+            parts.push(format!(
+                "retained{until}: {}",
+                some_of(self.retained.iter().map(|target| target.name()), NAMED)
+            ));
         }
         if let Some(revocation_reason) = self.revocation_reason {
             parts.push(format!("not shared: {revocation_reason}"));
         }
-        let reasons = distinct_reasons(self.refused);
-        if !reasons.is_empty() {
-            parts.push(format!("refused: {}", reasons.join("; ")));
+        if !self.refused.is_empty() {
+            parts.push(format!("refused: {}", grouped(self.refused).join("; ")));
         }
         if parts.is_empty() {
-            return "not shared: ami-share:with names nobody".to_owned();
+            return "not shared: ami-share:with names no target".to_owned();
         }
         shortened(&parts.join("; "))
     }
 }
 
-/// The status of an execution that failed; `cause` is what it died of.
+/// The status of an execution that failed because of `cause`.
 pub fn failed(cause: &str) -> String {
     shortened(&format!("{FAILED}{cause}"))
 }
@@ -66,14 +69,6 @@ pub fn failed(cause: &str) -> String {
 /// Whether a status is that of an execution that failed.
 pub fn is_of_failure(status: &str) -> bool {
     status.starts_with(FAILED)
-}
-
-/// A long list would leave no room for what was refused.
-fn some_of(targets: &[&Target]) -> String {
-    let names: Vec<&str> = targets.iter().map(|target| target.name()).collect();
-    let (named, more) = names.split_at(names.len().min(NAMED));
-    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    format!("{}{more}", named.join(", "))
 }
 
 fn counts(targets: &[&Target]) -> String {
@@ -90,15 +85,21 @@ fn counts(targets: &[&Target]) -> String {
     counted.join(", ")
 }
 
-/// One reason often stands for many words (a key, a limit); it is said once.
-fn distinct_reasons(refused: &[Refusal]) -> Vec<&str> {
-    let mut reasons: Vec<&str> = Vec::new();
-    for refusal in refused {
-        if !reasons.contains(&refusal.reason.as_str()) {
-            reasons.push(&refusal.reason);
+/// One sentence for each reason: one reason often refuses many subjects (a key, a limit).
+fn grouped(refused: &[Refusal]) -> Vec<String> {
+    let mut groups: Vec<(&RefusalReason, Vec<&str>)> = Vec::new();
+    for Refusal { subject, reason } in refused {
+        match groups.iter_mut().find(|(grouped, _)| *grouped == reason) {
+            Some((_, subjects)) if subjects.contains(&subject.as_str()) => {}
+            Some((_, subjects)) => subjects.push(subject),
+            None => groups.push((reason, vec![subject])),
         }
     }
-    reasons
+    let sentence = |(reason, subjects): (&RefusalReason, Vec<&str>)| match subjects.as_slice() {
+        [only] => Refusal::new(*only, reason.clone()).to_string(),
+        several => Refusal::new(some_of(several, NAMED), reason.clone()).to_string(),
+    };
+    groups.into_iter().map(sentence).collect()
 }
 
 fn shortened(text: &str) -> String {
@@ -113,7 +114,6 @@ fn shortened(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::RefusalCode;
 
     fn account(id: &str) -> Target {
         Target::Account { id: id.parse().unwrap(), through: Vec::new() }
@@ -122,24 +122,24 @@ mod tests {
     #[test]
     fn it_counts_what_is_shared_and_names_what_is_refused() {
         let (b, c) = (account("222222222222"), account("333333333333"));
-        let refused = [Refusal::new(
-            "999999999999",
-            RefusalCode::ExternalNotAllowed,
-            "999999999999 is not in this organization and not allowed",
-        )];
+        let refused = [Refusal::new("999999999999", RefusalReason::ClosedAccount)];
         let summary = Summary { shared: vec![&b, &c], refused: &refused, ..Summary::default() };
         assert_eq!(
             summary.status(),
-            "shared with 2 accounts; refused: 999999999999 is not in this organization and not allowed"
+            "shared with 2 accounts; refused: 999999999999: the account is closed or suspended; remove it from the tag"
         );
     }
 
     #[test]
     fn one_reason_for_many_selectors_is_given_once() {
-        let refused = ["222222222222", "333333333333"]
-            .map(|selector| Refusal::new(selector, RefusalCode::UntaggedKey, "the key lacks its tag"));
+        let refused: Vec<Refusal> = (1..=5)
+            .map(|number| Refusal::new(format!("{number:012}"), RefusalReason::ClosedAccount))
+            .collect();
         let summary = Summary { refused: &refused, ..Summary::default() };
-        assert_eq!(summary.status(), "refused: the key lacks its tag");
+        assert_eq!(
+            summary.status(),
+            "refused: 000000000001, 000000000002, 000000000003 and 2 more: the account is closed or suspended; remove it from the tag"
+        );
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! A key as a review sees it: whom its policy admits, who needs it, and whether a look could change it.
+//! A key as a review sees it: what its policy allows, which images need it, and whether a reconciliation could change it.
 
 use std::collections::BTreeSet;
 
 use crate::ids::{ImageId, KeyArn};
 use crate::key;
+use crate::key::evaluate::Caller;
 use crate::key::ledger::{KeyLedger, Need};
-use crate::key::lockout::{
-    Caller, ObservedKey, dangling_principals, missing, refuse_broken, refuse_key, refuse_lock_out,
-};
+use crate::key::lockout::{refuse_deleted_principals, refuse_lock_out};
+use crate::key::observed::ObservedKey;
 use crate::key::plan::KeyPlan;
 use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
+use crate::refusal::RefusalReason;
 use crate::review::report::ReviewedKey;
 use crate::targets::target::KeyPrincipal;
 
@@ -22,40 +23,38 @@ pub struct ReviewedKeyState {
     pub policy: Option<KeyPolicy>,
     /// Whether it does not exist any more.
     pub is_gone: bool,
-    /// Who needs it.
+    /// Which images need it.
     pub ledger: KeyLedger,
-    /// Why a look could not change its policy; `None` when it could.
-    pub problem: Option<String>,
+    /// Why a reconciliation could not change its policy; `None` when it could.
+    pub problem: Option<RefusalReason>,
 }
 
-/// Why a look, acting as `caller`, could not change the policy of a key; `None` when it could.
-pub fn problem(key: &ObservedKey, policy: &KeyPolicy, caller: &Caller) -> Option<String> {
-    let is_broken = !dangling_principals(policy).is_empty();
-    let refusal = refuse_key(key, &caller.account)
-        .or_else(|| is_broken.then(|| refuse_broken(&key.arn, policy, "")))
-        .or_else(|| refuse_lock_out(&key.arn, policy, caller));
-    refusal.map(|refusal| refusal.reason)
+/// Why a reconciliation, acting as `caller`, could not change the policy of a key; `None` when it could.
+pub fn problem(key: &ObservedKey, policy: &KeyPolicy, caller: &Caller) -> Option<RefusalReason> {
+    key.refuse_grant(&caller.account)
+        .or_else(|| refuse_deleted_principals(&key.arn, policy))
+        .or_else(|| refuse_lock_out(&key.arn, policy, caller))
 }
 
 impl ReviewedKeyState {
     /// A key that does not exist any more.
     pub fn gone(arn: KeyArn, ledger: KeyLedger) -> Self {
-        let problem = Some(missing(&arn).reason);
+        let problem = Some(RefusalReason::MissingKey { key: arn.clone() });
         Self { arn, policy: None, is_gone: true, ledger, problem }
     }
 
-    /// A key whose policy cannot be read, as `reason` says.
-    pub fn unreadable(arn: KeyArn, ledger: KeyLedger, reason: String) -> Self {
-        Self { arn, policy: None, is_gone: false, ledger, problem: Some(reason) }
+    /// A key whose policy is not known, as `problem` says.
+    pub fn unreadable(arn: KeyArn, ledger: KeyLedger, problem: RefusalReason) -> Self {
+        Self { arn, policy: None, is_gone: false, ledger, problem: Some(problem) }
     }
 
-    /// Whom our statements admit.
+    /// The principals that the statements of ami-share allow.
     pub fn actual(&self) -> BTreeSet<KeyPrincipal> {
         let policy = self.policy.as_ref();
         policy.map(|policy| key::plan::granted(policy, self.arn.partition())).unwrap_or_default()
     }
 
-    /// What a look would make of the policy so that it admits `desired`; `None` without a policy.
+    /// The plan of a reconciliation that lets the policy allow `desired`; `None` without a policy.
     pub(crate) fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> Option<KeyPlan> {
         Some(key::plan::grant(self.policy.as_ref()?, desired, self.arn.partition()))
     }
@@ -65,8 +64,8 @@ impl ReviewedKeyState {
         self.ledger.needed_by.get(image).cloned().unwrap_or_default()
     }
 
-    /// The image whose look mends most of what somebody took out of the policy, and can say whose access that
-    /// was; `None` when no image needs the key. Any look at an image on the key restores what all of them need.
+    /// The image that lost most by out-of-band changes of the policy: its reconciliation restores them, and reports most of
+    /// the targets. `None` when no image needs the key. A reconciliation of any image on the key restores what all need.
     pub fn worst_hit(&self) -> Option<&ImageId> {
         let actual = self.actual();
         let is_lost = |need: &Need, principal: &KeyPrincipal| {

@@ -1,12 +1,12 @@
-//! One word of `ami-share:with`: its parser, its renderer, and errors that point at the word.
+//! One selector of `ami-share:with`: its parser, its renderer, and errors that name it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::{AccountId, OrganizationId, OuId, RootId};
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::RefusalReason;
 
-/// What a word picks. Renders back to the word that it was parsed from.
+/// What a selector picks. Renders back to the text that it was parsed from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
     /// `222222222222`: one account.
@@ -28,27 +28,21 @@ pub enum Selector {
     },
 }
 
-/// Words that people try when they mean "everybody".
+/// Texts that people try for "every account".
 const PUBLIC_SELECTORS: [&str; 4] = ["all", "*", "public", "everyone"];
 
 impl FromStr for Selector {
-    type Err = Refusal;
+    type Err = RefusalReason;
 
-    fn from_str(text: &str) -> Result<Self, Refusal> {
+    fn from_str(text: &str) -> Result<Self, RefusalReason> {
         if PUBLIC_SELECTORS.contains(&text.to_ascii_lowercase().as_str()) {
-            return Err(Refusal::new(
-                text,
-                RefusalCode::Public,
-                format!(
-                    "`{text}` would make the image public, which is never done; name accounts, OUs or `org`"
-                ),
-            ));
+            return Err(RefusalReason::Public);
         }
         if text == "org" {
             return Ok(Self::OwnOrganization);
         }
         if let Some(tag) = text.strip_prefix("tag:") {
-            return tagged(text, tag);
+            return tagged(tag);
         }
         let parsed = if text.starts_with("ou-") {
             text.parse().map(Self::Ou)
@@ -59,27 +53,17 @@ impl FromStr for Selector {
         } else {
             text.parse().map(Self::Account)
         };
-        parsed.map_err(|_| malformed(text))
+        parsed.map_err(|_| RefusalReason::MalformedSelector)
     }
 }
 
-fn tagged(text: &str, tag: &str) -> Result<Selector, Refusal> {
+fn tagged(tag: &str) -> Result<Selector, RefusalReason> {
     match tag.split_once('=') {
         Some((key, value)) if !key.is_empty() => {
             Ok(Selector::Tagged { key: key.to_owned(), value: value.to_owned() })
         }
-        _ => Err(malformed(text)),
+        _ => Err(RefusalReason::MalformedSelector),
     }
-}
-
-fn malformed(text: &str) -> Refusal {
-    Refusal::new(
-        text,
-        RefusalCode::MalformedSelector,
-        format!(
-            "`{text}` is no account id (12 digits), OU (ou-…), root (r-…), org, organization (o-…) or tag:Key=Value"
-        ),
-    )
 }
 
 impl fmt::Display for Selector {

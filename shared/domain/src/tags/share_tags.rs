@@ -1,4 +1,4 @@
-//! The tags of an image as the interface: which words, until when, with copying or not.
+//! The tags of an image as the interface: which selectors, until when, with copying or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,22 +6,22 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::tags::selector::Selector;
 
 /// The tag that names who gets the image; `ami-share:with:2` to `:9` continue it.
 pub const WITH: &str = "ami-share:with";
 /// The tag that says when access ends.
 pub const UNTIL: &str = "ami-share:until";
-/// The tag that opens the snapshots too.
+/// The tag that grants the snapshots, too.
 pub const COPY: &str = "ami-share:copy";
 /// The tag that asks for copies in other Regions.
 pub const REGIONS: &str = "ami-share:regions";
-/// The tag that we write.
+/// The tag that ami-share writes.
 pub const STATUS: &str = "ami-share:status";
-/// The tag that a KMS key must carry, with the value `true`, before we write its policy.
+/// The tag that a KMS key must carry, with the value `true`, before ami-share changes its policy.
 pub const MANAGED: &str = "ami-share:managed";
-/// What all of our tags start with.
+/// What all tags of ami-share start with.
 pub const PREFIX: &str = "ami-share:";
 
 /// Characters (not bytes) in a tag's value. Source:
@@ -37,41 +37,41 @@ pub enum Until {
     Open,
     /// At this moment.
     At(Timestamp),
-    /// The tag is there and cannot be read; a refusal says so. Nothing new is shared, what stands is kept
-    /// until the end that could be read last.
+    /// The tag cannot be parsed; a refusal says so. Nothing new is shared, and existing access is retained until the last
+    /// end that could be parsed.
     Unreadable,
 }
 
 /// What an image's tags ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareTags {
-    /// The words that were understood; a repeated word counts once.
+    /// The selectors that were parsed; a repeated one counts once.
     pub selectors: BTreeSet<Selector>,
     /// When access ends.
     pub until: Until,
     /// Whether targets may copy the image.
     pub copy: bool,
-    /// The words that were not understood.
+    /// The tags and selectors that were not understood.
     pub refused: Vec<Refusal>,
 }
 
-/// Whether an image carries any tag of ours besides the one that we write.
+/// Whether an image carries any tag of ami-share besides the one that ami-share writes.
 pub fn is_tagged(tags: &BTreeMap<String, String>) -> bool {
     tags.keys().any(|tag| tag.starts_with(PREFIX) && tag != STATUS)
 }
 
-/// More words than nine tags of 256 characters hold.
+/// More selectors than nine tags of 256 characters hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` does not fit: ami-share:with to ami-share:with:9 are full; name an OU or a tag: selector instead"
 )]
 pub struct NoRoom {
-    /// The first word that found no place.
+    /// The first selector that found no place.
     pub text: String,
 }
 
 impl ShareTags {
-    /// Reads an image's tags; a word that is not understood is refused and the others go ahead.
+    /// Reads an image's tags; what is not understood is refused and the rest goes ahead.
     pub fn read(tags: &BTreeMap<String, String>) -> Self {
         let mut read =
             Self { selectors: BTreeSet::new(), until: Until::Open, copy: false, refused: Vec::new() };
@@ -80,13 +80,9 @@ impl ShareTags {
                 UNTIL => read.read_until(value),
                 COPY => read.read_copy(value),
                 STATUS => {}
-                REGIONS => read.refused.push(Refusal::new(
-                    REGIONS,
-                    RefusalCode::UnknownTag,
-                    "`ami-share:regions` is not supported yet; copy the image and tag the copy",
-                )),
+                REGIONS => read.refuse(REGIONS, RefusalReason::RegionsUnsupported),
                 tag if is_with(tag) => read.read_selectors(value),
-                tag => read.refused.push(unknown_tag(tag)),
+                tag => read.refuse(tag, RefusalReason::UnknownTag),
             }
         }
         read
@@ -98,21 +94,21 @@ impl ShareTags {
                 Ok(selector) => {
                     self.selectors.insert(selector);
                 }
-                Err(refusal) if self.refused.contains(&refusal) => {}
-                Err(refusal) => self.refused.push(refusal),
+                Err(reason) if self.refused.contains(&Refusal::new(text, reason.clone())) => {}
+                Err(reason) => self.refuse(text, reason),
             }
         }
+    }
+
+    fn refuse(&mut self, subject: &str, reason: RefusalReason) {
+        self.refused.push(Refusal::new(subject, reason));
     }
 
     fn read_until(&mut self, value: &str) {
         self.until = match parse_until(value.trim()) {
             Some(moment) => Until::At(moment),
             None => {
-                self.refused.push(Refusal::new(
-                    UNTIL,
-                    RefusalCode::UnreadableUntil,
-                    format!("`{value}` in ami-share:until is no date (2026-12-31) and no RFC 3339 time (2026-12-31T18:00:00Z); nothing new is shared until it is"),
-                ));
+                self.refuse(UNTIL, RefusalReason::UnreadableUntil { value: value.to_owned() });
                 Until::Unreadable
             }
         };
@@ -121,18 +117,14 @@ impl ShareTags {
     fn read_copy(&mut self, value: &str) {
         self.copy = value.trim() == "allowed";
         if !self.copy {
-            self.refused.push(Refusal::new(
-                COPY,
-                RefusalCode::UnknownTag,
-                format!("`{value}` in ami-share:copy is not understood; write `allowed` or remove the tag"),
-            ));
+            self.refuse(COPY, RefusalReason::UnknownCopyValue { value: value.to_owned() });
         }
     }
 
     /// Renders the understood part as tags; reading those gives the same again.
     ///
     /// # Errors
-    /// [`NoRoom`] when the words need more than nine tags.
+    /// [`NoRoom`] when the selectors need more than nine tags.
     pub fn write(&self) -> Result<BTreeMap<String, String>, NoRoom> {
         let mut tags = BTreeMap::new();
         let mut values: Vec<String> = Vec::new();
@@ -177,14 +169,6 @@ fn is_with(tag: &str) -> bool {
     }
 }
 
-fn unknown_tag(tag: &str) -> Refusal {
-    Refusal::new(
-        tag,
-        RefusalCode::UnknownTag,
-        format!("`{tag}` is no tag of ami-share; there are with, with:2 to with:9, until, copy and regions"),
-    )
-}
-
 /// A bare date means the last second of that day in UTC.
 fn parse_until(value: &str) -> Option<Timestamp> {
     if let Ok(moment) = value.parse::<Timestamp>() {
@@ -199,6 +183,7 @@ fn parse_until(value: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::RefusalCode;
 
     fn read(tags: &[(&str, &str)]) -> ShareTags {
         ShareTags::read(&tags.iter().map(|(tag, value)| ((*tag).to_owned(), (*value).to_owned())).collect())
@@ -225,7 +210,7 @@ mod tests {
         let tags = read(&[("ami-share:with", "12345 222222222222 all ou-x tag:=x")]);
         assert_eq!(tags.selectors.len(), 1);
         let codes: Vec<_> =
-            tags.refused.iter().map(|refusal| (refusal.subject.as_str(), refusal.code)).collect();
+            tags.refused.iter().map(|refusal| (refusal.subject.as_str(), refusal.code())).collect();
         assert_eq!(
             codes,
             [

@@ -15,12 +15,12 @@ pub enum Sharing {
     /// What the tags ask for.
     #[default]
     Enabled,
-    /// Nothing, whatever the tags ask for: everything that was given is taken back. So is the way before a stack
-    /// is deleted, which takes nothing back by itself.
+    /// Nothing, whatever the tags ask for: everything that was granted is revoked. An operator sets this before deleting
+    /// the stack, because deleting it revokes nothing.
     Disabled,
 }
 
-/// A value of the stack's parameter that is none.
+/// An invalid value of the stack's parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither `enabled` nor `disabled`")]
 pub struct BadSharing(String);
@@ -67,7 +67,7 @@ impl Default for Limits {
 /// Reads a comma-separated list of account ids, as the stack's parameter has it.
 ///
 /// # Errors
-/// [`BadId`] naming the first word that is no account id.
+/// [`BadId`] naming the first item that is no account id.
 pub fn parse_accounts(list: &str) -> Result<BTreeSet<AccountId>, BadId> {
     selectors(list).map(str::parse).collect()
 }
@@ -75,7 +75,7 @@ pub fn parse_accounts(list: &str) -> Result<BTreeSet<AccountId>, BadId> {
 /// Reads a comma-separated list of organization ARNs, as the stack's parameter has it.
 ///
 /// # Errors
-/// [`BadId`] naming the first word that is no organization ARN.
+/// [`BadId`] naming the first item that is no organization ARN.
 pub fn parse_organizations(list: &str) -> Result<BTreeMap<OrganizationId, OrganizationArn>, BadId> {
     selectors(list)
         .map(|selector| {

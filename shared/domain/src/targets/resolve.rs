@@ -1,11 +1,11 @@
-//! From words to targets: who gets the image, who is refused and why, with overlaps folded.
+//! From selectors to targets: which targets get the image, what is refused and why, with overlaps folded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::ids::{AccountId, OrganizationArn, OrganizationId, OuId};
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::tags::selector::Selector;
 use crate::tags::share_tags::{ShareTags, UNTIL, Until, WITH};
 use crate::targets::limits::{Limits, Sharing};
@@ -16,19 +16,19 @@ use crate::targets::target::Target;
 /// What the tags come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Targets {
-    /// Who gets the image, in a fixed order; none covers another.
+    /// The targets that get the image, in a fixed order; none covers another.
     pub targets: Vec<Target>,
-    /// Who is wanted but gets nothing now: what they have they keep.
+    /// The targets that retain the access they have and get nothing new.
     pub retained: Vec<Target>,
-    /// The words that get nothing.
+    /// What gets nothing.
     pub refused: Vec<Refusal>,
     /// When access ends.
     pub until: Option<Timestamp>,
-    /// Why nobody may have access any more: it has ended as it was agreed, or the stack withdraws everything.
+    /// Why all shares end: their end has come, or the stack revokes everything.
     pub revocation_reason: Option<RevocationReason>,
 }
 
-/// What was wanted when the tags were read last.
+/// The last intent.
 #[derive(Debug, Clone, Copy)]
 pub struct Previous<'a> {
     /// The names of the targets.
@@ -37,23 +37,23 @@ pub struct Previous<'a> {
     pub until: Option<Timestamp>,
 }
 
-/// All that the decision rests on.
+/// Everything that the decision depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The hub's organization; `None` when it is in none.
+    /// The hub's organization; `None` when the hub is in none.
     pub organization: Option<&'a Organization>,
     /// What the stack allows beyond it.
     pub limits: &'a Limits,
     /// The account that owns the images; it needs no share of its own.
     pub hub: &'a AccountId,
-    /// What was wanted before.
+    /// The last intent.
     pub previous: Previous<'a>,
     /// The moment of the decision.
     pub now: Timestamp,
 }
 
-/// Whether the organization has a say at all. It has none where no word is asked for and where nobody is wanted whatever
-/// the words say: access ends also when the organization cannot be read any more.
+/// Whether the decision depends on the organization. It does not where there is no selector, or where no target gets
+/// access whatever the selectors say: access must end even if the organization cannot be read.
 pub fn needs_organization(tags: &ShareTags, context: &Context<'_>) -> bool {
     let end = match tags.until {
         Until::Open => None,
@@ -64,7 +64,7 @@ pub fn needs_organization(tags: &ShareTags, context: &Context<'_>) -> bool {
     !tags.selectors.is_empty() && !is_past && context.limits.sharing == Sharing::Enabled
 }
 
-/// Decides who gets the image. The order of the words does not matter.
+/// Decides which targets get the image. The order of the selectors does not matter.
 pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
     let nobody = Targets {
         targets: Vec::new(),
@@ -91,7 +91,7 @@ pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
     match tags.until {
         Until::Open => select(tags, context, nobody),
         Until::At(end) if end > context.now => select(tags, context, Targets { until: Some(end), ..nobody }),
-        Until::At(end) => with_refusal(nobody, expired(end)),
+        Until::At(until) => with_refusal(nobody, Refusal::new(UNTIL, RefusalReason::Expired { until })),
         Until::Unreadable => {
             let (found, nobody) = find(tags, context, Targets { until: previous.until, ..nobody });
             Targets { retained: found.previous(context).fold(context), ..nobody }
@@ -100,8 +100,8 @@ pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
 }
 
 impl Previous<'_> {
-    /// The end that was agreed before and still is. Of a date that cannot be read, the end that could be read last
-    /// holds, so that a typing error makes nothing open-ended.
+    /// The end that the last intent had, and that the tag still says. If the tag cannot be parsed, the last end holds, so
+    /// that a typing error makes no share open-ended.
     fn end(self, until: Until) -> Option<Timestamp> {
         match until {
             Until::Open => None,
@@ -111,26 +111,27 @@ impl Previous<'_> {
     }
 }
 
-/// Adds to `nobody` those whom the words pick.
+/// Adds to `nobody` what the selectors pick.
 fn select(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> Targets {
     let (found, nobody) = find(tags, context, nobody);
     let targets = found.clone().fold(context);
     let limit = context.limits.target_limit;
     if targets.len() > limit {
         let retained = found.previous(context).fold(context);
-        return Targets { retained, ..with_refusal(nobody, too_many(targets.len(), limit)) };
+        let reason = RefusalReason::TooManyTargets { targets: targets.len(), limit };
+        return Targets { retained, ..with_refusal(nobody, Refusal::new(WITH, reason)) };
     }
     Targets { targets, ..nobody }
 }
 
-/// What the words pick, and `nobody` with the words that pick nothing.
+/// What the selectors pick, and `nobody` with the selectors that pick nothing.
 fn find(tags: &ShareTags, context: &Context<'_>, nobody: Targets) -> (Found, Targets) {
     let has_end = tags.until != Until::Open;
-    let mut desired = Desired { context, has_end, found: Found::default(), refused: nobody.refused };
+    let mut selection = Selection { context, has_end, found: Found::default(), refused: nobody.refused };
     for selector in &tags.selectors {
-        desired.select(selector);
+        selection.select(selector);
     }
-    let Desired { found, refused, .. } = desired;
+    let Selection { found, refused, .. } = selection;
     (found, Targets { refused, ..nobody })
 }
 
@@ -139,25 +140,7 @@ fn with_refusal(targets: Targets, refusal: Refusal) -> Targets {
     Targets { refused, ..targets }
 }
 
-fn expired(end: Timestamp) -> Refusal {
-    Refusal::new(
-        UNTIL,
-        RefusalCode::Expired,
-        format!("ami-share:until was {end}, which is in the past; set a later date to share again"),
-    )
-}
-
-fn too_many(count: usize, limit: usize) -> Refusal {
-    Refusal::new(
-        WITH,
-        RefusalCode::TooManyTargets,
-        format!(
-            "{count} targets are more than the {limit} launch permissions that one image may have; name OUs or `org` instead of their accounts"
-        ),
-    )
-}
-
-/// What the words picked, before overlaps are folded; each with the `tag:` words that led to it.
+/// What the selectors picked, before overlaps are folded; each with the `tag:` selectors that led to it.
 #[derive(Default, Clone)]
 struct Found {
     accounts: BTreeMap<AccountId, BTreeSet<String>>,
@@ -165,29 +148,26 @@ struct Found {
     organizations: BTreeMap<OrganizationId, OrganizationArn>,
 }
 
-struct Desired<'a> {
+/// Collects what the selectors pick and what is refused.
+struct Selection<'a> {
     context: &'a Context<'a>,
     has_end: bool,
     found: Found,
     refused: Vec<Refusal>,
 }
 
-impl Desired<'_> {
+impl Selection<'_> {
     fn select(&mut self, selector: &Selector) {
         match selector {
             Selector::Account(id) => self.account(id),
             Selector::Ou(id) => self.unit(id),
             Selector::Root(id) => match self.context.organization {
                 Some(own) if own.roots.contains(id) => self.own_organization(own),
-                _ => self.refuse_unknown(id.as_str(), "root"),
+                _ => self.refuse(id, RefusalReason::UnknownRoot),
             },
             Selector::OwnOrganization => match self.context.organization {
                 Some(own) => self.own_organization(own),
-                None => self.refuse(
-                    selector,
-                    RefusalCode::NotFound,
-                    "`org` names nothing: this account is in no organization".to_owned(),
-                ),
+                None => self.refuse(selector, RefusalReason::NoOrganization),
             },
             Selector::Organization(id) => self.organization(id),
             Selector::Tagged { key, value } => self.tagged(selector, key, value),
@@ -198,13 +178,11 @@ impl Desired<'_> {
         let target_account = self.context.organization.and_then(|own| own.accounts.get(id));
         match target_account {
             Some(account) if account.active => self.add_account(id, None),
-            Some(_) => self.refuse(id, RefusalCode::ClosedAccount, format!("account {id} is closed or suspended; remove it from the tag")),
+            Some(_) => self.refuse(id, RefusalReason::ClosedAccount),
             None if id == self.context.hub => self.add_account(id, None),
-            None if !self.context.limits.external_accounts.contains(id) => self.refuse(
-                id,
-                RefusalCode::ExternalNotAllowed,
-                format!("{id} is not in this organization and not allowed; add it to AllowedExternalAccounts or remove it"),
-            ),
+            None if !self.context.limits.external_accounts.contains(id) => {
+                self.refuse(id, RefusalReason::ExternalAccount);
+            }
             None => {
                 if self.external_may_have_it(id) {
                     self.add_account(id, None);
@@ -218,11 +196,7 @@ impl Desired<'_> {
             return self.own_organization(own);
         }
         match self.context.limits.external_organizations.get(id) {
-            None => self.refuse(
-                id,
-                RefusalCode::ExternalNotAllowed,
-                format!("{id} is not this organization and not allowed; add its ARN to AllowedExternalOrganizations or remove it"),
-            ),
+            None => self.refuse(id, RefusalReason::ExternalOrganization),
             Some(arn) => {
                 if self.external_may_have_it(id) {
                     self.found.organizations.insert(id.clone(), arn.clone());
@@ -236,7 +210,7 @@ impl Desired<'_> {
             Some(own) if own.path(id).is_some() => {
                 self.found.units.entry(id.clone()).or_default();
             }
-            _ => self.refuse_unknown(id.as_str(), "OU"),
+            _ => self.refuse(id, RefusalReason::UnknownOu),
         }
     }
 
@@ -261,7 +235,7 @@ impl Desired<'_> {
             }
         }
         if !matched {
-            self.refuse(selector, RefusalCode::NoMatch, format!("`{name}` matches no account and no OU of this organization; tag them in AWS Organizations or remove it"));
+            self.refuse(selector, RefusalReason::NoMatch);
         }
     }
 
@@ -270,42 +244,27 @@ impl Desired<'_> {
         names.extend(through.map(str::to_owned));
     }
 
-    fn external_may_have_it(&mut self, name: &(impl ToString + ?Sized)) -> bool {
+    fn external_may_have_it(&mut self, name: &impl ToString) -> bool {
         let may = self.has_end || !self.context.limits.external_needs_until;
         if !may {
-            let name = name.to_string();
-            self.refuse(
-                &name,
-                RefusalCode::NeedsUntil,
-                format!(
-                    "{name} is outside this organization, so the share must end; add the tag ami-share:until"
-                ),
-            );
+            self.refuse(name, RefusalReason::NeedsUntil);
         }
         may
     }
 
-    fn refuse_unknown(&mut self, name: &str, what: &str) {
-        self.refuse(
-            name,
-            RefusalCode::NotFound,
-            format!("{name} is no {what} of this organization; name one of its own"),
-        );
-    }
-
-    fn refuse(&mut self, name: &(impl ToString + ?Sized), code: RefusalCode, reason: String) {
-        self.refused.push(Refusal::new(name.to_string(), code, reason));
+    fn refuse(&mut self, subject: &impl ToString, reason: RefusalReason) {
+        self.refused.push(Refusal::new(subject.to_string(), reason));
     }
 }
 
 impl Found {
-    /// Those of them who are wanted already. An account that stands for itself does so still when its OU, which
-    /// gets nothing now, is named beside it.
+    /// Those that the last intent had. An account that it had stays even when its OU, which gets nothing new, is
+    /// named besides.
     fn previous(mut self, context: &Context<'_>) -> Self {
-        let stands = |name: &str| context.previous.targets.iter().any(|previous| previous == name);
-        self.accounts.retain(|id, _| stands(id.as_str()));
-        self.units.retain(|id, _| stands(id.as_str()));
-        self.organizations.retain(|id, _| stands(id.as_str()));
+        let was_desired = |name: &str| context.previous.targets.iter().any(|previous| previous == name);
+        self.accounts.retain(|id, _| was_desired(id.as_str()));
+        self.units.retain(|id, _| was_desired(id.as_str()));
+        self.organizations.retain(|id, _| was_desired(id.as_str()));
         self
     }
 

@@ -13,7 +13,7 @@ use crate::ids::{AccountId, BadId, OrgPath, OrganizationArn, OrganizationId, OuA
 pub enum LaunchPermission {
     /// One account.
     Account(AccountId),
-    /// An OU, by ARN: AWS takes no id here.
+    /// An OU, by ARN: AWS accepts no id here.
     Ou(OuArn),
     /// An organization, by ARN.
     Organization(OrganizationArn),
@@ -39,7 +39,7 @@ pub enum Target {
         arn: OuArn,
         /// Its path from the organization, for key policies.
         path: OrgPath,
-        /// The usable accounts in it, the hub left out.
+        /// The active accounts in it, without the hub.
         accounts: Vec<AccountId>,
         /// The `tag:` selectors that led here.
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -51,7 +51,7 @@ pub enum Target {
         id: OrganizationId,
         /// Its ARN.
         arn: OrganizationArn,
-        /// Its usable accounts, the hub left out; empty for an organization that is not ours.
+        /// Its active accounts, without the hub; empty for another organization than the hub's.
         accounts: Vec<AccountId>,
     },
 }
@@ -69,7 +69,7 @@ impl LaunchPermission {
 }
 
 impl Target {
-    /// The id, as tags, the ledger and notices name the target.
+    /// The id, as tags, the ledger and notifications name the target.
     pub fn name(&self) -> &str {
         match self {
             Self::Account { id, .. } => id.as_str(),
@@ -87,7 +87,7 @@ impl Target {
         }
     }
 
-    /// What a key policy admits.
+    /// What a key policy names.
     pub fn key_principal(&self) -> KeyPrincipal {
         match self {
             Self::Account { id, .. } => KeyPrincipal::Account(id.clone()),
@@ -96,7 +96,7 @@ impl Target {
         }
     }
 
-    /// The accounts behind the target, for notices and snapshots.
+    /// The accounts behind the target, for notifications and snapshots.
     pub fn accounts(&self) -> &[AccountId] {
         match self {
             Self::Account { id, .. } => std::slice::from_ref(id),
@@ -123,7 +123,7 @@ impl fmt::Display for LaunchPermission {
     }
 }
 
-/// Whom a key policy admits.
+/// What a key policy names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum KeyPrincipal {

@@ -4,7 +4,7 @@ use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 use ami_share_testkit::ids::{account, hub, image_id, key, matching, ou, ou_arn, snapshot};
-use ami_share_testkit::shares::refusals;
+use ami_share_testkit::shares::{refusal_reasons, refusals};
 use jiff::Timestamp;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -95,8 +95,8 @@ fn images(number: usize) -> impl Strategy<Value = ReviewedImage> {
 }
 
 fn keys(number: usize) -> impl Strategy<Value = ReviewedKey> {
-    (0..40_000_usize, vec(texts(), 0..6), vec(texts(), 0..3), 0..2_000_usize, option::of(texts())).prop_map(
-        move |(bytes, granted, unneeded, images, problem)| ReviewedKey {
+    (0..40_000_usize, vec(texts(), 0..6), vec(texts(), 0..3), 0..2_000_usize, option::of(refusal_reasons()))
+        .prop_map(move |(bytes, granted, unneeded, images, problem)| ReviewedKey {
             arn: key(number),
             bytes,
             limit: 32_768,
@@ -104,8 +104,7 @@ fn keys(number: usize) -> impl Strategy<Value = ReviewedKey> {
             unneeded,
             images,
             problem,
-        },
-    )
+        })
 }
 
 /// Any review, from none to many more images than the picture has room for.

@@ -6,13 +6,13 @@ use ami_share_domain::ids::KeyArn;
 use ami_share_domain::image::desired::Share;
 use ami_share_domain::key::decision::{KeyDecision, unread};
 use ami_share_domain::key::ledger::KeyLedger;
-use ami_share_domain::key::lockout::unreadable;
 use ami_share_domain::key::plan::KeyPlan;
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
-use ami_share_domain::refusal::RefusalCode;
+use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 
 use super::{Fixture, Running};
+use crate::reviews::unreadable;
 use crate::world::{Lease, World};
 
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Running {
         if action == KeyAction::Revoke && !released.is_empty() {
             return Fixture::Key(action, KeyStep::Release(released));
         }
-        let refusal = unreadable(&request.key, "it is not readable in this test");
+        let refusal = unreadable(&request.key);
         self.after_key(action, unread(&request, ledger, refusal))
     }
 
@@ -148,7 +148,7 @@ impl Running {
                 BTreeSet::new()
             }
         };
-        let excluded = outcome.excluded.iter().map(|excluded| excluded.principal.clone()).collect();
+        let excluded = outcome.excluded.iter().map(|excluded| excluded.subject.clone()).collect();
         for change in seen.ledger.excluded_changes(&tried, &excluded) {
             let need = world.needs.needed_by.entry(change.image).or_default();
             need.excluded.extend(change.add);
@@ -159,9 +159,8 @@ impl Running {
 
     fn extended(&self, seen: &ReviewedKeyState, rejected: Vec<KeyPrincipal>) -> KeyOutcome {
         let excluded = |principal: &KeyPrincipal| Excluded {
-            principal: principal.clone(),
-            code: RefusalCode::RejectedByAws,
-            reason: format!("{principal} is left out in this test"),
+            subject: principal.clone(),
+            reason: RefusalReason::KmsRejected { key: self.key_arn() },
         };
         KeyOutcome {
             added: seen

@@ -1,0 +1,505 @@
+//! The reasons of refusals: one variant for each, with what its sentence names.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, KeyArn};
+use crate::listing::some_of;
+use crate::refusal::RefusalCode;
+
+/// Principals that a sentence lists before it only counts the others.
+const NAMED: usize = 5;
+
+/// Why a subject was refused. What AWS said (`message`) may differ from call to call, and is no part of the
+/// [identity](RefusalReason::identity).
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::EnumCount,
+    strum::IntoStaticStr,
+)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum RefusalReason {
+    /// The text is not a selector.
+    MalformedSelector,
+    /// The selector asks for a public image.
+    Public,
+    /// There is no such tag.
+    UnknownTag,
+    /// `ami-share:copy` has an unknown value.
+    UnknownCopyValue {
+        /// The value.
+        value: String,
+    },
+    /// `ami-share:regions` has no effect yet.
+    RegionsUnsupported,
+    /// The account is outside the organization.
+    ExternalAccount,
+    /// The organization is another one.
+    ExternalOrganization,
+    /// The organization has no such OU.
+    UnknownOu,
+    /// The organization has no such root.
+    UnknownRoot,
+    /// The hub is in no organization.
+    NoOrganization,
+    /// The account is closed or suspended.
+    ClosedAccount,
+    /// No account and no OU carries the tag.
+    NoMatch,
+    /// An external target without an end.
+    NeedsUntil,
+    /// `ami-share:until` is neither a date nor a time.
+    UnreadableUntil {
+        /// Its value.
+        value: String,
+    },
+    /// `ami-share:until` was in the past when it was set.
+    Expired {
+        /// Its value.
+        until: Timestamp,
+    },
+    /// The tags name more targets than an image can have.
+    TooManyTargets {
+        /// How many they name.
+        targets: usize,
+        /// How many launch permissions an image can have.
+        limit: usize,
+    },
+    /// With its unmanaged launch permissions, the image would have too many.
+    TooManyPermissions {
+        /// How many it would have.
+        permissions: usize,
+        /// How many it can have.
+        limit: usize,
+    },
+    /// The image belongs to another account.
+    NotOwner {
+        /// That account.
+        owner: AccountId,
+    },
+    /// The image is encrypted with `aws/ebs`.
+    AwsManagedKey,
+    /// The key does not carry `ami-share:managed = true`.
+    UntaggedKey {
+        /// The key.
+        key: KeyArn,
+    },
+    /// The key belongs to another account.
+    ForeignKey {
+        /// The key.
+        key: KeyArn,
+    },
+    /// The key is disabled or pending deletion.
+    DisabledKey {
+        /// The key.
+        key: KeyArn,
+    },
+    /// The key was deleted.
+    MissingKey {
+        /// The key.
+        key: KeyArn,
+    },
+    /// AWS denies ami-share to read the key.
+    UnreadableKey {
+        /// The key.
+        key: KeyArn,
+        /// What AWS said.
+        message: String,
+    },
+    /// The key policy cannot be parsed.
+    MalformedPolicy {
+        /// The key.
+        key: KeyArn,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No statement of the key policy keeps the right to change it.
+    LockedOut {
+        /// The key.
+        key: KeyArn,
+    },
+    /// The key policy names roles or users that were deleted.
+    DeletedPrincipals {
+        /// The key.
+        key: KeyArn,
+        /// The ids that KMS has put in their place.
+        principals: Vec<String>,
+    },
+    /// KMS rejects the policy even without new principals.
+    PolicyRejected {
+        /// The key.
+        key: KeyArn,
+        /// What KMS said.
+        message: String,
+    },
+    /// The other statements of the key policy leave no room to write those of ami-share again.
+    NoRoomToRewrite {
+        /// The key.
+        key: KeyArn,
+        /// The size limit, in bytes.
+        limit: usize,
+    },
+    /// The key policy has no room for a new principal.
+    PolicyTooLarge {
+        /// The key.
+        key: KeyArn,
+        /// The size limit, in bytes.
+        limit: usize,
+    },
+    /// KMS rejects the principal.
+    KmsRejected {
+        /// The key.
+        key: KeyArn,
+    },
+    /// EC2 rejects the target.
+    Ec2Rejected {
+        /// What EC2 said.
+        message: String,
+    },
+    /// The step before has answered nothing about the key.
+    NoKeyOutcome {
+        /// The key.
+        key: KeyArn,
+    },
+    /// The key policy still allows principals whose access was revoked.
+    StillGranted {
+        /// The key.
+        key: KeyArn,
+        /// The principals.
+        principals: Vec<String>,
+        /// Why the policy could not be changed.
+        because: Box<RefusalReason>,
+    },
+    /// The key policy cannot be read, and may allow principals whose access was revoked.
+    MayStillGrant {
+        /// The key.
+        key: KeyArn,
+        /// The principals.
+        principals: Vec<String>,
+        /// Why the policy could not be read.
+        because: Box<RefusalReason>,
+    },
+    /// Several reasons at once: one for each key of the image.
+    Several {
+        /// The reasons.
+        reasons: Vec<RefusalReason>,
+    },
+}
+
+impl RefusalReason {
+    /// Several reasons as one.
+    pub fn all(mut reasons: Vec<Self>) -> Self {
+        reasons.sort();
+        reasons.dedup();
+        match <[Self; 1]>::try_from(reasons) {
+            Ok([only]) => only,
+            Err(reasons) => Self::Several { reasons },
+        }
+    }
+
+    /// The kind of refusal, for machines.
+    pub fn code(&self) -> RefusalCode {
+        match self {
+            Self::MalformedSelector => RefusalCode::MalformedSelector,
+            Self::Public => RefusalCode::Public,
+            Self::UnknownTag | Self::UnknownCopyValue { .. } | Self::RegionsUnsupported => {
+                RefusalCode::UnknownTag
+            }
+            Self::ExternalAccount | Self::ExternalOrganization => RefusalCode::ExternalNotAllowed,
+            Self::UnknownOu | Self::UnknownRoot | Self::NoOrganization => RefusalCode::NotFound,
+            Self::ClosedAccount => RefusalCode::ClosedAccount,
+            Self::NoMatch => RefusalCode::NoMatch,
+            Self::NeedsUntil => RefusalCode::NeedsUntil,
+            Self::UnreadableUntil { .. } => RefusalCode::UnreadableUntil,
+            Self::Expired { .. } => RefusalCode::Expired,
+            Self::TooManyTargets { .. } | Self::TooManyPermissions { .. } => RefusalCode::TooManyTargets,
+            Self::NotOwner { .. } => RefusalCode::NotOwner,
+            Self::AwsManagedKey => RefusalCode::AwsManagedKey,
+            Self::UntaggedKey { .. } => RefusalCode::UntaggedKey,
+            Self::ForeignKey { .. } => RefusalCode::ForeignKey,
+            Self::DisabledKey { .. } | Self::MissingKey { .. } => RefusalCode::UnusableKey,
+            Self::KmsRejected { .. } | Self::Ec2Rejected { .. } => RefusalCode::RejectedByAws,
+            Self::NoRoomToRewrite { .. } | Self::PolicyTooLarge { .. } => RefusalCode::PolicyTooLarge,
+            Self::UnreadableKey { .. }
+            | Self::MalformedPolicy { .. }
+            | Self::LockedOut { .. }
+            | Self::DeletedPrincipals { .. }
+            | Self::PolicyRejected { .. }
+            | Self::NoKeyOutcome { .. } => RefusalCode::PolicyUnsafe,
+            Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => because.code(),
+            Self::Several { reasons } => reasons.first().map_or(RefusalCode::PolicyUnsafe, Self::code),
+        }
+    }
+
+    /// The part that makes one reason differ from another: all but what AWS said.
+    pub fn identity(mut self) -> Self {
+        match &mut self {
+            Self::UnreadableKey { message, .. }
+            | Self::PolicyRejected { message, .. }
+            | Self::Ec2Rejected { message } => message.clear(),
+            Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => {
+                **because = because.clone().identity();
+            }
+            Self::Several { reasons } => {
+                *reasons = std::mem::take(reasons).into_iter().map(Self::identity).collect();
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether the sentence names `subject` already: the tag or the key that is refused.
+    pub(crate) fn names(&self, subject: &str) -> bool {
+        match self {
+            Self::UnknownCopyValue { .. }
+            | Self::RegionsUnsupported
+            | Self::UnreadableUntil { .. }
+            | Self::Expired { .. }
+            | Self::TooManyTargets { .. } => true,
+            other => other.key().is_some_and(|key| key.as_str() == subject),
+        }
+    }
+
+    fn key(&self) -> Option<&KeyArn> {
+        match self {
+            Self::UntaggedKey { key }
+            | Self::ForeignKey { key }
+            | Self::DisabledKey { key }
+            | Self::MissingKey { key }
+            | Self::UnreadableKey { key, .. }
+            | Self::MalformedPolicy { key, .. }
+            | Self::LockedOut { key }
+            | Self::DeletedPrincipals { key, .. }
+            | Self::PolicyRejected { key, .. }
+            | Self::NoRoomToRewrite { key, .. }
+            | Self::PolicyTooLarge { key, .. }
+            | Self::KmsRejected { key }
+            | Self::NoKeyOutcome { key }
+            | Self::StillGranted { key, .. }
+            | Self::MayStillGrant { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// One example of each reason, for the documents and tests.
+    pub fn examples() -> Vec<Self> {
+        let Ok(key) =
+            "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab".parse::<KeyArn>()
+        else {
+            return Vec::new();
+        };
+        let Ok(owner) = "222222222222".parse::<AccountId>() else { return Vec::new() };
+        let key = || key.clone();
+        let principals = || vec!["222222222222".to_owned()];
+        let said = || "what AWS said".to_owned();
+        let because = || Box::new(Self::UntaggedKey { key: key() });
+        vec![
+            Self::MalformedSelector,
+            Self::Public,
+            Self::UnknownTag,
+            Self::UnknownCopyValue { value: "yes".to_owned() },
+            Self::RegionsUnsupported,
+            Self::ExternalAccount,
+            Self::ExternalOrganization,
+            Self::UnknownOu,
+            Self::UnknownRoot,
+            Self::NoOrganization,
+            Self::ClosedAccount,
+            Self::NoMatch,
+            Self::NeedsUntil,
+            Self::UnreadableUntil { value: "tomorrow".to_owned() },
+            Self::Expired { until: Timestamp::constant(1_767_225_599, 0) },
+            Self::TooManyTargets { targets: 1001, limit: 1000 },
+            Self::TooManyPermissions { permissions: 1001, limit: 1000 },
+            Self::NotOwner { owner },
+            Self::AwsManagedKey,
+            Self::UntaggedKey { key: key() },
+            Self::ForeignKey { key: key() },
+            Self::DisabledKey { key: key() },
+            Self::MissingKey { key: key() },
+            Self::UnreadableKey { key: key(), message: said() },
+            Self::MalformedPolicy { key: key(), problem: "what is wrong".to_owned() },
+            Self::LockedOut { key: key() },
+            Self::DeletedPrincipals { key: key(), principals: vec!["AROAEXAMPLE".to_owned()] },
+            Self::PolicyRejected { key: key(), message: said() },
+            Self::NoRoomToRewrite { key: key(), limit: 32_768 },
+            Self::PolicyTooLarge { key: key(), limit: 32_768 },
+            Self::KmsRejected { key: key() },
+            Self::Ec2Rejected { message: said() },
+            Self::NoKeyOutcome { key: key() },
+            Self::StillGranted { key: key(), principals: principals(), because: because() },
+            Self::MayStillGrant {
+                key: key(),
+                principals: principals(),
+                because: Box::new(Self::UnreadableKey { key: key(), message: said() }),
+            },
+            Self::Several {
+                reasons: vec![Self::UntaggedKey { key: key() }, Self::DisabledKey { key: key() }],
+            },
+        ]
+    }
+}
+
+/// Lower case and without a final stop: what happened, why, and the next step.
+impl fmt::Display for RefusalReason {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each reason")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MalformedSelector => f.write_str(
+                "not a selector; write an account id (12 digits), an OU (ou-…), a root (r-…), org, an organization (o-…) or tag:Key=Value",
+            ),
+            Self::Public => f.write_str(
+                "would make the image public, which ami-share never does; name accounts, OUs or `org` instead",
+            ),
+            Self::UnknownTag => f.write_str(
+                "not a tag of ami-share; use ami-share:with, with:2 to with:9, until or copy, or remove the tag",
+            ),
+            Self::UnknownCopyValue { value } => {
+                write!(f, "`{value}` is not a value of ami-share:copy; write `allowed` or remove the tag")
+            }
+            Self::RegionsUnsupported => f.write_str(
+                "ami-share:regions is not supported yet; copy the image to the other Region and tag the copy",
+            ),
+            Self::ExternalAccount => f.write_str(
+                "not in this organization and not allowed; add it to AllowedExternalAccounts (parameter of the stack), or remove it from the tag",
+            ),
+            Self::ExternalOrganization => f.write_str(
+                "not this organization and not allowed; add its ARN to AllowedExternalOrganizations (parameter of the stack), or remove it from the tag",
+            ),
+            Self::UnknownOu => f.write_str("this organization has no such OU; name one that it has"),
+            Self::UnknownRoot => f.write_str("this organization has no such root; name its own, or `org`"),
+            Self::NoOrganization => {
+                f.write_str("this account is in no organization; name accounts instead")
+            }
+            Self::ClosedAccount => {
+                f.write_str("the account is closed or suspended; remove it from the tag")
+            }
+            Self::NoMatch => f.write_str(
+                "no account and no OU of this organization has this tag; tag them in AWS Organizations, or remove the selector",
+            ),
+            Self::NeedsUntil => f.write_str(
+                "outside this organization, so the share needs an end; add the tag ami-share:until",
+            ),
+            Self::UnreadableUntil { value } => write!(
+                f,
+                "`{value}` in ami-share:until is not a date (2026-12-31) and not an RFC 3339 time (2026-12-31T18:00:00Z), so nothing new is shared; correct it"
+            ),
+            Self::Expired { until } => {
+                write!(f, "ami-share:until is {until}, which is in the past; set a later date to share again")
+            }
+            Self::TooManyTargets { targets, limit } => write!(
+                f,
+                "ami-share:with names {targets} targets, more than the {limit} launch permissions that one image can have; name OUs or `org` instead of their accounts"
+            ),
+            Self::TooManyPermissions { permissions, limit } => write!(
+                f,
+                "the image would have {permissions} launch permissions, more than the {limit} that it can have; name OUs or `org` instead of their accounts, or remove launch permissions that are not needed"
+            ),
+            Self::NotOwner { owner } => write!(
+                f,
+                "the image belongs to account {owner}, and only its owner can share it; copy the image and tag the copy"
+            ),
+            Self::AwsManagedKey => f.write_str(
+                "the image is encrypted with the AWS managed key aws/ebs, which cannot be shared; copy the image with a customer managed key and tag the copy",
+            ),
+            Self::UntaggedKey { key } => write!(
+                f,
+                "{} does not have the tag ami-share:managed = true, so ami-share does not change its policy; add the tag to the key, then start a reconciliation",
+                key.short()
+            ),
+            Self::ForeignKey { key } => write!(
+                f,
+                "{} belongs to another account, so ami-share cannot change its policy; copy the image with a key of this account",
+                key.short()
+            ),
+            Self::DisabledKey { key } => write!(
+                f,
+                "{} is disabled or pending deletion; enable it, then start a reconciliation, or copy the image with another key",
+                key.short()
+            ),
+            Self::MissingKey { key } => write!(
+                f,
+                "{} was deleted, so no account can use the image; deregister the image",
+                key.short()
+            ),
+            Self::UnreadableKey { key, message } => write!(
+                f,
+                "AWS does not let ami-share read {}; restore the statement `Enable IAM User Permissions` in its policy, then start a reconciliation: {message}",
+                key.short()
+            ),
+            Self::MalformedPolicy { key, problem } => write!(
+                f,
+                "the policy of {} cannot be parsed; correct it, then start a reconciliation: {problem}",
+                key.short()
+            ),
+            Self::LockedOut { key } => write!(
+                f,
+                "no statement of the policy of {} lets this account change it, so a new policy would lock everyone out; add the statement `Enable IAM User Permissions` for the account's root, then start a reconciliation",
+                key.short()
+            ),
+            Self::DeletedPrincipals { key, principals } => write!(
+                f,
+                "the policy of {} names deleted principals ({}), so KMS rejects every change of it; remove them, then start a reconciliation",
+                key.short(),
+                some_of(principals, NAMED)
+            ),
+            Self::PolicyRejected { key, message } => write!(
+                f,
+                "KMS rejects the policy of {} even without new principals; correct its statements, then start a reconciliation: {message}",
+                key.short()
+            ),
+            Self::NoRoomToRewrite { key, limit } => write!(
+                f,
+                "the policy of {} has no room for the changed statements of ami-share ({limit} bytes); shorten its other statements, then start a reconciliation",
+                key.short()
+            ),
+            Self::PolicyTooLarge { key, limit } => write!(
+                f,
+                "the policy of {} has no room for more principals ({limit} bytes); share with an OU or `org` instead of accounts, or use another key",
+                key.short()
+            ),
+            Self::KmsRejected { key } => write!(
+                f,
+                "KMS rejects this principal in the policy of {}, because it does not exist or is closed; remove it from the tag",
+                key.short()
+            ),
+            Self::Ec2Rejected { message } => {
+                write!(f, "EC2 rejects this target; remove it from the tag, or do what EC2 says: {message}")
+            }
+            Self::NoKeyOutcome { key } => write!(
+                f,
+                "the execution has no outcome for {}; start a reconciliation",
+                key.short()
+            ),
+            Self::StillGranted { key, principals, because } => write!(
+                f,
+                "{} still allows {}, whose access was revoked: {because}",
+                key.short(),
+                some_of(principals, NAMED)
+            ),
+            Self::MayStillGrant { key, principals, because } => write!(
+                f,
+                "{} may still allow {}, whose access was revoked: {because}",
+                key.short(),
+                some_of(principals, NAMED)
+            ),
+            Self::Several { reasons } => {
+                for (position, reason) in reasons.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { "; " };
+                    write!(f, "{separator}{reason}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
