@@ -3,7 +3,8 @@
 use ami_share_tests::cost::prices::Item;
 use ami_share_tests::cost::{page, watched};
 
-use crate::{rows, text};
+use crate::files::text;
+use crate::markdown::rows;
 
 const PAGE: &str = "docs/cost.md";
 /// Amounts and dollars are rounded on the page.

@@ -1,7 +1,15 @@
-//! Keeps the documents in step with the code: what one of them names, the other has.
+//! Keeps the documents in step with the code: what one of them names, the other has. By subject:
 //!
-//! Files are read line by line as text. The template and the sources are formatted in one way, and a
-//! parser for each language would be larger than all of these tests.
+//! - [`generated`]: what `cargo docs` writes is current
+//! - [`links`]: links, anchors, and paths in backticks
+//! - [`sizes`], [`architecture`]: the two pages that must stay short, and the code map
+//! - [`interface`]: tags, events, statuses, refusals, actions of the audit log
+//! - [`template`]: functions, retained resources, events of the organization
+//! - [`metrics_and_alarms`]: the dashboard, the alarms and their runbook
+//! - [`examples`]: the files in `events/`
+//! - [`threat_model`]: a row for each role, a test for each safeguard
+//! - [`cost`], [`speed`]: the numbers that are copied from `cargo cost` and `cargo speed`
+//! - [`words`]: the words of the glossary, and none of those that it replaced
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +18,16 @@
     reason = "a document that cannot be read should stop the test where it is read"
 )]
 
+mod architecture;
 mod cost;
+mod examples;
+mod files;
+mod generated;
+mod interface;
+mod links;
+mod markdown;
+mod metrics_and_alarms;
+mod sizes;
 mod speed;
 
 use std::collections::{BTreeMap, BTreeSet};

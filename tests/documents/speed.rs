@@ -3,7 +3,8 @@
 use ami_share_tests::speed::page::HEAD;
 use ami_share_tests::speed::race::{LATENCY, RACES};
 
-use crate::{rows, text};
+use crate::files::text;
+use crate::markdown::rows;
 
 const PAGE: &str = "docs/speed.md";
 

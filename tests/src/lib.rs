@@ -1,4 +1,5 @@
-//! The simulated AWS with the stack deployed in it, for `cargo local`, `cargo demo` and the whole-flow tests.
+//! The simulated AWS with the stack deployed in it, for `cargo local`, `cargo demo` and the whole-flow tests; and the
+//! documents that are generated from the template and the code, for `cargo docs` ([`docs`]).
 //!
 //! [`install`] brings the Python side, [`functions`] the functions' binaries, [`stack`] starts and stops both,
 //! [`world`] acts on it as a client would. Nothing here knows what ami-share decides.
@@ -8,6 +9,7 @@ pub mod cargo_tools;
 pub mod child;
 pub mod cost;
 pub mod demo;
+pub mod docs;
 pub mod functions;
 pub mod install;
 pub mod launch;
@@ -16,5 +18,6 @@ pub mod sbom;
 pub mod speed;
 pub mod stack;
 pub mod table;
+pub mod template;
 pub mod workspace;
 pub mod world;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::image::desired::Run;
 use crate::image::ledger::{ShareOutcome, ShareRow};
@@ -20,7 +21,7 @@ use crate::review::report::AccessReview;
 pub const NAMESPACE: &str = "ami-share";
 
 /// What is counted or measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter, IntoStaticStr)]
 pub enum Metric {
     /// Targets that got access.
     SharesGranted,
@@ -54,7 +55,7 @@ pub enum Metric {
 
 /// What a metric is measured in. Source of the names:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, IntoStaticStr)]
 pub enum Unit {
     /// A number; two values are added.
     Count,
@@ -67,21 +68,34 @@ pub enum Unit {
 impl Metric {
     /// Its name in CloudWatch.
     pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// What it counts, for docs/observability.md.
+    pub fn meaning(self) -> &'static str {
         match self {
-            Self::SharesGranted => "SharesGranted",
-            Self::SharesRefused => "SharesRefused",
-            Self::ExternalTargetsRefused => "ExternalTargetsRefused",
-            Self::SharesRevoked => "SharesRevoked",
-            Self::SecondsToShare => "SecondsToShare",
-            Self::MadePublic => "MadePublic",
-            Self::ExecutionsFailed => "ExecutionsFailed",
-            Self::KeyPolicyBytesLeft => "KeyPolicyBytesLeft",
-            Self::ApiCalls => "ApiCalls",
-            Self::Throttles => "Throttles",
-            Self::ImagesReviewed => "ImagesReviewed",
-            Self::ImagesDiffering => "ImagesDiffering",
-            Self::UnmanagedGrants => "UnmanagedGrants",
-            Self::NearlyFullKeys => "NearlyFullKeys",
+            Self::SharesGranted => "targets that gained access",
+            Self::SharesRefused => "selectors and targets that were refused",
+            Self::ExternalTargetsRefused => {
+                "of `SharesRefused`: those outside the organization that are not allowed (`external-not-allowed`)"
+            }
+            Self::SharesRevoked => "targets that lost access",
+            Self::SecondsToShare => {
+                "time from the event to the moment at which EC2 had granted the image to new targets"
+            }
+            Self::MadePublic => "managed images and snapshots of them that were made public out of band",
+            Self::ExecutionsFailed => {
+                "executions that failed, timed out or were aborted; a refusal does not count"
+            }
+            Self::KeyPolicyBytesLeft => {
+                "room left in the policy of a key; of several keys the smallest value counts"
+            }
+            Self::ApiCalls => "calls of AWS; each retry counts",
+            Self::Throttles => "of `ApiCalls`: those that AWS throttled",
+            Self::ImagesReviewed => "images in an access review",
+            Self::ImagesDiffering => "of `ImagesReviewed`: those that differed from their tags",
+            Self::UnmanagedGrants => "access in an access review that ami-share did not grant",
+            Self::NearlyFullKeys => "keys in an access review whose policy has 80 % of its limit or more",
         }
     }
 
@@ -109,11 +123,7 @@ impl Metric {
 impl Unit {
     /// Its name in CloudWatch.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Seconds => "Seconds",
-            Self::Bytes => "Bytes",
-        }
+        self.into()
     }
 }
 

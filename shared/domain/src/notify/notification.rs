@@ -1,6 +1,7 @@
 //! The notifications to targets, the topic and the hub's bus: the events' names and their details.
 
 use serde::{Deserialize, Serialize};
+use strum::EnumIter;
 
 use crate::ids::{AccountId, KeyArn};
 use crate::image::desired::Share;
@@ -13,7 +14,7 @@ use crate::refusal::RefusalCode;
 pub const SOURCE: &str = "ami-share";
 
 /// The detail-types of the events of ami-share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, EnumIter)]
 pub enum NotificationKind {
     /// A target has access.
     Shared,
