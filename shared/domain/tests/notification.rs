@@ -242,8 +242,10 @@ fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
     let target = ou_target(1, vec![account(2)]);
     for reason in [RefusalReason::UnknownOu, RefusalReason::NoOrganization] {
         let refused = Refusal::new(target.name(), reason);
-        let notified =
-            world.trigger(&with_desired(share(Vec::new()), |desired| desired.refused = vec![refused.clone()])).notified.unwrap();
+        let notified = world
+            .trigger(&with_desired(share(Vec::new()), |desired| desired.refused = vec![refused.clone()]))
+            .notified
+            .unwrap();
         assert_eq!(notified.target_accounts, []);
         let sent: Vec<_> = notified
             .hub

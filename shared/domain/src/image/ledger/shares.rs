@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::ids::KeyArn;
 use crate::image::desired::Share;
@@ -14,8 +15,9 @@ use crate::targets::revocation_reason::NoAccessReason;
 use crate::targets::target::Target;
 
 /// The outcome of one target or one refused selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ShareOutcome {
     /// Access is being granted. Written before the first call, so that the access is managed if the run is interrupted.
     Granting,
