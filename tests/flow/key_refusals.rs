@@ -4,8 +4,8 @@ use ami_share_tests::world::Account;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::{Fixture, Golden, flow};
-use crate::outcomes::{calls, watch};
 use crate::policy::{for_accounts, foreign, grants, managed};
 use crate::revocation::UNTAGGED;
 

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn the_image_and_its_key_are_granted_in_one_call_each() -> Result<()> {

@@ -40,7 +40,7 @@ fn disabling_sharing_revokes_and_notifies_all_and_deleting_the_stack_leaves_only
         let refused = fixture.image("refused").await?;
         assert!(fixture.share(&refused, "999999999999").await?.starts_with("refused: 999999999999"));
         let unseen = fixture.image("unseen").await?;
-        fixture.reconciliations_end(&unseen, 0).await?;
+        fixture.await_reconciliations(&unseen, 0).await?;
         fixture.hub.disable_rules().await?;
         fixture.hub.tag(&unseen, &[("ami-share:with", &b.id)]).await?;
         assert_eq!(fixture.hub.schedules().await?, 2);
@@ -139,7 +139,7 @@ fn an_update_touches_no_share_ends_what_runs_right_and_obeys_the_new_parameters(
 
         // Every function is replaced while one of them is in the midst of giving access.
         let midst = fixture.golden("midst").await?;
-        fixture.reconciliations_end(&midst.image, 0).await?;
+        fixture.await_reconciliations(&midst.image, 0).await?;
         let point = Interruption {
             function: "share-image".to_owned(),
             action: None,

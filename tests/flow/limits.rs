@@ -3,8 +3,8 @@
 use anyhow::Result;
 use futures::future::try_join_all;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn a_refused_selector_is_named_and_the_others_go_ahead() -> Result<()> {

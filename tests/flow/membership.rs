@@ -214,7 +214,7 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
 
         let began = Instant::now();
         try_join_all(movers.iter().map(|mover| fixture.hub.move_account(&mover.id, &from, &to))).await?;
-        fixture.hub.has_received_all().await?;
+        fixture.hub.events_delivered().await?;
         // A busy machine hears of them one after the other, and each window of ten seconds has its review. They may lie
         // across the end of one.
         let windows = 2 + usize::try_from(began.elapsed().as_secs())? / 10;

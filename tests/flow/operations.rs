@@ -76,9 +76,9 @@ fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
         let image = fixture.image("throttled").await?;
         fixture.hub.invocations(&image).await?;
         // Two looks that read the organization at once would hold each other up for minutes.
-        fixture.reconciliations_end(&image, 0).await?;
+        fixture.await_reconciliations(&image, 0).await?;
         assert_eq!(fixture.share(&image, "tag:Stage=throttled").await?, "shared with 12 accounts");
-        fixture.reconciliations_end(&image, 1).await?;
+        fixture.await_reconciliations(&image, 1).await?;
         let resolved = documents(fixture, "resolve-share", &image)?;
         let throttles = counted(&resolved).get("Throttles").copied().unwrap_or_default();
         let of_organizations: f64 =
@@ -94,13 +94,13 @@ async fn granted_and_revoked(fixture: &Fixture) -> Result<String> {
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden("counted").await?;
     fixture.hub.invocations(&golden.image).await?;
-    fixture.reconciliations_end(&golden.image, 0).await?;
+    fixture.await_reconciliations(&golden.image, 0).await?;
     let status = fixture.share(&golden.image, &format!("{} 999999999999 22222", b.id)).await?;
     assert!(status.starts_with("shared with 1 account; refused: "), "{status}");
-    fixture.reconciliations_end(&golden.image, 1).await?;
+    fixture.await_reconciliations(&golden.image, 1).await?;
     fixture.hub.untag(&golden.image, "ami-share:with").await?;
     fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-    fixture.reconciliations_end(&golden.image, 2).await?;
+    fixture.await_reconciliations(&golden.image, 2).await?;
     Ok(golden.image)
 }
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {

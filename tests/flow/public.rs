@@ -15,7 +15,7 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         let bus = on_the_bus(fixture).await?;
         let image = fixture.image("public").await?;
         fixture.share(&image, &b.id).await?;
-        fixture.reconciliations_end(&image, 1).await?;
+        fixture.await_reconciliations(&image, 1).await?;
         fixture.hub.make_public(&image).await?;
         let expected = "public by somebody else's hand; shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
@@ -154,7 +154,7 @@ async fn shared(fixture: &Fixture, what: &str, selectors: &str) -> Result<String
     let image = fixture.image(what).await?;
     fixture.hub.tag(&image, &[("ami-share:with", selectors), ("ami-share:copy", "allowed")]).await?;
     fixture.hub.status(&image, |_| true).await?;
-    fixture.reconciliations_end(&image, 1).await?;
+    fixture.await_reconciliations(&image, 1).await?;
     Ok(image)
 }
 

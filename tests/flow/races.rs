@@ -45,7 +45,7 @@ fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
             fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         let last = &accounts[4].id;
-        fixture.reconciliations_end(&golden.image, accounts.len()).await?;
+        fixture.await_reconciliations(&golden.image, accounts.len()).await?;
         let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         assert_eq!(&rows["INTENT"]["targets"], last);
         assert_eq!(rows[&format!("SHARE#{last}")]["outcome"], "shared");
@@ -87,7 +87,7 @@ fn a_share_and_its_revocation_in_the_same_second_leave_no_access() -> Result<()>
         let brief = try_join_all(images.iter().map(async |image| {
             fixture.hub.tag(image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
             fixture.hub.untag(image, "ami-share:with").await?;
-            fixture.reconciliations_end(image, 2).await
+            fixture.await_reconciliations(image, 2).await
         }));
         tokio::try_join!(brief, neighbours.are_reconciled(fixture))?;
         for image in &images {
@@ -112,7 +112,7 @@ fn a_revocation_and_a_share_in_the_same_second_end_with_access() -> Result<()> {
         let back_again = try_join_all(images.iter().map(async |image| {
             fixture.hub.untag(image, "ami-share:with").await?;
             fixture.hub.tag(image, &[("ami-share:with", &b.id)]).await?;
-            fixture.reconciliations_end(image, 3).await
+            fixture.await_reconciliations(image, 3).await
         }));
         tokio::try_join!(back_again, neighbours.are_reconciled(fixture))?;
         for image in &images {
@@ -134,7 +134,7 @@ fn old_events_that_come_again_in_any_order_change_nothing() -> Result<()> {
             fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
-        fixture.reconciliations_end(&golden.image, 3).await?;
+        fixture.await_reconciliations(&golden.image, 3).await?;
         nothing_is_granted(fixture, &golden.image, &golden.key).await?;
 
         come_again(fixture, &golden.image).await?;

@@ -93,7 +93,7 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         let snapshot_of = async |image: &str| anyhow::Ok(fixture.hub.snapshots_of(image).await?.remove(0));
         let (revoked_snapshot, former_snapshot) =
             (snapshot_of(&closed.image).await?, snapshot_of(&gone.image).await?);
-        fixture.reconciliations_end(&tagged.image, 0).await?;
+        fixture.await_reconciliations(&tagged.image, 0).await?;
         fixture.hub.still().await?;
 
         fixture.hub.disable_rules().await?;

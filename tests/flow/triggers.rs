@@ -143,7 +143,7 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
         let notifications = b.listen().await?;
         let golden = fixture.golden("repeated").await?;
         assert_eq!(fixture.share(&golden.image, &b.id).await?, "shared with 1 account");
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
         let before = state_of(fixture, &golden.image, &golden.key).await?;
 
         // Whom that old tag change names is of no interest: the tags that the image has now count.

@@ -81,10 +81,10 @@ impl Account {
         .await
     }
 
-    /// Waits until every event so far has come to whom it is for, and the functions that were invoked for one have ended.
-    pub async fn has_received_all(&self) -> Result<()> {
+    /// Waits until every event so far is delivered, and the functions that it invoked have ended.
+    pub async fn events_delivered(&self) -> Result<()> {
         let received = async || Ok((self.under_way().await? == 0).then_some(()));
-        self.until("every event has been heard", received).await
+        self.until("every event is delivered", received).await
     }
 
     /// How many events and asynchronous invocations are not done yet: no AWS has an API for that.
