@@ -12,7 +12,7 @@ use crate::failures::just_failed;
 use crate::fixture::{Fixture, flow};
 use crate::notifications::{kinds, on_the_bus, received_by_now};
 use crate::policy::{for_accounts, managed};
-use crate::races::nothing_is_granted;
+use crate::races::assert_nothing_is_granted;
 
 /// How long a function is held: long enough that it must renew its lease before its next write.
 const LONG: Duration = Duration::from_secs(12);
@@ -65,7 +65,7 @@ async fn lose_the_lease(
     let has_waited = fixture.hub.release(&golden.image).await?;
     fixture.await_reconciliations(&golden.image, 2).await?;
     assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [""; 0]);
-    nothing_is_granted(fixture, &golden.image, &golden.key).await?;
+    assert_nothing_is_granted(fixture, &golden.image, &golden.key).await?;
     Ok(has_waited)
 }
 
@@ -125,7 +125,7 @@ fn a_first_share_grants_nothing_when_its_tag_is_removed_while_it_is_delayed() ->
         fixture.hub.release(&golden.image).await?;
         fixture.await_reconciliations(&golden.image, 2).await?;
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [""; 0]);
-        nothing_is_granted(fixture, &golden.image, &golden.key).await
+        assert_nothing_is_granted(fixture, &golden.image, &golden.key).await
     })
 }
 
@@ -181,7 +181,9 @@ async fn swap_shares(fixture: &Fixture, points: &Mutex<VecDeque<(bool, Interrupt
         for image in [&releasing, &requesting] {
             fixture.hub.settled(image).await?;
         }
-        nothing_is_granted(fixture, &releasing, &key).await.with_context(|| format!("held at {point:?}"))?;
+        assert_nothing_is_granted(fixture, &releasing, &key)
+            .await
+            .with_context(|| format!("held at {point:?}"))?;
         let granted = managed(&fixture.hub.key_policy(&key).await?)?;
         ensure!(granted == for_accounts(&[&b.id]), "held at {point:?}, the key grants {granted:?}");
         assert_eq!(fixture.hub.launch_permissions(&requesting).await?, [b.id.as_str()]);
