@@ -69,7 +69,7 @@ fn one_reconciliation_restores_a_key_policy_for_all_images_and_keeps_foreign_edi
         let second = fixture.image_on("second-of-key", &golden.key).await?;
         fixture.share(&golden.image, &format!("{} {}", b.id, c.id)).await?;
         fixture.share(&second, &b.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reconciliations = fixture.hub.executions().await?.len();
 
         let edited = r#"{ "Version":"2012-10-17",  "Statement":[
@@ -91,7 +91,7 @@ fn one_reconciliation_restores_a_key_policy_for_all_images_and_keeps_foreign_edi
         for image in [&golden.image, &second] {
             assert!(launches(&b, image).await?);
         }
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         assert_eq!(fixture.hub.executions().await?.len() - reconciliations, 1);
         Ok(())
     })
@@ -168,7 +168,7 @@ fn changes_by_ami_share_itself_start_no_reconciliation() -> Result<()> {
         // The event of the new account would start a review, which this test does not count.
         fixture.hub.ignore_organization().await?;
         let b = fixture.target_account("b").await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len();
         let golden = copyable(fixture, "own-changes", &b.id).await?;
         for tag in ["ami-share:copy", "ami-share:with"] {
@@ -181,7 +181,7 @@ fn changes_by_ami_share_itself_start_no_reconciliation() -> Result<()> {
         fixture.await_reconciliations(&golden.image, 3).await?;
         let fence = fixture.image("fence").await?;
         fixture.share(&fence, &b.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         assert_eq!(fixture.hub.executions_of(&golden.image).await?.len(), 5);
         assert_eq!(fixture.hub.reviews().await?.len(), reviews);
         Ok(())
@@ -197,14 +197,14 @@ fn a_change_of_an_unmanaged_image_costs_at_most_one_short_reconciliation() -> Re
         let golden = fixture.golden("unmanaged-image").await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
         fixture.await_reconciliations(&golden.image, 0).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let (reconciliations, reviews) = (fixture.hub.executions().await?, fixture.hub.reviews().await?);
 
         person.grant_snapshot_out_of_band(&snapshot, &c.id).await?;
         person.put_key_policy(&golden.key, &fixture.hub.key_policy(&golden.key).await?).await?;
         person.grant_out_of_band(&golden.image, &c.id).await?;
         fixture.await_reconciliations(&golden.image, 1).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let mut new = fixture.hub.executions().await?;
         new.retain(|execution, _| !reconciliations.contains_key(execution));
         assert_eq!(new.len(), 1, "{new:?}");

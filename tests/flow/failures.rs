@@ -15,7 +15,7 @@ fn an_aborted_execution_is_notified_and_a_later_reconciliation_completes_it() ->
         let bus = on_the_bus(fixture).await?;
         let golden = fixture.golden("aborted").await?;
         fixture.await_reconciliations(&golden.image, 0).await?;
-        fixture.hub.hold_key(&golden.key).await?;
+        fixture.hub.hold_key_lease(&golden.key).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         let execution = running(fixture, &golden.image).await?;
         fixture.hub.sfn.stop_execution().execution_arn(&execution).send().await?;
@@ -35,7 +35,7 @@ fn an_aborted_execution_is_notified_and_a_later_reconciliation_completes_it() ->
         let counted = counted.await?;
         assert_eq!((&counted["ExecutionsFailed"], &counted["execution"]), (&json!(1), &json!(execution)));
 
-        fixture.hub.release_key(&golden.key).await?;
+        fixture.hub.release_key_lease(&golden.key).await?;
         assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(fixture.hub.status(&golden.image, |_| true).await?, "shared with 1 account");
         Ok(())

@@ -103,7 +103,7 @@ pub fn flow_alone(test: impl AsyncFnOnce(&'static Fixture) -> Result<()>) -> Res
     on_stack(&REVIEWED, &Options::default(), OrganizationEvents::Received, async |fixture| {
         // A test that failed may have left the rules disabled.
         fixture.hub.enable_rules().await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let outcome = test(fixture).await;
         fixture.hub.enable_rules().await?;
         outcome
@@ -183,7 +183,7 @@ impl Fixture {
             let manager = if is_elsewhere { hub.assume(MANAGER).await? } else { hub.clone() };
             let organization = manager.create_organization().await?;
             if is_elsewhere {
-                manager.bring_in(&hub).await?;
+                manager.add_to_organization(&hub).await?;
             }
             let root = manager.root().await?;
             anyhow::Ok((hub, manager, organization, root))

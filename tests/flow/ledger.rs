@@ -87,7 +87,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() -> Result<()> {
         let b = fixture.target_account("b").await?;
         let golden = fixture.golden("dry-run").await?;
         // A held key keeps the real share waiting until the dry run has ended.
-        fixture.hub.hold_key(&golden.key).await?;
+        fixture.hub.hold_key_lease(&golden.key).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
         let input = json!({ "image_id": golden.image, "dry_run": true });
@@ -98,7 +98,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() -> Result<()> {
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
         assert!(!b.sees(&golden.image).await?);
         assert_eq!(fixture.hub.tags(&golden.image).await?.get("ami-share:status"), None);
-        fixture.hub.release_key(&golden.key).await?;
+        fixture.hub.release_key_lease(&golden.key).await?;
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         Ok(())
     })

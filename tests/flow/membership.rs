@@ -206,7 +206,7 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
         let (losing, gaining) =
             (copyable(fixture, "losing", &from).await?, copyable(fixture, "gaining", &to).await?);
         let untouched = copyable(fixture, "untouched", &movers[0].id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len();
         let reconciliations = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;
 
@@ -218,7 +218,7 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
         let windows = 2 + usize::try_from(began.elapsed().as_secs())? / 10;
         until_granted_to(fixture, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
         until_granted_to(fixture, &losing, &[]).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len() - reviews;
         assert!((1..=windows).contains(&reviews) && reviews < movers.len(), "{reviews} reviews");
         let after = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;

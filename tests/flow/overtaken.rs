@@ -57,7 +57,7 @@ async fn lose_the_lease(
     let held = until_held(fixture, &golden.image, before).await?.context("nothing was held")?;
     let since = tokio::time::Instant::now();
     for partition in [format!("IMAGE#{}", golden.image), format!("KEY#{}", golden.key)] {
-        fixture.hub.lease_expires(&partition, &held.request_id).await?;
+        fixture.hub.expire_lease(&partition, &held.request_id).await?;
     }
     fixture.hub.untag(&golden.image, "ami-share:with").await?;
     fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
@@ -83,7 +83,7 @@ fn a_failure_notification_that_loses_its_lease_leaves_the_later_status() -> Resu
         fixture.hub.deliver_event("notify-targets", &just_failed(&image)?).await?;
         let held = until_held(fixture, &image, before).await?.context("nothing was held")?;
         let since = tokio::time::Instant::now();
-        fixture.hub.lease_expires(&format!("IMAGE#{image}"), &held.request_id).await?;
+        fixture.hub.expire_lease(&format!("IMAGE#{image}"), &held.request_id).await?;
         fixture.share_until_status(&image, &format!("{} {}", b.id, c.id), "shared with 2 accounts").await?;
         fixture.await_reconciliations(&image, 2).await?;
         tokio::time::sleep_until(since + LONG).await;

@@ -42,7 +42,7 @@ fn an_adopting_review_makes_the_desired_access_managed_again_so_that_it_can_be_r
             fixture.hub.untag(&golden.image, tag).await?;
         }
         until_granted_to(fixture, &golden, &[&out_of_band]).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         assert!(!b.sees(&golden.image).await? && !b.may_use_key(&golden.key).await?);
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [out_of_band.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
@@ -106,7 +106,7 @@ fn what_is_on_record_stays_as_it_is_whatever_a_review_adopts() -> Result<()> {
         let image = fixture.image("recorded").await?;
         fixture.hub.grant_out_of_band(&image, &out_of_band.id).await?;
         fixture.share(&image, &format!("{} {}", b.id, out_of_band.id)).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         fixture.hub.disable_rules().await?;
         // Without a difference the review would start no reconciliation.
         fixture.hub.revoke_out_of_band(&image, &b.id).await?;
@@ -121,9 +121,9 @@ fn what_is_on_record_stays_as_it_is_whatever_a_review_adopts() -> Result<()> {
 
 /// Deletes all rows of an image and its key, once no execution runs that could write them.
 async fn lose_rows(fixture: &Fixture, golden: &Golden) -> Result<()> {
-    fixture.hub.still().await?;
+    fixture.hub.wait_until_idle().await?;
     for partition in ["IMAGE", "AUDIT"] {
-        fixture.hub.lose(&format!("{partition}#{}", golden.image)).await?;
+        fixture.hub.delete_rows(&format!("{partition}#{}", golden.image)).await?;
     }
-    fixture.hub.lose(&format!("KEY#{}", golden.key)).await
+    fixture.hub.delete_rows(&format!("KEY#{}", golden.key)).await
 }

@@ -30,7 +30,7 @@ fn a_review_without_differences_starts_nothing_and_publishes_a_private_access_re
         let foreign = b.image(&fixture.name("foreign"), &[]).await?;
         b.grant_out_of_band(&foreign, &fixture.hub.id).await?;
         fixture.share(&foreign, &ou).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let images: [&str; 3] = [&golden.image, &plain, &foreign];
         let reconciliations = reconciliations(fixture, &images).await?;
 
@@ -93,7 +93,7 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         let (revoked_snapshot, former_snapshot) =
             (snapshot_of(&uncopyable.image).await?, snapshot_of(&gone.image).await?);
         fixture.await_reconciliations(&tagged.image, 0).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
 
         fixture.hub.disable_rules().await?;
         fixture.hub.revoke_out_of_band(&revoked.image, &b.id).await?;
@@ -177,7 +177,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
             fixture.hub.status(&image, |status| status.starts_with("shared with 1 account, 1 OU")).await?;
         fixture.hub.grant_out_of_band(&image, &c.id).await?;
         until_unmanaged(fixture, &image, 1).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
 
         let review = fixture.hub.review().await?;
         let found = fixture.hub.access_review(review.page()?).await?;
@@ -230,7 +230,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
 fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<()> {
     flow_alone(async |fixture| {
         let b = fixture.target_account("b").await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         fixture.hub.disable_rules().await?;
         let tags = [("ami-share:with", b.id.as_str())];
         let names: Vec<String> = (0..MORE_THAN_A_PAGE).map(|_| fixture.name("one-of-many")).collect();
@@ -261,7 +261,7 @@ fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<
         // Later tests need not review these images.
         try_join_all(images.iter().map(|image| fixture.hub.deregister(image))).await?;
         for image in &images {
-            fixture.hub.lose(&format!("IMAGE#{image}")).await?;
+            fixture.hub.delete_rows(&format!("IMAGE#{image}")).await?;
         }
         Ok(())
     })
@@ -364,7 +364,7 @@ fn the_page_of_a_real_review_is_drawn_in_a_browser() -> Result<()> {
         let plain = fixture.image("drawn-plain").await?;
         fixture.share(&plain, &b.id).await?;
         fixture.hub.grant_out_of_band(&plain, &c.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let review = fixture.hub.review().await?;
         let page = fixture.hub.object(review.page()?).await?;
         assert!(String::from_utf8_lossy(&page).contains(&golden.image));
@@ -431,7 +431,7 @@ async fn shared_and_still(fixture: &Fixture, what: &str) -> Result<(Account, Gol
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden(what).await?;
     fixture.share(&golden.image, &b.id).await?;
-    fixture.hub.still().await?;
+    fixture.hub.wait_until_idle().await?;
     Ok((b, golden))
 }
 

@@ -344,7 +344,7 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         let golden = fixture.golden("unmanaged-key").await?;
         let before = fixture.hub.key_policy(&golden.key).await?;
         fixture.share(&golden.image, &format!("{} {}", b.id, c.id)).await?;
-        fixture.hub.forbid_key_to_be_managed(&golden.key).await?;
+        fixture.hub.untag_key_managed(&golden.key).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
 
@@ -391,7 +391,7 @@ fn a_deleted_key_does_not_block_a_revocation() -> Result<()> {
         let golden = fixture.golden("lost-key").await?;
         fixture.share(&golden.image, &b.id).await?;
         let gone = format!("{}00000000-0000-0000-0000-000000000000", &golden.key[..golden.key.len() - 36]);
-        fixture.hub.remember_key(&golden.image, &gone, &b.id).await?;
+        fixture.hub.record_key_need(&golden.image, &gone, &b.id).await?;
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_has_nothing(fixture, &b, &golden).await?;

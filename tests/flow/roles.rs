@@ -46,7 +46,7 @@ fn an_event_that_a_function_cannot_process_is_in_the_dead_letter_queue() -> Resu
 fn an_event_that_a_rule_cannot_deliver_is_in_the_dead_letter_queue() -> Result<()> {
     flow(async |fixture| {
         let event = fixture.name("undeliverable");
-        fixture.hub.send_in_vain(&event).await?;
+        fixture.hub.send_undeliverable_event(&event).await?;
         until_dead_letter(fixture, &event).await
     })
 }
@@ -62,7 +62,7 @@ fn a_schedule_that_fails_to_start_its_target_is_in_the_dead_letter_queue() -> Re
             .await?;
         fixture.hub.status(&image, |_| true).await?;
         let name = fixture.name("failing-schedule");
-        fixture.hub.schedule_in_vain(&image, &name, &format!("not JSON, for {name}")).await?;
+        fixture.hub.create_undeliverable_schedule(&image, &name, &format!("not JSON, for {name}")).await?;
         let outcome = until_dead_letter(fixture, &name).await;
         fixture.hub.delete_schedule(&name).await?;
         outcome
@@ -73,14 +73,14 @@ fn a_schedule_that_fails_to_start_its_target_is_in_the_dead_letter_queue() -> Re
 fn stopping_a_review_stops_the_reconciliations_that_it_waits_for() -> Result<()> {
     flow_alone(async |fixture| {
         let (b, golden) = revoked_unnoticed(fixture, "stopped-review").await?;
-        fixture.hub.hold_key(&golden.key).await?;
+        fixture.hub.hold_key_lease(&golden.key).await?;
         let review = fixture.hub.start_review(None, &json!({})).await?;
         let reconciliation = running(fixture, &golden.image).await?;
         fixture.hub.sfn.stop_execution().execution_arn(&review).send().await?;
         for execution in [&review, &reconciliation] {
             assert_eq!(fixture.hub.outcome(execution).await?.0, "ABORTED");
         }
-        fixture.hub.release_key(&golden.key).await?;
+        fixture.hub.release_key_lease(&golden.key).await?;
         assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
         assert!(launches(&b, &golden.image).await?);
         Ok(())

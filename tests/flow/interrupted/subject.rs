@@ -97,7 +97,7 @@ impl Subject {
 
     /// Starts one more reconciliation, once no usage report is awaited. Returns the status of its execution.
     pub async fn reconcile(&self) -> Result<String> {
-        self.fixture.hub.usage_report_is_waited_for_no_more(&self.image).await?;
+        self.fixture.hub.expire_usage_report_wait(&self.image).await?;
         Ok(self.fixture.hub.trigger(&self.image).await?.0)
     }
 
@@ -105,7 +105,7 @@ impl Subject {
     async fn leases_expire(&self, holder: &str) -> Result<()> {
         let keys = self.keys.iter().map(|key| format!("KEY#{key}"));
         for partition in keys.chain([format!("IMAGE#{}", self.image)]) {
-            self.fixture.hub.lease_expires(&partition, holder).await?;
+            self.fixture.hub.expire_lease(&partition, holder).await?;
         }
         Ok(())
     }

@@ -118,7 +118,7 @@ impl<'a> Accounts<'a> {
         let started =
             async || Ok((before.executions_since(self.hub).await? >= reconciliations).then_some(()));
         self.hub.until("the reconciliations have begun", started).await?;
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let used = before.since(self.hub, self.logs).await.with_context(|| format!("measuring: {name}"))?;
         Ok(Lived { name, times, used })
     }
@@ -156,7 +156,7 @@ impl<'a> Accounts<'a> {
     async fn reviewed(&self, images: u32) -> Result<Usage> {
         let before = Moment::now(self.hub, self.logs).await?;
         let review = self.hub.review().await?;
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let counted = |name| review.count(name);
         ensure!(
             (counted("images"), counted("differing")) == (Some(images.into()), Some(0)),

@@ -100,7 +100,7 @@ impl<'a> Track<'a> {
             made.push(self.hub.image(&format!("racing-{of_key}-{number}"), &[&key]).await?);
         }
         // Each new image is reconciled.
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let accounts = self.accounts.get(..accounts).context("too few accounts")?;
         Ok(Task { images: made, key, accounts })
     }
@@ -130,7 +130,7 @@ impl<'a> Track<'a> {
         }))
         .await?;
         let seconds = started.elapsed().as_secs_f64();
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let calls = self.calls().await? - before;
         self.check(&task).await?;
         Ok(Run { seconds, calls })

@@ -40,10 +40,10 @@ pub async fn share(
     for accounts in accounts.chunks(style.accounts_at_once()) {
         calls += grant(hub, key, accounts).await?;
         for snapshot in &snapshots {
-            hub.make_snapshot_public_out_of_band(snapshot, accounts).await?;
+            hub.grant_snapshot_accounts_out_of_band(snapshot, accounts).await?;
             calls += 1;
         }
-        hub.make_public_out_of_band(image, accounts).await?;
+        hub.grant_accounts_out_of_band(image, accounts).await?;
         calls += 1;
     }
     Ok(calls)
