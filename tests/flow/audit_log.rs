@@ -63,7 +63,7 @@ fn the_audit_log_records_every_grant_and_revocation_of_image_snapshots_and_key()
         // The earlier rows are unchanged, and a reconciliation that changes nothing writes no row.
         assert!(granted.iter().all(|(place, row)| all.get(place) == Some(row)));
         for _ in 0..2 {
-            fixture.hub.trigger(&image).await?;
+            fixture.hub.reconcile(&image).await?;
         }
         assert_eq!(audit_log(fixture, &image).await?, all);
         Ok(())

@@ -19,7 +19,7 @@ fn an_unshared_image_with_an_unreadable_date_is_shared_only_once_the_date_is_rea
         fixture.hub.tag(&golden.image, &tags).await?;
         assert_eq!(fixture.hub.status(&golden.image, |_| true).await?, REFUSED);
         assert_has_nothing(fixture, &b, &golden).await?;
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!((state.as_str(), cause.as_str()), ("FAILED", REFUSED));
 
         let end = now()? + 30 * DAY;

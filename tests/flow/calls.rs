@@ -45,7 +45,7 @@ fn a_reconciliation_without_changes_makes_these_calls_and_sends_no_notification(
             let golden = at_rest(fixture, "again").await?;
             fixture.share(&golden.image, &b.id).await?;
             let before = invocations(fixture, &golden.image).await?;
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
             calls_since(fixture, &golden.image, before).await
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"

@@ -118,7 +118,7 @@ fn access_granted_out_of_band_is_left_and_reported_once_with_the_principal() -> 
         until_unmanaged(fixture, &golden.image, 2).await?;
         person.grant_out_of_band(&golden.image, &d.id).await?;
         until_unmanaged(fixture, &golden.image, 3).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
 
         let received = received_by_now(fixture, &fixture.hub, &bus, &b.id, &golden.image).await?;
         let unmanaged: Vec<&Value> = received

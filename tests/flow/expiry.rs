@@ -154,7 +154,7 @@ fn a_past_date_revokes_access_and_a_later_date_shares_the_image_again() -> Resul
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
         assert_schedules(fixture, &golden.image, None, None).await?;
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!((state.as_str(), cause.as_str()), ("FAILED", expected.as_str()));
 
         let later = now()? + 40 * DAY;
@@ -181,9 +181,9 @@ fn a_reconciliation_after_expiry_changes_nothing_and_sends_no_notification() -> 
         fixture.hub.settled(&golden.image).await?;
         let audit_log = fixture.hub.ledger(&format!("AUDIT#{}", golden.image)).await?;
         // The next reconciliation deletes the row of a revocation that was notified; after that nothing changes.
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         let before = state_of(fixture, &golden.image, &golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(state_of(fixture, &golden.image, &golden.key).await?, before);
         assert_eq!(fixture.hub.ledger(&format!("AUDIT#{}", golden.image)).await?, audit_log);
         let received = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
@@ -199,12 +199,12 @@ fn targets_are_warned_once_of_each_end_that_is_near() -> Result<()> {
         let queue = b.listen().await?;
         let (near, next, far) = (now()? + 3 * DAY, now()? + 4 * DAY, now()? + 30 * DAY);
         let golden = shared_until(fixture, "warned", &b.id, near).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         for end in [next, far] {
             fixture.hub.tag(&golden.image, &[("ami-share:until", &written(end)?)]).await?;
             let expected = format!("shared with 1 account until {}", in_status(end)?);
             fixture.hub.status(&golden.image, |status| status == expected).await?;
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
         }
         let received = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
         assert_eq!(kinds(&received), ["AMI Shared", "AMI Share Ending", "AMI Share Ending"]);

@@ -116,7 +116,7 @@ fn an_account_that_ec2_rejects_is_named_and_the_rest_have_access() -> Result<()>
         fixture.hub.settled(&image).await?;
         let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
         assert_eq!(rows[&format!("SNAPSHOT#{snapshot}")]["accounts"], b.id);
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         let notified = received_by_now(fixture, &fixture.hub, &bus, &b.id, &image).await?;
         let mut notified = kinds(&notified);
         notified.sort_unstable();

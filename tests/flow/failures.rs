@@ -36,7 +36,7 @@ fn an_aborted_execution_is_notified_and_a_later_reconciliation_completes_it() ->
         assert_eq!((&counted["ExecutionsFailed"], &counted["execution"]), (&json!(1), &json!(execution)));
 
         fixture.hub.release_key_lease(&golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(fixture.hub.status(&golden.image, |_| true).await?, "shared with 1 account");
         Ok(())
     })

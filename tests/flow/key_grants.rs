@@ -114,7 +114,7 @@ fn the_next_reconciliation_repairs_overwritten_managed_statements() -> Result<()
         let after = fixture.hub.key_policy(&golden.key).await?;
         for overwritten in [before, after.replace("kms:DescribeKey", "kms:*")] {
             fixture.hub.put_key_policy(&golden.key, &overwritten).await?;
-            let (status, output) = fixture.hub.trigger(&golden.image).await?;
+            let (status, output) = fixture.hub.reconcile(&golden.image).await?;
             assert_eq!(status, "SUCCEEDED", "{output}");
             assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
         }

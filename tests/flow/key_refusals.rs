@@ -34,7 +34,7 @@ fn a_key_without_the_tag_is_not_written_and_the_status_gives_the_remedy() -> Res
         let tag =
             aws_sdk_kms::types::Tag::builder().tag_key("ami-share:managed").tag_value("true").build()?;
         fixture.hub.kms.tag_resource().key_id(&key).tags(tag).send().await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
@@ -147,7 +147,7 @@ fn an_unreadable_key_is_refused_and_the_status_gives_the_remedy() -> Result<()> 
 
         // The next step that the status names works.
         admin.put_key_policy(&golden.key, &default_policy()).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
@@ -197,7 +197,7 @@ fn an_unreadable_key_blocks_no_revocation_and_is_revoked_once_it_is_readable() -
 
         admin.put_key_policy(&golden.key, &readable).await?;
         assert!(c.may_use_key(&golden.key).await?);
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
         assert!(!c.may_use_key(&golden.key).await?);

@@ -17,7 +17,7 @@ fn the_image_and_its_key_are_granted_in_one_call_each() -> Result<()> {
         assert_eq!(calls(fixture, &queue).await?, ["PutKeyPolicy", "ModifyImageAttribute"]);
 
         // Nothing is left to grant: another reconciliation writes nothing.
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:until", "2099-12-31")]).await?;
         fixture.hub.status(&golden.image, |status| status.contains("until")).await?;
         assert_eq!(calls(fixture, &queue).await?, [""; 0]);

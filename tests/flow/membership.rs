@@ -245,10 +245,10 @@ fn a_cached_organization_preserves_no_access_after_a_reported_organization_chang
 
         let mut is_cached = false;
         for _ in 0..TRIES {
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
             assert_eq!(granted_to(fixture, &golden).await?.len(), 2);
             fixture.hub.move_account(&former_account.id, &ou, &fixture.root).await?;
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
             is_cached = granted_to(fixture, &golden).await?.contains(&former_account.id);
             if is_cached {
                 break;

@@ -19,7 +19,7 @@ fn a_target_account_is_notified_once_with_all_that_it_needs() -> Result<()> {
         fixture.hub.status(&golden.image, |_| true).await?;
         // The same selectors again and one more reconciliation send no notification.
         fixture.hub.tag(&golden.image, &[("ami-share:with", &format!(" {} ", b.id))]).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         fixture.hub.settled(&golden.image).await?;
 
         let fence = fixture.image("fence").await?;
@@ -89,7 +89,7 @@ fn the_bus_and_topic_of_the_hub_get_every_share_and_every_refusal_once() -> Resu
         let (bus, topic) = (on_the_bus(fixture).await?, on_the_topic(fixture).await?);
         let image = fixture.image("hub-notified").await?;
         fixture.share(&image, &format!("{} 999999999999", b.id)).await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         let fence = fixture.image("fence").await?;
         fixture.share(&fence, &b.id).await?;
 

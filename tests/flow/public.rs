@@ -20,7 +20,7 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         let expected = "public by somebody else's hand; shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(&image).await?.0, "SUCCEEDED");
         }
         assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str(), "all"]);
         assert!(c.sees(&image).await?);
@@ -54,7 +54,7 @@ fn a_snapshot_made_public_out_of_band_is_reported_once_and_stays_public() -> Res
         let snapshot = fixture.hub.snapshots_of(&image).await?.remove(0);
         fixture.hub.make_snapshot_public(&snapshot).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(&image).await?.0, "SUCCEEDED");
         }
         let expected = "public by somebody else's hand; shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
@@ -80,7 +80,7 @@ fn with_make_public_images_private_a_public_image_is_made_private_and_reported()
         fixture.hub.until("the image is private again", private).await?;
         fixture.hub.settled(image).await?;
         fixture.hub.make_snapshot_public(&snapshot).await?;
-        fixture.hub.trigger(image).await?;
+        fixture.hub.reconcile(image).await?;
         assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, only_b);
         assert!(b.sees(image).await? && !c.sees(image).await?);
         fixture.hub.status(image, |status| status == "shared with 1 account").await?;
@@ -124,7 +124,7 @@ fn unmanaged_access_is_reported_once_and_left_in_place() -> Result<()> {
         fixture.hub.until("the ledger has recorded both grants as reported", reported).await?;
         fixture.hub.settled(image).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(image).await?.0, "SUCCEEDED");
         }
         assert!(c.sees(image).await?);
         let mut both = [b.id.clone(), c.id.clone()];

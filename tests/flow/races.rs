@@ -214,7 +214,7 @@ impl Neighbours {
     /// Reconciles each a few times.
     async fn reconcile(&self, fixture: &Fixture) -> Result<()> {
         for _ in 0..3 {
-            try_join_all(self.images.iter().map(|(image, _)| fixture.hub.trigger(image))).await?;
+            try_join_all(self.images.iter().map(|(image, _)| fixture.hub.reconcile(image))).await?;
         }
         Ok(())
     }

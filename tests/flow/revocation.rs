@@ -353,14 +353,14 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         let mut names = [b.id.as_str(), c.id.as_str()];
         names.sort_unstable();
         assert!(status.contains(&format!("still admits {}: ", names.join(", "))), "{status}");
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!(state, "FAILED");
         assert!(cause.contains("still admits"), "{cause}");
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
         assert!(!b.sees(&golden.image).await?);
 
         fixture.hub.tag_key_managed(&golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         let after = fixture.hub.key_policy(&golden.key).await?;
         assert_eq!(without_whitespace(&after), without_whitespace(&before));
@@ -395,7 +395,7 @@ fn a_deleted_key_does_not_block_a_revocation() -> Result<()> {
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert!(fixture.hub.ledger(&format!("KEY#{gone}")).await?.is_empty());
         Ok(())
     })
@@ -428,14 +428,14 @@ fn an_account_closed_after_sharing_is_revoked_and_refused() -> Result<()> {
         fixture.share(&golden.image, &format!("{} {}", b.id, closed.id)).await?;
         received_until(&fixture.hub, &bus, &golden.image).await?;
         fixture.hub.close_account(&closed.id).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
 
         let reason = format!("account {} is closed or suspended; remove it from the tag", closed.id);
         let expected = format!("shared with 1 account; refused: {reason}");
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         let received =
             crate::notifications::received_by_now(fixture, &fixture.hub, &bus, &b.id, &golden.image).await?;
         let of_revoked: Vec<Value> = received

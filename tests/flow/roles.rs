@@ -81,7 +81,7 @@ fn stopping_a_review_stops_the_reconciliations_that_it_waits_for() -> Result<()>
             assert_eq!(fixture.hub.outcome(execution).await?.0, "ABORTED");
         }
         fixture.hub.release_key_lease(&golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert!(launches(&b, &golden.image).await?);
         Ok(())
     })

@@ -77,7 +77,7 @@ fn the_next_reconciliation_rewrites_an_overwritten_status() -> Result<()> {
         let image = fixture.image("overwritten").await?;
         fixture.share(&image, &b.id).await?;
         fixture.hub.tag(&image, &[("ami-share:status", "shared with the whole world")]).await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         Ok(())
     })

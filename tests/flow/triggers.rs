@@ -112,7 +112,7 @@ fn a_tag_change_of_foreign_keys_or_of_the_status_alone_starts_nothing() -> Resul
 fn an_image_without_ami_share_tags_is_left_alone() -> Result<()> {
     flow(async |fixture| {
         let image = fixture.image("untagged").await?;
-        let (status, output) = fixture.hub.trigger(&image).await?;
+        let (status, output) = fixture.hub.reconcile(&image).await?;
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image has no ami-share: tags"), "{output}");
         assert!(fixture.hub.ledger(&format!("IMAGE#{image}")).await?.is_empty());
@@ -127,7 +127,7 @@ fn an_image_that_is_gone_and_was_never_shared_is_left_alone() -> Result<()> {
         let gone = fixture.image("gone").await?;
         fixture.hub.deregister(&gone).await?;
         for gone in [gone.as_str(), "ami-0123456789abcdef0"] {
-            let (status, output) = fixture.hub.trigger(gone).await?;
+            let (status, output) = fixture.hub.reconcile(gone).await?;
             assert_eq!(status, "SUCCEEDED");
             assert!(output.contains("the image does not exist"), "{output}");
             assert!(fixture.hub.ledger(&format!("IMAGE#{gone}")).await?.is_empty());
@@ -186,7 +186,7 @@ async fn instance(fixture: &Fixture) -> Result<String> {
 
 /// Starts a reconciliation. If the image is still pending after it, the reconciliation must have ignored the image.
 async fn assert_ignored_while_pending(fixture: &Fixture, image: &str) -> Result<()> {
-    let (status, output) = fixture.hub.trigger(image).await?;
+    let (status, output) = fixture.hub.reconcile(image).await?;
     if fixture.hub.image_state(image).await? == "pending" {
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image is pending; its event `available` brings it back"), "{output}");

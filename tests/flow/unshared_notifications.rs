@@ -23,7 +23,7 @@ fn the_target_the_hub_bus_and_the_topic_get_one_notification_of_what_is_revoked_
         fixture.share(&image, &format!("{} {}", b.id, c.id)).await?;
         fixture.share_until_status(&image, &c.id, "shared with 1 account").await?;
         for _ in 0..2 {
-            fixture.hub.trigger(&image).await?;
+            fixture.hub.reconcile(&image).await?;
         }
 
         let fence = fixture.image("fence").await?;

@@ -98,7 +98,7 @@ impl Subject {
     /// Starts one more reconciliation, once no usage report is awaited. Returns the status of its execution.
     pub async fn reconcile(&self) -> Result<String> {
         self.fixture.hub.expire_usage_report_wait(&self.image).await?;
-        Ok(self.fixture.hub.trigger(&self.image).await?.0)
+        Ok(self.fixture.hub.reconcile(&self.image).await?.0)
     }
 
     /// Ends the leases of a killed function, which would last half a minute: too long to wait a hundred times.

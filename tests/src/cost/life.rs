@@ -144,7 +144,7 @@ impl<'a> Accounts<'a> {
             let key = self.hub.create_key().await?;
             let tags = [("ami-share:with", self.selectors.as_str())];
             let image = self.hub.register_image(&format!("reviewed-{number}"), &[&key], &tags).await?;
-            let (status, said) = self.hub.trigger(&image).await?;
+            let (status, said) = self.hub.reconcile(&image).await?;
             ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {said}");
             Ok(())
         });

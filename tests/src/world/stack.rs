@@ -115,7 +115,7 @@ impl Account {
     }
 
     /// Starts a reconciliation of an image and waits for its end; returns the same as [`Self::outcome`].
-    pub async fn trigger(&self, image: &str) -> Result<(String, String)> {
+    pub async fn reconcile(&self, image: &str) -> Result<(String, String)> {
         let execution = self.start_execution(&json!({ "image_id": image })).await?;
         self.outcome(&execution).await
     }
