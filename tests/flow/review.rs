@@ -371,8 +371,8 @@ fn the_page_of_a_real_review_is_drawn_in_a_browser() -> Result<()> {
         let file = workspace::target().join("tmp/real-review.html");
         fs::create_dir_all(workspace::target().join("tmp"))?;
         fs::write(&file, page)?;
-        match browser::reconcile(&file)? {
-            Report::Seen { pictures, .. } => assert!(!pictures.is_empty()),
+        match browser::check_page(&file)? {
+            Report::Checked { pictures, .. } => assert!(!pictures.is_empty()),
             // `browser` has printed why.
             Report::Skipped { .. } => (),
         }

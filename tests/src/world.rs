@@ -117,11 +117,7 @@ impl Account {
     }
 
     /// Waits until `check` returns a value, and returns it. The error after [`PATIENCE`] names `what` was awaited.
-    pub async fn until<T>(
-        &self,
-        what: &str,
-        mut check: impl AsyncFnMut() -> Result<Option<T>>,
-    ) -> Result<T> {
+    pub async fn until<T>(&self, what: &str, mut check: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {

@@ -14,9 +14,9 @@ use super::usage::Usage;
 use crate::progress::say;
 use crate::world::Account;
 
-/// Accounts that the typical image names.
+/// Accounts that the tag of the typical image names.
 pub const ACCOUNTS: usize = 3;
-/// Accounts in the OU that it names besides.
+/// Accounts in the OU that the tag names besides.
 pub const ACCOUNTS_OF_OU: usize = 5;
 /// Images that live a whole life; the usage of each event is the mean of them.
 pub const LIVES: usize = 3;
@@ -144,8 +144,8 @@ impl<'a> Accounts<'a> {
             let key = self.hub.create_key().await?;
             let tags = [("ami-share:with", self.selectors.as_str())];
             let image = self.hub.register_image(&format!("reviewed-{number}"), &[&key], &tags).await?;
-            let (status, said) = self.hub.reconcile(&image).await?;
-            ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {said}");
+            let (status, output) = self.hub.reconcile(&image).await?;
+            ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {output}");
             Ok(())
         });
         shared.buffer_unordered(AT_ONCE).try_collect::<()>().await?;

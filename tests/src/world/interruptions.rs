@@ -99,7 +99,10 @@ impl Account {
         let request = self.update_row(partition, "LEASE").update_expression("SET ends = :past");
         let request = request.condition_expression("holder = :holder");
         let request = request.expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()));
-        ignore_failed_condition(request.expression_attribute_values(":past", AttributeValue::N("0".to_owned()))).await
+        ignore_failed_condition(
+            request.expression_attribute_values(":past", AttributeValue::N("0".to_owned())),
+        )
+        .await
     }
 
     /// Expires the wait for the usage report of an interrupted reconciliation, instead of waiting five minutes.
@@ -123,7 +126,13 @@ impl Account {
     }
 
     /// Sends a request that no SDK client sends. Each of `headers` ends with a line break.
-    pub(super) async fn send_request(&self, method: &str, path: &str, headers: &str, body: &str) -> Result<String> {
+    pub(super) async fn send_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<String> {
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         let host = endpoint.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).await.context("connecting to the simulated AWS")?;

@@ -50,7 +50,11 @@ impl Account {
     }
 
     /// Adds the permission to copy a snapshot for several accounts, with one call.
-    pub async fn grant_snapshot_accounts_out_of_band(&self, snapshot: &str, accounts: &[String]) -> Result<()> {
+    pub async fn grant_snapshot_accounts_out_of_band(
+        &self,
+        snapshot: &str,
+        accounts: &[String],
+    ) -> Result<()> {
         let add = accounts.iter().map(|id| CreateVolumePermission::builder().user_id(id).build()).collect();
         let change = CreateVolumePermissionModifications::builder().set_add(Some(add)).build();
         self.change_snapshot(snapshot, change).await
