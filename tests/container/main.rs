@@ -1,5 +1,5 @@
-//! What the documents say of building and of trying a function: `sam validate`, `sam build` and `sam local invoke`, with
-//! their own command lines, and with real containers where there is an engine for them.
+//! Runs the documents' command lines for building and running a function: `sam validate`, `sam build` and
+//! `sam local invoke`, the last one in real containers if the machine has an engine for them.
 
 mod readme;
 mod release;

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 /// The documents that say how to build and how to run a function.
 const DOCUMENTS: [&str; 3] = ["README.md", "docs/deploy.md", "docs/local.md"];
 
-/// The arguments of the command that begins with `beginning`; all documents that have it must agree. A `\` at the end of
-/// a line continues it.
+/// The arguments of the command that begins with `beginning`; all documents that have it must agree. A `\` at the end
+/// of a line continues it.
 pub fn command(beginning: &str) -> Result<Vec<String>> {
     let mut text = String::new();
     for document in DOCUMENTS {

@@ -16,8 +16,8 @@ use crate::{child, install, workspace};
 /// One tool and its version on each line, as `cargo install` takes them.
 const PINS: &str = "tests/supply_chain/cargo-tools.txt";
 
-/// `cargo <verb>` with the pinned tool of that name. Installs the tools first if they are missing, and waits for another
-/// process that installs them at the same time.
+/// `cargo <verb>` with the pinned tool of that name. Installs the tools first if they are missing, and waits for
+/// another process that installs them at the same time.
 ///
 /// # Errors
 /// When they cannot be installed.

@@ -31,8 +31,8 @@ pub fn run_python(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The Python of a virtual environment in a folder of `target`, with the packages that `requirements` pins. Makes it first
-/// if it is missing, and waits for another process that makes it at the same time.
+/// The Python of a virtual environment in a folder of `target`, with the packages that `requirements` pins. Makes it
+/// first if it is missing, and waits for another process that makes it at the same time.
 pub fn python_for(folder: &str, requirements: &str) -> Result<PathBuf> {
     let requirements = workspace::file(requirements);
     let pins = fs::read_to_string(&requirements).context("reading the pinned requirements")?;

@@ -1,8 +1,8 @@
 //! Makes a software bill of materials for each function: the crates of its binary, as CycloneDX 1.5.
 //!
-//! `cargo cyclonedx` describes each crate. It reads the tree from `cargo metadata`, which includes optional dependencies
-//! that no feature enables; so crates that `cargo tree` does not find in the binary are removed. It does not describe the
-//! binary itself, so its digest is added.
+//! `cargo cyclonedx` describes each crate. It reads the tree from `cargo metadata`, which includes optional
+//! dependencies that no feature enables; so crates that `cargo tree` does not find in the binary are removed. It does
+//! not describe the binary itself, so its digest is added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -64,8 +64,8 @@ pub fn bills(target: &str) -> Result<Vec<Bill>> {
         .collect()
 }
 
-/// The documents that `cargo cyclonedx` writes, by function. It can write only beside each `Cargo.toml`; so it runs in a
-/// copy of the workspace that has its own `Cargo.toml`s, and links to all other files.
+/// The documents that `cargo cyclonedx` writes, by function. It can write only beside each `Cargo.toml`; so it runs in
+/// a copy of the workspace that has its own `Cargo.toml`s, and links to all other files.
 fn documents(target: &str) -> Result<Vec<(String, String)>> {
     let copy = workspace::target().join("sbom/workspace");
     let lock = File::create(workspace::target().join("sbom.lock")).context("making a lock")?;

@@ -41,8 +41,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Installs and builds what is missing, starts the simulated AWS, deploys the stack, and waits until both are ready.
-    /// Passes each line of progress to `progress`.
+    /// Installs and builds what is missing, starts the simulated AWS, deploys the stack, and waits until both are
+    /// ready. Passes each line of progress to `progress`.
     pub fn start(options: &Options, mut progress: impl FnMut(&str)) -> Result<Self> {
         let python = install::python()?;
         functions::build()?;
@@ -108,8 +108,8 @@ impl Stack {
         &self.logs
     }
 
-    /// Changes parameters of the stack, as `Name=Value`, like `sam deploy`: the others keep their values. Creates the stack
-    /// again if it was deleted. Returns the stack's new status, after the reason if there is one.
+    /// Changes parameters of the stack, as `Name=Value`, like `sam deploy`: the others keep their values. Creates the
+    /// stack again if it was deleted. Returns the stack's new status, after the reason if there is one.
     pub fn redeploy(&self, parameters: &[&str]) -> Result<String> {
         let template = workspace::file("template.yaml");
         let mut arguments = vec![OsStr::new("--template"), template.as_os_str()];

@@ -84,7 +84,7 @@ impl Account {
         let result = answer.credentials().context("sts:AssumeRole returned no credentials")?;
         let token = Some(result.session_token().to_owned());
         let credentials =
-            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "assumed");
+            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "role");
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         Ok(Self::with(id, endpoint, credentials).await)
     }

@@ -1,5 +1,5 @@
-//! The supply chain of ami-share: which crates it may use, what its bills of materials contain, and whether the workflows
-//! that build a release are safe. The tools are pinned, and compiled on the first run.
+//! The supply chain of ami-share: which crates it may use, what its bills of materials contain, and whether the
+//! workflows that build a release are safe. The tools are pinned, and compiled on the first run.
 
 mod bills;
 mod crates;

@@ -16,7 +16,8 @@ struct Arguments {
     /// The Rust target that the functions are built for.
     #[arg(long, value_name = "TRIPLE", default_value = "aarch64-unknown-linux-gnu")]
     target: String,
-    /// The output folder of `sam build`, such as .aws-sam/build. Each bill then names the digest of its function's binary.
+    /// The output folder of `sam build`, such as .aws-sam/build. Each bill then names the digest of its function's
+    /// binary.
     #[arg(long, value_name = "FOLDER")]
     built: Option<PathBuf>,
 }
@@ -40,8 +41,8 @@ fn write(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The logical id of a function in `template.yaml`, and its folder in the output of `sam build`: `ShareImageFunction` for
-/// `share-image`.
+/// The logical id of a function in `template.yaml`, and its folder in the output of `sam build`: `ShareImageFunction`
+/// for `share-image`.
 fn resource(function: &str) -> String {
     let words = function.split('-').map(|word| {
         let mut letters = word.chars();

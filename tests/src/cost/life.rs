@@ -24,7 +24,7 @@ pub const LIVES: usize = 3;
 pub const IDLE_RECONCILIATIONS: f64 = 4.0;
 /// The event that others are compared with.
 pub const SHARED: &str = "tagged and shared";
-/// Images of the three reviews. The last one takes one page more than the others.
+/// Images of the three reviews. The last one reads one page more than the others.
 pub const REVIEWED: [u32; 3] = [2, 12, 62];
 /// Images that are shared at the same time, where that is not measured.
 const AT_ONCE: usize = 4;

@@ -1,5 +1,5 @@
-//! What a hub of any size uses in a month, computed from measured life events and reviews, and from what AWS bills by the
-//! month.
+//! What a hub of any size uses in a month, computed from measured life events and reviews, and from what AWS bills by
+//! the month.
 
 use super::prices::Item;
 use super::usage::Usage;
@@ -37,8 +37,8 @@ pub struct Review {
 }
 
 impl Review {
-    /// Computes it from three reviews and the numbers of their images. The first two read a page of each kind, the third
-    /// one more page from the ledger.
+    /// Computes it from three reviews and the numbers of their images. The first two read a page of each kind, the
+    /// third one more page from the ledger.
     pub fn from_three([(few, of_few), (some, of_some), (many, of_many)]: [(u32, Usage); 3]) -> Self {
         let image = ((of_some.clone() - of_few) * (1.0 / f64::from(some - few))).at_least_nothing();
         let page = (of_many - of_some.clone() - image.clone() * f64::from(many - some)).at_least_nothing();

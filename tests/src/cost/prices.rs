@@ -1,7 +1,7 @@
 //! The prices of `us-east-1`: what AWS bills, in which unit, and where the price was found. No other file has prices.
 //!
-//! AWS's price pages fill in most of their numbers in the browser, so a stored copy rarely has them. Where it has none, the
-//! price is from a page that quotes it, or was not looked up, and is marked so.
+//! AWS's price pages fill in most of their numbers in the browser, so a stored copy rarely has them. Where it has none,
+//! the price is from a page that quotes it, or was not looked up, and is marked so.
 
 /// When the prices were looked up.
 pub const RETRIEVED_ON: &str = "2026-11-22";
@@ -47,7 +47,7 @@ pub enum Item {
     Dashboard,
     /// A GB that is written to logs.
     LogIntake,
-    /// A GB that logs keep for a month.
+    /// A GB that logs store for a month.
     LogStorage,
 }
 

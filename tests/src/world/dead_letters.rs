@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Account, HUB, REGION, STACK};
 
 impl Account {
-    /// Invokes a function asynchronously with an event, as EventBridge does: Lambda tries again when the function fails.
+    /// Invokes a function asynchronously with an event, as EventBridge does: Lambda tries again when the function
+    /// fails.
     pub async fn deliver_event(&self, function: &str, event: &Value) -> Result<()> {
         let path = format!("/2015-03-31/functions/{STACK}-{function}/invocations");
         // The simulated AWS finds the service in the request's signature.

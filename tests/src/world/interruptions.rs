@@ -1,4 +1,5 @@
-//! Kills or holds functions at one of their calls, and lists the calls that they made. The real AWS has no API for that.
+//! Kills or holds functions at one of their calls, and lists the calls that they made. The real AWS has no API for
+//! that.
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;

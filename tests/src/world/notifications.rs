@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Account, HUB, REGION, TARGET_BUS};
 
 impl Account {
-    /// Makes a bus for the hub's notifications in this account, and a queue that receives them; returns the queue's URL.
+    /// Makes a bus for the hub's notifications in this account, and a queue that receives them; returns the queue's
+    /// URL.
     pub async fn listen(&self) -> Result<String> {
         self.events.create_event_bus().name(TARGET_BUS).send().await.context("CreateEventBus")?;
         let permit = self.events.put_permission().event_bus_name(TARGET_BUS).action("events:PutEvents");
