@@ -166,7 +166,7 @@ fn refused(number: usize) -> Vec<Refusal> {
 
 fn differences(number: usize) -> Vec<String> {
     match number {
-        2 => vec!["ou-ab12-build567 lacks the launch permission, which was removed out of band".to_owned()],
+        2 => vec!["ou-ab12-build567 has no launch permission: it was removed out of band".to_owned()],
         _ => Vec::new(),
     }
 }

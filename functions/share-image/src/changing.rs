@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use ami_share_aws::ec2::permissions::{Applied, PermissionWriter, RejectedPermission};
 use ami_share_aws::error::AwsError;
-use ami_share_aws::leases::Lease;
-use ami_share_aws::ledger_writer::LedgerWriter;
-use ami_share_aws::permissions::{Applied, PermissionWriter, RejectedPermission};
+use ami_share_aws::ledger::leases::Lease;
+use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::desired::Share;

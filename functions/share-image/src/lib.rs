@@ -9,10 +9,10 @@ mod request;
 
 use std::collections::BTreeSet;
 
-use ami_share_aws::leases::{Lease, Leases};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::ledger_writer::LedgerWriter;
-use ami_share_aws::permissions::PermissionReader;
+use ami_share_aws::ec2::permissions::PermissionReader;
+use ami_share_aws::ledger::leases::{Lease, Leases};
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image;
 use ami_share_domain::image::desired::Share;

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ami_share_aws::ec2::images::{FoundImage, ImageReader};
 use ami_share_aws::error::Fault;
-use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::organization::OrganizationReader;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
