@@ -1,6 +1,6 @@
 //! Notifies the hub of an execution that failed, timed out or was aborted.
 
-use ami_share_aws::leases::Lease;
+use ami_share_aws::ledger::leases::Lease;
 use ami_share_domain::image::request::{NotifyResult, Outcome};
 use ami_share_domain::metrics::{Measurements, Metric};
 use ami_share_domain::notify::notification::{self, Conclusion};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ami_share_aws::leases::Lease;
+use ami_share_aws::ledger::leases::Lease;
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::request::{NotifyResult, Outcome, ShareResult};

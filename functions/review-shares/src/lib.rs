@@ -44,7 +44,7 @@ impl Function for ReviewShares {
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
         // A review reads a lot and may take its time, so it stays below the account's request rates.
-        let clients = clients.paced();
+        let clients = clients.adaptive();
         let ledger = clients.ledger_reader(&environment.text("LEDGER_TABLE")?);
         let hub: AccountId = environment.parsed("HUB_ACCOUNT_ID", str::parse)?;
         let bucket = environment.text("REVIEW_BUCKET")?;

@@ -94,7 +94,7 @@ impl Reader {
             None => (String::new(), "unknown".to_owned()),
         };
         match self.try_facts(resolver, found, trigger, keys).await {
-            Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
+            Err(Failure::Aws(error)) if !error.fault().is_retryable() => {
                 tracing::warn!(%error, "the image cannot be compared");
                 let image = Image {
                     id: image.clone(),

@@ -4,9 +4,9 @@
 //! schedules are not as they should be. A schedule that fires without need does no harm: it starts a reconciliation.
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::leases::{Lease, Leases};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::ledger_writer::LedgerWriter;
+use ami_share_aws::ledger::leases::{Lease, Leases};
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_aws::schedules::{ScheduleSettings, ScheduleWriter};
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::image;
