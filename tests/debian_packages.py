@@ -1,8 +1,8 @@
-"""Brings Debian's packages without installing anything on this machine.
+"""Unpacks Debian packages without installing anything on this machine.
 
-`apt-get` fetches them into a folder of our own and checks their signatures; they are unpacked there and never
-installed, so that nobody has to be root. Debian's mirrors keep only the newest version of a package, which is why
-versions cannot be pinned.
+`apt-get` downloads them into a separate folder and checks their signatures; they are unpacked there and never
+installed, so this needs no root. Versions cannot be pinned, because Debian's mirrors have only the newest version of a
+package.
 """
 
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 
 
 class CannotInstall(Exception):
-    """This machine has no way to get the packages; the text says why."""
+    """This machine cannot get the packages; the message says why."""
 
 
 def unpack(packages: Sequence[str], root: Path, *, with_what_they_lack: bool) -> None:
-    """Unpacks the packages into `root`, which begins empty, and if wanted with what they need and this machine lacks.
+    """Empties `root` and unpacks the packages into it; if asked, also their dependencies that this machine lacks.
 
-    Raises `CannotInstall` if there is no apt here, or it does not know the first of the packages.
+    Raises `CannotInstall` if this machine has no apt, or apt does not know the first package.
     """
     for command in ("apt-get", "apt-cache", "dpkg-deb"):
         if not shutil.which(command):
@@ -29,7 +29,7 @@ def unpack(packages: Sequence[str], root: Path, *, with_what_they_lack: bool) ->
     shutil.rmtree(downloads, ignore_errors=True)
     for folder in ("lists/partial", "archives/partial"):
         (downloads / folder).mkdir(parents=True)
-    # A list of somebody else's packages that cannot be had does no harm, as long as ours is known.
+    # A package list that cannot be downloaded does no harm, as long as apt knows the package.
     update = apt(downloads, "apt-get", "update")
     if not apt(downloads, "apt-cache", "show", packages[0]).stdout:
         if update.returncode != 0:
@@ -48,22 +48,22 @@ def unpack(packages: Sequence[str], root: Path, *, with_what_they_lack: bool) ->
 
 
 def apt(downloads: Path, command: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Runs apt on folders of our own; it reads the machine's sources, keys and installed packages only."""
+    """Runs apt on separate folders; of the machine it only reads the sources, keys and installed packages."""
     options = {
         "Dir::State::Lists": downloads / "lists",
         "Dir::Cache": downloads,
         "Dir::Cache::Archives": downloads / "archives",
-        # Nothing of the machine's is written, so that its locks, which only root can take, are not needed.
+        # No folder of the machine is written, so its locks, which only root can take, are not needed.
         "Debug::NoLocking": "1",
-        # apt's own user could not write to our folders.
+        # apt's own user could not write to these folders.
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
         "Acquire::Retries": "3",
     }
-    given = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
+    settings = [argument for name, value in options.items() for argument in ("-o", f"{name}={value}")]
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     return subprocess.run(
-        [command, *given, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        [command, *settings, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
         # `apt-get download` puts them here.
         cwd=downloads / "archives",
     )  # fmt: skip

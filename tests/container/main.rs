@@ -1,5 +1,5 @@
-//! What the documents say of building and of trying a function: `sam validate`, `sam build` and `sam local invoke`, with
-//! their own command lines, and with real containers where there is an engine for them.
+//! Runs the documents' command lines for building and running a function: `sam validate`, `sam build` and
+//! `sam local invoke`, the last one in real containers if the machine has an engine for them.
 
 mod readme;
 mod release;
@@ -15,7 +15,7 @@ use ami_share_tests::workspace;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// The Region that the documents in `events/` speak of.
+/// The Region that the documents in `events/` name.
 const REGION: &str = "eu-west-1";
 
 #[test]
@@ -29,7 +29,7 @@ fn sam_builds_every_function_into_a_small_artifact() -> Result<()> {
     sam::pytest("test_artifacts.py", &[("AMI_SHARE_BUILT", built.display().to_string())])?;
     let sizes =
         fs::read_to_string(sam::scratch().join("sizes.txt")).context("reading the artifacts' sizes")?;
-    // Not `eprintln!`, which a test that passes keeps to itself.
+    // Not `eprintln!`, whose output a passing test does not show.
     write!(std::io::stderr(), "{sizes}")?;
     Ok(())
 }
@@ -38,11 +38,17 @@ fn sam_builds_every_function_into_a_small_artifact() -> Result<()> {
 fn what_is_released_is_a_stack_that_can_be_deployed_from_where_it_is_unpacked() -> Result<()> {
     let built = sam::build()?;
     let Ok(built) = built.strip_prefix(workspace::root()) else {
-        writeln!(std::io::stderr(), "  SKIPPED: nothing was packed: cargo builds outside of this checkout")?;
+        writeln!(
+            std::io::stderr(),
+            "  SKIPPED: no release was packed: cargo builds outside of this checkout"
+        )?;
         return Ok(());
     };
     let (first, again) = (release::pack(built, "release")?, release::pack(built, "release-again")?);
-    anyhow::ensure!(release::digests(&first)? == release::digests(&again)?, "the same release, packed twice");
+    anyhow::ensure!(
+        release::digests(&first)? == release::digests(&again)?,
+        "the same release has other digests when it is packed again"
+    );
     sam::pytest(
         "test_release.py",
         &[
@@ -55,7 +61,7 @@ fn what_is_released_is_a_stack_that_can_be_deployed_from_where_it_is_unpacked() 
 #[test]
 fn every_function_does_in_a_container_what_it_does_in_the_simulated_aws() -> Result<()> {
     let engine: Value =
-        serde_json::from_slice(&sam::python(&["engine.py"])?).context("what engine.py says")?;
+        serde_json::from_slice(&sam::python(&["engine.py"])?).context("parsing the output of engine.py")?;
     if let Some(reason) = engine.get("skipped").and_then(Value::as_str) {
         writeln!(std::io::stderr(), "  SKIPPED: no function ran in a container: {reason}")?;
         return Ok(());
@@ -78,11 +84,11 @@ fn every_function_does_in_a_container_what_it_does_in_the_simulated_aws() -> Res
     reference.stop()
 }
 
-/// A simulated AWS in which what is made gets the ids that the documents in `events/` name.
+/// A simulated AWS whose new resources get the ids that the documents in `events/` name.
 fn stack(address: Option<Ipv4Addr>) -> Result<Stack> {
     let ids = sam::python(&["world.py"])?;
     let environment = [
-        ("SIMULATED_AWS_IDS", String::from_utf8(ids).context("what world.py says")?),
+        ("SIMULATED_AWS_IDS", String::from_utf8(ids).context("the output of world.py is not UTF-8")?),
         ("SIMULATED_AWS_REPORT_DELAY", "0".to_owned()),
         ("SIMULATED_AWS_IMAGE_DELAY", "0".to_owned()),
     ];
@@ -96,7 +102,7 @@ fn stack(address: Option<Ipv4Addr>) -> Result<Stack> {
 #[test]
 fn the_readme_pins_the_tools_that_are_used_here() -> Result<()> {
     let requirements = fs::read_to_string(workspace::file(sam::REQUIREMENTS))?;
-    for pin in readme::command("pip install")?.iter().filter(|selector| selector.contains("==")) {
+    for pin in readme::command("pip install")?.iter().filter(|argument| argument.contains("==")) {
         anyhow::ensure!(
             requirements.lines().any(|line| line == pin),
             "the documents have {pin}, {} does not",

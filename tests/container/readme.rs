@@ -1,15 +1,15 @@
-//! The command lines that stand in the documents: what is tested is what is written there.
+//! The command lines of the documents: the tests run exactly these.
 
 use std::fs;
 
 use ami_share_tests::workspace;
 use anyhow::{Context, Result, ensure};
 
-/// The documents that say how to build and how to try a function.
+/// The documents that say how to build and how to run a function.
 const DOCUMENTS: [&str; 3] = ["README.md", "docs/deploy.md", "docs/local.md"];
 
-/// The words of the command that begins like this; where several documents have it, they must agree. Lines that end
-/// with `\` go on in the next one.
+/// The arguments of the command that begins with `beginning`; all documents that have it must agree. A `\` at the end
+/// of a line continues it.
 pub fn command(beginning: &str) -> Result<Vec<String>> {
     let mut text = String::new();
     for document in DOCUMENTS {
@@ -24,10 +24,10 @@ pub fn command(beginning: &str) -> Result<Vec<String>> {
 }
 
 /// Another architecture than this machine's needs a Rust target that may not be installed.
-fn for_this_machine(selector: &str) -> String {
-    match selector.strip_prefix("Architecture=") {
+fn for_this_machine(argument: &str) -> String {
+    match argument.strip_prefix("Architecture=") {
         Some(_) => format!("Architecture={}", architecture()),
-        None => selector.to_owned(),
+        None => argument.to_owned(),
     }
 }
 

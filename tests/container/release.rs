@@ -1,4 +1,4 @@
-//! What a release is put together of, by the commands of docs/releasing.md.
+//! Packs a release with the commands of docs/releasing.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{readme, sam};
 
-/// Makes the bills of materials, and packs them with what `sam build` made, into a folder of this name.
+/// Makes the bills of materials, and packs them with the output of `sam build` into the folder `name`.
 pub fn pack(built: &Path, name: &str) -> Result<PathBuf> {
     let folder = sam::scratch().join(name);
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -27,8 +27,8 @@ pub fn digests(folder: &Path) -> Result<String> {
 
 fn run(command: &mut Command) -> Result<()> {
     command.current_dir(workspace::root());
-    let ended = command.output().with_context(|| format!("running {command:?}"))?;
-    let said = [ended.stdout, ended.stderr].concat();
-    ensure!(ended.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&said));
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    let printed = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&printed));
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The AWS SAM CLI with cargo-lambda and Zig, in a virtual environment below `target`, and the checks in Python that
-//! look at what it does.
+//! The AWS SAM CLI with cargo-lambda and Zig, in a virtual environment below `target`, and the checks of its output in
+//! Python.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,31 +14,31 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::readme;
 
-/// What pins the tools.
+/// The file that pins the tools.
 pub const REQUIREMENTS: &str = "tests/functions_in_containers/requirements.txt";
-/// The checks.
+/// The folder of the checks.
 const CHECKS: &str = "tests/functions_in_containers";
-/// How often a build that has not ended says that it goes on.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+/// The time between two lines of progress during a build.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(30);
 
-/// Where the tools are, and what they and the checks write.
+/// The folder of the tools, and of what they and the checks write.
 fn home() -> PathBuf {
     workspace::target().join("sam")
 }
 
-/// A folder for what the checks write.
+/// The folder of what the checks write.
 pub fn scratch() -> PathBuf {
     home().join("checks")
 }
 
-/// Builds every function, once for all tests of this process; answers the folder of the artifacts.
+/// Builds every function, once for all tests of this process; returns the folder of the artifacts.
 pub fn build() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<(PathBuf, File), String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build_now().map_err(|error| format!("{error:#}")));
     built.as_ref().map(|(folder, _)| folder.clone()).map_err(|error| anyhow!("{error}"))
 }
 
-/// Another process that builds or still looks at its artifacts is waited for: it keeps the lock until it ends.
+/// Waits for another process that builds or checks its artifacts: that process holds the lock until it ends.
 fn build_now() -> Result<(PathBuf, File)> {
     fs::create_dir_all(home()).context("making target/sam")?;
     let lock = File::create(home().join("artifacts.lock")).context("making the lock of the artifacts")?;
@@ -53,7 +53,7 @@ fn build_now() -> Result<(PathBuf, File)> {
     Ok((folder, lock))
 }
 
-/// Runs one of the documented command lines; its output goes straight through.
+/// Runs one of the documented command lines, and shows its output.
 pub fn run(command: &[String]) -> Result<()> {
     let name = command.join(" ");
     say(&name);
@@ -63,36 +63,30 @@ pub fn run(command: &[String]) -> Result<()> {
         .spawn()
         .with_context(|| format!("starting `{name}`"))?;
     let (ended, is_ended) = channel::<()>();
-    let watching = std::thread::spawn(move || give_signs_of_life(&is_ended));
+    let reporter = std::thread::spawn(move || report_progress(&is_ended));
     let status = running.wait().with_context(|| format!("waiting for `{name}`"));
     drop(ended);
-    watching.join().map_err(|_| anyhow!("the watch over `{name}` died"))?;
+    reporter.join().map_err(|_| anyhow!("the progress of `{name}` could not be reported"))?;
     ensure!(status?.success(), "`{name}` failed; see its output above");
     Ok(())
 }
 
-/// SAM shows nothing of what cargo says until it has ended.
-fn give_signs_of_life(is_ended: &std::sync::mpsc::Receiver<()>) {
+/// Prints progress until the build ends: SAM shows cargo's output only then.
+fn report_progress(is_ended: &std::sync::mpsc::Receiver<()>) {
     let started = Instant::now();
-    while is_ended.recv_timeout(SIGN_OF_LIFE) == Err(RecvTimeoutError::Timeout) {
-        say(format!(
-            "still at it after {} s, with {} crates compiled",
-            started.elapsed().as_secs(),
-            compiled()
-        ));
+    while is_ended.recv_timeout(PROGRESS_PAUSE) == Err(RecvTimeoutError::Timeout) {
+        say(format!("building for {} s, {} crates compiled", started.elapsed().as_secs(), compiled()));
     }
 }
 
-/// How many crates cargo has compiled for Lambda so far, at any time.
+/// The number of crates that cargo has compiled for Lambda, in this build and earlier ones.
 fn compiled() -> usize {
     let target = format!("{}-unknown-linux-gnu/release/deps", std::env::consts::ARCH);
     let files = fs::read_dir(workspace::target().join(target)).into_iter().flatten().flatten();
-    files
-        .filter(|file| file.path().extension().is_some_and(|revocation_reason| revocation_reason == "rlib"))
-        .count()
+    files.filter(|file| file.path().extension().is_some_and(|extension| extension == "rlib")).count()
 }
 
-/// Runs a file of checks; what they say is shown when one of them fails.
+/// Runs a file of checks; shows their output if one of them fails.
 pub fn pytest(file: &str, environment: &[(&str, String)]) -> Result<()> {
     let checks = format!("{CHECKS}/{file}");
     let mut command = with_tools(&bin()?.join("python"));
@@ -108,7 +102,7 @@ pub fn pytest(file: &str, environment: &[(&str, String)]) -> Result<()> {
     Ok(())
 }
 
-/// What a script among the checks prints.
+/// The output of a script in the folder of the checks.
 pub fn python(arguments: &[&str]) -> Result<Vec<u8>> {
     let mut command = with_tools(&bin()?.join("python"));
     let ended = command
@@ -127,7 +121,7 @@ fn bin() -> Result<PathBuf> {
     Ok(python.parent().context("python is in no folder")?.to_owned())
 }
 
-/// A program that finds the tools, no configuration of whoever runs this, and no way to fetch a part of Rust.
+/// A command that finds the tools, reads none of the user's configuration, and cannot download parts of Rust.
 fn with_tools(program: &Path) -> Command {
     let mut paths: Vec<PathBuf> = program.parent().map(Path::to_owned).into_iter().collect();
     paths.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
@@ -137,7 +131,7 @@ fn with_tools(program: &Path) -> Command {
     command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9").env("RUSTUP_AUTO_INSTALL", "0");
     command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home().join("settings"));
-    // Zig's, and that of its link to cargo.
+    // The caches of Zig and of cargo-zigbuild.
     command.env("XDG_CACHE_HOME", home().join("cache"));
     for (name, value) in [
         ("AWS_ACCESS_KEY_ID", "testing"),

@@ -1,4 +1,4 @@
-//! The proof that counts: who launches a shared image, and who does not.
+//! Access is real: the accounts that an image is shared with launch it, and no other account does.
 
 use ami_share_tests::launch::{Launch, launch};
 use ami_share_tests::world::Account;
@@ -72,12 +72,12 @@ fn a_launch_permission_without_the_key_is_no_access() -> Result<()> {
     })
 }
 
-/// Whether an account gets an instance of an image. Why it gets none is printed, for when a test fails by that.
+/// Whether an account can launch an image. Prints the reason if it cannot, for a test that fails because of it.
 pub async fn launches(account: &Account, image: &str) -> Result<bool> {
     match launch(account, image).await? {
         Launch::Started(_) => Ok(true),
         Launch::Failed(why) => {
-            eprintln!("{} does not launch {image}: {why}", account.id);
+            eprintln!("{} cannot launch {image}: {why}", account.id);
             Ok(false)
         }
     }

@@ -1,8 +1,8 @@
-//! An `ami-share:until` that cannot be read: nothing new is shared, and nothing becomes open-ended.
+//! An unreadable `ami-share:until` shares nothing new, and no share loses its end because of it.
 
 use anyhow::Result;
 
-use crate::clock::{DAY, comes, far_enough, in_status, now, written};
+use crate::clock::{DAY, far_enough, in_status, now, sleep_until, written};
 use crate::expiry::share_until;
 use crate::fixture::flow;
 use crate::revocation::{assert_has_all, assert_has_nothing, shared_with_copy};
@@ -13,13 +13,13 @@ const REFUSED: &str = "refused: `soon` in ami-share:until is not a date (2026-12
 fn an_unshared_image_with_an_unreadable_date_is_shared_only_once_the_date_is_readable() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
-        let golden = fixture.golden("unread").await?;
+        let golden = fixture.golden("unreadable-date").await?;
         let tags =
             [("ami-share:with", b.id.as_str()), ("ami-share:copy", "allowed"), ("ami-share:until", "soon")];
         fixture.hub.tag(&golden.image, &tags).await?;
         assert_eq!(fixture.hub.status(&golden.image, |_| true).await?, REFUSED);
         assert_has_nothing(fixture, &b, &golden).await?;
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!((state.as_str(), cause.as_str()), ("FAILED", REFUSED));
 
         let end = now()? + 30 * DAY;
@@ -39,7 +39,7 @@ fn an_unreadable_date_retains_access_grants_nothing_new_and_revokes_removed_targ
             fixture.target_account("c").await?,
             fixture.target_account("d").await?,
         );
-        let golden = shared_with_copy(fixture, "standing", &format!("{} {}", b.id, c.id)).await?;
+        let golden = shared_with_copy(fixture, "retained", &format!("{} {}", b.id, c.id)).await?;
         let selectors = format!("{} {}", b.id, d.id);
         fixture
             .hub
@@ -74,7 +74,7 @@ fn the_end_that_could_be_read_last_still_holds() -> Result<()> {
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_all(fixture, &b, &golden).await?;
 
-        comes(end).await?;
+        sleep_until(end).await?;
         let expected = format!(
             "not shared: ami-share:until was {}; set a later date to share again; {REFUSED}",
             written(end)?

@@ -1,11 +1,11 @@
-//! How many calls a look makes: each is named here, so that one that is made twice, or for nothing, is seen.
+//! A reconciliation makes no needless call: these tests name every call, so a repeated or useless one is visible.
 //!
-//! The calls are counted by image, and each test has an image and a key of its own, so that no turn is waited for.
-//! Lists of the organization have as many pages as other tests make accounts; of them only the name is compared. A
-//! process asks once who it is, so that call is in the count of some tests and not of others; it is left out.
+//! The calls are counted by image, and each test has its own image and key, so no function waits for a lease. The
+//! number of pages of a list of AWS Organizations depends on the accounts of other tests, so only its name is compared.
+//! A process calls `sts:GetCallerIdentity` once, during any of the tests, so that call is ignored.
 //!
-//! What stands twice is meant: a key's policy is read before its turn, within it, and after it was put; the first look
-//! at an image reads the image again after its intent is on record.
+//! These repeated calls are intended: a function reads a key's policy before it holds the lease, while it holds it, and
+//! after it has put the policy; the first reconciliation of an image reads the image again once its intent is recorded.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,7 @@ fn a_share_makes_these_calls_and_no_more() -> Result<()> {
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem, dynamodb:TransactWriteItems, ec2:DescribeImages x2, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccountsForParent, organizations:ListOrganizationalUnitsForParent, organizations:ListRoots
-        extend-key-policy (extend): dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query x2, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        extend-key-policy (grant): dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query x2, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
         share-image: dynamodb:BatchWriteItem x2, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
         notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x2, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
         ") })
@@ -45,12 +45,12 @@ fn a_reconciliation_without_changes_makes_these_calls_and_sends_no_notification(
             let golden = at_rest(fixture, "again").await?;
             fixture.share(&golden.image, &b.id).await?;
             let before = invocations(fixture, &golden.image).await?;
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
             calls_since(fixture, &golden.image, before).await
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccounts
-        extend-key-policy (extend): dynamodb:Query, kms:GetKeyPolicy
+        extend-key-policy (grant): dynamodb:Query, kms:GetKeyPolicy
         share-image: dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, ec2:DescribeImageAttribute
         notify-targets: dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query
         ") })
@@ -73,9 +73,9 @@ fn a_revocation_makes_these_calls_and_no_more() -> Result<()> {
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages
-        extend-key-policy (extend): dynamodb:Query, kms:GetKeyPolicy
+        extend-key-policy (grant): dynamodb:Query, kms:GetKeyPolicy
         share-image: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
-        extend-key-policy (retract): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        extend-key-policy (revoke): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
         notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x3, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
         ") })
         .await
@@ -103,11 +103,11 @@ fn an_expired_share_makes_no_call_to_organizations() -> Result<()> {
     })
 }
 
-/// How often the calls are counted anew, with another image, where they are others than expected.
+/// How often a test counts again, with another image, when the calls are not the expected ones.
 const TRIES: usize = 4;
 
-/// Checks what was counted. Where a machine is so busy that a turn is renewed, or that a step comes again, there are
-/// calls more; that happens now and then, and what is called for nothing happens every time.
+/// Checks the counted calls, several times if needed: on a busy machine a lease is sometimes renewed or a step retried,
+/// which adds calls. A needless call occurs every time.
 async fn undisturbed(count: impl AsyncFn() -> Result<String>, check: impl Fn(&str)) -> Result<()> {
     for _ in 0..TRIES {
         let calls = count().await?;
@@ -119,21 +119,21 @@ async fn undisturbed(count: impl AsyncFn() -> Result<String>, check: impl Fn(&st
     Ok(())
 }
 
-/// An image on a key of its own, whose first events are over, and whose calls are counted from now on.
+/// An image on its own key whose first reconciliations have ended, and whose calls are counted from now on.
 async fn at_rest(fixture: &Fixture, what: &str) -> Result<Golden> {
     let golden = fixture.golden(what).await?;
-    fixture.reconciliations_end(&golden.image, 0).await?;
+    fixture.await_reconciliations(&golden.image, 0).await?;
     assert_eq!(fixture.hub.invocations(&golden.image).await?, []);
     Ok(golden)
 }
 
-/// How many invocations for an image there were, once all its looks are over.
+/// How many invocations an image has caused, once all its reconciliations have ended.
 async fn invocations(fixture: &Fixture, image: &str) -> Result<usize> {
     fixture.hub.settled(image).await?;
     Ok(fixture.hub.invocations(image).await?.len())
 }
 
-/// What each later invocation called, and how often; one line for each.
+/// One line for each later invocation: which calls it made, and how often.
 async fn calls_since(fixture: &Fixture, image: &str, before: usize) -> Result<String> {
     fixture.hub.settled(image).await?;
     let mut lines = Vec::new();

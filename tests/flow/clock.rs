@@ -1,4 +1,4 @@
-//! Moments, as tags, statuses and schedules write them.
+//! Helps the tests with time: moments as tags, statuses and schedules write them, and waiting for one.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,8 +17,8 @@ pub fn now() -> Result<i64> {
     Ok(since.as_secs().try_into()?)
 }
 
-/// How many seconds ahead an end must be, so that what a test does before it is done by then on this machine, as busy as
-/// it is now. It is measured with an image that is made, shared and used; a test may do about twice as much.
+/// How many seconds ahead an expiry must be so that a test finishes its earlier steps in time on this machine, as busy
+/// as it is now. Measures how long it takes to create, share and use an image; a test may do about twice as much.
 pub async fn far_enough(fixture: &Fixture) -> Result<i64> {
     let began = Instant::now();
     let b = fixture.target_account("measured").await?;
@@ -38,14 +38,14 @@ pub fn in_status(moment: i64) -> Result<String> {
     Ok(format!("{date} {} UTC", &time[..5]))
 }
 
-/// The appointment of Scheduler for a moment: at the beginning of its minute.
+/// The expression of the schedule for a moment: the start of its minute.
 pub fn at_its_minute(moment: i64) -> Result<String> {
     let (date, time) = date_and_time(moment)?;
     Ok(format!("at({date}T{}:00)", &time[..5]))
 }
 
 /// Waits until a moment has come.
-pub async fn comes(moment: i64) -> Result<()> {
+pub async fn sleep_until(moment: i64) -> Result<()> {
     while now()? < moment {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -1,8 +1,8 @@
-//! Somebody changes by hand what ami-share looks after: what it gave is given again, and said who had taken it; what
-//! they gave is left, and reported once.
+//! Out-of-band changes: managed access that was removed is restored, unmanaged access stays, and each is reported once
+//! with the principal that made the change.
 //!
-//! Who did it is known only to the look that the very event started. So these tests run where no other test has all
-//! images reviewed in the meantime, or while no other test runs.
+//! Only the reconciliation that the event of the change started knows that principal. So these tests use a stack on
+//! which no other test starts a review, or run alone.
 
 use ami_share_tests::world::Account;
 use anyhow::Result;
@@ -21,9 +21,9 @@ fn a_launch_permission_removed_out_of_band_is_restored_and_reported_with_the_pri
         let b = fixture.target_account("b").await?;
         let (queue, bus) = (b.listen().await?, on_the_bus(fixture).await?);
         let (person, arn) = fixture.hub.person("jane").await?;
-        let golden = fixture.golden("taken").await?;
+        let golden = fixture.golden("drifted").await?;
         fixture.share(&golden.image, &b.id).await?;
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
 
         person.revoke_out_of_band(&golden.image, &b.id).await?;
         let notified = notified_until(&fixture.hub, &bus, &golden.image, "AMI Share Restored").await?;
@@ -31,7 +31,7 @@ fn a_launch_permission_removed_out_of_band_is_restored_and_reported_with_the_pri
         assert_eq!(notified[1]["detail"]["target"], b.id);
         assert_eq!(notified[1]["detail"]["changed_by"], arn);
         assert!(launches(&b, &golden.image).await?);
-        // To the account, nothing has happened.
+        // The account is not notified: its access is as before.
         let notified = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
         assert_eq!(kinds(&notified), ["AMI Shared"]);
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
@@ -45,8 +45,8 @@ fn a_snapshot_permission_removed_out_of_band_is_restored_and_reported_with_the_p
         let b = fixture.target_account("b").await?;
         let bus = on_the_bus(fixture).await?;
         let (person, arn) = fixture.hub.person("john").await?;
-        let golden = copyable(fixture, "closed", &b.id).await?;
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        let golden = copyable(fixture, "drifted-snapshot", &b.id).await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
 
         person.revoke_snapshot_out_of_band(&snapshot, &b.id).await?;
@@ -69,7 +69,7 @@ fn one_reconciliation_restores_a_key_policy_for_all_images_and_keeps_foreign_edi
         let second = fixture.image_on("second-of-key", &golden.key).await?;
         fixture.share(&golden.image, &format!("{} {}", b.id, c.id)).await?;
         fixture.share(&second, &b.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reconciliations = fixture.hub.executions().await?.len();
 
         let edited = r#"{ "Version":"2012-10-17",  "Statement":[
@@ -91,7 +91,7 @@ fn one_reconciliation_restores_a_key_policy_for_all_images_and_keeps_foreign_edi
         for image in [&golden.image, &second] {
             assert!(launches(&b, image).await?);
         }
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         assert_eq!(fixture.hub.executions().await?.len() - reconciliations, 1);
         Ok(())
     })
@@ -107,9 +107,9 @@ fn access_granted_out_of_band_is_left_and_reported_once_with_the_principal() -> 
         );
         let bus = on_the_bus(fixture).await?;
         let (person, arn) = fixture.hub.person("jane").await?;
-        let golden = copyable(fixture, "granted", &b.id).await?;
-        // A look of another event would report what it finds without knowing whose doing it is.
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        let golden = copyable(fixture, "unmanaged", &b.id).await?;
+        // A reconciliation that another event started would report the access without its principal.
+        fixture.await_reconciliations(&golden.image, 1).await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
 
         person.grant_out_of_band(&golden.image, &c.id).await?;
@@ -118,7 +118,7 @@ fn access_granted_out_of_band_is_left_and_reported_once_with_the_principal() -> 
         until_unmanaged(fixture, &golden.image, 2).await?;
         person.grant_out_of_band(&golden.image, &d.id).await?;
         until_unmanaged(fixture, &golden.image, 3).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
 
         let received = received_by_now(fixture, &fixture.hub, &bus, &b.id, &golden.image).await?;
         let unmanaged: Vec<&Value> = received
@@ -136,7 +136,7 @@ fn access_granted_out_of_band_is_left_and_reported_once_with_the_principal() -> 
         let all = sorted([&b, &c, &d]);
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, all);
         assert_eq!(granted_to(fixture, &golden).await?, sorted([&b, &c]));
-        // The key is ours to give, and nobody asked for it.
+        // The key still grants no unmanaged account: only a selector would do that.
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
         Ok(())
     })
@@ -149,7 +149,7 @@ fn unmanaged_access_that_is_removed_and_granted_again_is_reported_again() -> Res
         let bus = on_the_bus(fixture).await?;
         let image = fixture.image("granted-twice").await?;
         fixture.share(&image, &b.id).await?;
-        fixture.reconciliations_end(&image, 1).await?;
+        fixture.await_reconciliations(&image, 1).await?;
         for _ in 0..2 {
             fixture.hub.grant_out_of_band(&image, &c.id).await?;
             until_unmanaged(fixture, &image, 1).await?;
@@ -165,22 +165,23 @@ fn unmanaged_access_that_is_removed_and_granted_again_is_reported_again() -> Res
 #[test]
 fn changes_by_ami_share_itself_start_no_reconciliation() -> Result<()> {
     flow_alone(async |fixture| {
-        // The account that is made has nothing to do with the image, and would start a review.
+        // The event of the new account would start a review, which this test does not count.
         fixture.hub.ignore_organization().await?;
         let b = fixture.target_account("b").await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len();
-        let golden = copyable(fixture, "own-doing", &b.id).await?;
+        let golden = copyable(fixture, "own-changes", &b.id).await?;
         for tag in ["ami-share:copy", "ami-share:with"] {
             fixture.hub.untag(&golden.image, tag).await?;
         }
         fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
         assert_eq!(granted_to(fixture, &golden).await?, [""; 0]);
-        // It was made, told of twice, tagged once, and lost two tags; its permissions and its key changed six times.
-        fixture.reconciliations_end(&golden.image, 3).await?;
+        // Two events report the new image, one its tags, two the removed tags: five reconciliations. The six changes of
+        // permissions and key policy by ami-share itself start none.
+        fixture.await_reconciliations(&golden.image, 3).await?;
         let fence = fixture.image("fence").await?;
         fixture.share(&fence, &b.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         assert_eq!(fixture.hub.executions_of(&golden.image).await?.len(), 5);
         assert_eq!(fixture.hub.reviews().await?.len(), reviews);
         Ok(())
@@ -193,24 +194,24 @@ fn a_change_of_an_unmanaged_image_costs_at_most_one_short_reconciliation() -> Re
         fixture.hub.ignore_organization().await?;
         let c = fixture.target_account("c").await?;
         let (person, _) = fixture.hub.person("jane").await?;
-        let golden = fixture.golden("not-ours").await?;
+        let golden = fixture.golden("unmanaged-image").await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
-        fixture.reconciliations_end(&golden.image, 0).await?;
-        fixture.hub.still().await?;
+        fixture.await_reconciliations(&golden.image, 0).await?;
+        fixture.hub.wait_until_idle().await?;
         let (reconciliations, reviews) = (fixture.hub.executions().await?, fixture.hub.reviews().await?);
 
         person.grant_snapshot_out_of_band(&snapshot, &c.id).await?;
         person.put_key_policy(&golden.key, &fixture.hub.key_policy(&golden.key).await?).await?;
         person.grant_out_of_band(&golden.image, &c.id).await?;
-        fixture.reconciliations_end(&golden.image, 1).await?;
-        fixture.hub.still().await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
+        fixture.hub.wait_until_idle().await?;
         let mut new = fixture.hub.executions().await?;
         new.retain(|execution, _| !reconciliations.contains_key(execution));
         assert_eq!(new.len(), 1, "{new:?}");
         for execution in new.into_keys() {
-            let (status, said) = fixture.hub.outcome(&execution).await?;
+            let (status, output) = fixture.hub.outcome(&execution).await?;
             assert_eq!(status, "SUCCEEDED");
-            assert!(said.contains("the image has no ami-share: tags"), "{said}");
+            assert!(output.contains("the image has no ami-share: tags"), "{output}");
         }
         assert_eq!(fixture.hub.reviews().await?, reviews);
         assert!(fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?.is_empty());
@@ -226,7 +227,7 @@ fn permissions_reset_out_of_band_are_restored_and_reported_with_the_principal() 
         let bus = on_the_bus(fixture).await?;
         let (person, arn) = fixture.hub.person("jane").await?;
         let golden = copyable(fixture, "reset", &b.id).await?;
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
         let image = person.ec2.reset_image_attribute().image_id(&golden.image);
         image.attribute("launchPermission".into()).send().await?;
@@ -242,11 +243,11 @@ fn permissions_reset_out_of_band_are_restored_and_reported_with_the_principal() 
     })
 }
 
-/// Waits until the ledger knows of so many grants of other people on an image.
+/// Waits until the ledger has recorded so many unmanaged grants of an image as reported.
 pub async fn until_unmanaged(fixture: &Fixture, image: &str, count: usize) -> Result<()> {
     fixture
         .hub
-        .until("the ledger knows what somebody granted", async || {
+        .until("the ledger has recorded the unmanaged grants", async || {
             let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
             let unmanaged = rows.get("NOTIFIED").and_then(|notified| notified.get("unmanaged"));
             // A grant is written as `<resource> to <grantee>`.

@@ -1,9 +1,9 @@
-//! The agreed end of a share: kept by EventBridge Scheduler, told before and at it, and final.
+//! A share with `ami-share:until` expires on time, and its targets are notified before and at that moment.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::clock::{DAY, at_its_minute, comes, far_enough, in_status, now, written};
+use crate::clock::{DAY, at_its_minute, far_enough, in_status, now, sleep_until, written};
 use crate::fixture::{Fixture, Golden, flow};
 use crate::notifications::{kinds, received_by_now};
 use crate::revocation::{assert_has_all, assert_has_nothing};
@@ -21,7 +21,7 @@ fn a_share_expires_on_time_and_its_target_is_notified_before_and_at_expiry() -> 
         share_until(fixture, &golden, &b.id, end).await?;
         assert_has_all(fixture, &b, &golden).await?;
 
-        ended(fixture, &golden.image, end).await?;
+        until_expired(fixture, &golden.image, end).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
         let execution = execution_at(fixture, &golden.image, end).await?;
         assert_eq!(fixture.hub.outcome(&execution).await?.0, "SUCCEEDED");
@@ -49,19 +49,19 @@ fn scheduler_starts_the_reconciliation_that_ends_a_share_and_deletes_the_schedul
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let golden = fixture.golden("by-scheduler").await?;
-        // Scheduler is asked only for a minute that begins in more than a quarter of a minute.
+        // The function creates a schedule only for a minute that starts in more than fifteen seconds.
         let ahead = far_enough(fixture).await?;
         let end = ((now()? + ahead) / MINUTE + 1) * MINUTE + 3;
         share_until(fixture, &golden, &b.id, end).await?;
-        let schedule = fixture.hub.schedule(&golden.image, "end").await?.context("no appointment")?;
+        let schedule = fixture.hub.schedule(&golden.image, "end").await?.context("no schedule")?;
         assert_eq!(schedule.expression, at_its_minute(end)?);
-        // Half of what is far enough for all that comes before an end is enough to use the image once more.
-        comes(end - ahead / 2).await?;
+        // The remaining half of the time is enough to use the image once more.
+        sleep_until(end - ahead / 2).await?;
         assert_has_all(fixture, &b, &golden).await?;
 
-        ended(fixture, &golden.image, end).await?;
+        until_expired(fixture, &golden.image, end).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
-        // What is too near for Scheduler is started with a name of our own; this was not.
+        // The function names the executions that it starts itself after the image; Scheduler does not.
         let execution = execution_at(fixture, &golden.image, end).await?;
         assert!(!execution.contains(&golden.image), "{execution}");
         assert_eq!(fixture.hub.schedule(&golden.image, "end").await?, None);
@@ -74,15 +74,15 @@ fn the_schedules_are_exact_and_follow_the_until_tag_when_it_changes_or_goes() ->
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let end = now()? / DAY * DAY + 30 * DAY + 12 * 3_600 + 34 * MINUTE + 56;
-        let golden = shared_until(fixture, "appointed", &b.id, end).await?;
+        let golden = shared_until(fixture, "scheduled", &b.id, end).await?;
         let image = &golden.image;
         assert_schedules(fixture, image, Some(end), Some(end - 7 * DAY)).await?;
-        let schedule = fixture.hub.schedule(image, "end").await?.context("no appointment")?;
+        let schedule = fixture.hub.schedule(image, "end").await?.context("no schedule")?;
         assert_eq!(schedule.zone, "UTC");
         assert_eq!((schedule.after_completion.as_str(), schedule.window.as_str()), ("DELETE", "OFF"));
         assert!(schedule.starts.ends_with(":stateMachine:ami-share-share"), "{schedule:?}");
 
-        // Put off; then so near that the warning is due at once.
+        // Postponed; then so near that the warning is due at once.
         for (end, warning) in [(end + 12 * DAY + 61, true), (now()? + 3 * DAY, false)] {
             fixture.hub.tag(image, &[("ami-share:until", &written(end)?)]).await?;
             let expected = format!("shared with 1 account until {}", in_status(end)?);
@@ -108,9 +108,9 @@ fn a_revoked_image_keeps_no_schedule() -> Result<()> {
         fixture.hub.untag(&untagged.image, "ami-share:with").await?;
         fixture.hub.deregister(&gone.image).await?;
         for golden in [&untagged, &gone] {
-            let cancelled =
+            let is_deleted =
                 async || Ok(fixture.hub.schedule(&golden.image, "end").await?.is_none().then_some(()));
-            fixture.hub.until("the appointment is cancelled", cancelled).await?;
+            fixture.hub.until("the schedule is deleted", is_deleted).await?;
             fixture.hub.settled(&golden.image).await?;
             assert_schedules(fixture, &golden.image, None, None).await?;
             assert_has_nothing(fixture, &b, golden).await?;
@@ -123,17 +123,17 @@ fn a_revoked_image_keeps_no_schedule() -> Result<()> {
 fn a_postponed_expiry_revokes_nothing_at_the_old_time() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
-        let golden = fixture.golden("put-off").await?;
+        let golden = fixture.golden("postponed").await?;
         let old = far_enough(fixture).await? + now()?;
         let new = old + 2 * DAY;
         share_until(fixture, &golden, &b.id, old).await?;
-        // Whether Scheduler has started the look at the old end before it is put off, is a matter of luck.
+        // Scheduler may or may not start the reconciliation at the old time before the change of the tag.
         let trigger = json!({ "image_id": golden.image, "not_before": written(old)? });
         fixture.hub.start_execution(&trigger).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:until", &written(new)?)]).await?;
         let expected = format!("shared with 1 account until {}", in_status(new)?);
         fixture.hub.status(&golden.image, |status| status == expected).await?;
-        comes(old).await?;
+        sleep_until(old).await?;
         for execution in executions_at(fixture, &golden.image, old).await? {
             assert_eq!(fixture.hub.outcome(&execution).await?.0, "SUCCEEDED");
         }
@@ -156,7 +156,7 @@ fn a_past_date_revokes_access_and_a_later_date_shares_the_image_again() -> Resul
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
         assert_schedules(fixture, &golden.image, None, None).await?;
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!((state.as_str(), cause.as_str()), ("FAILED", expected.as_str()));
 
         let later = now()? + 40 * DAY;
@@ -176,16 +176,16 @@ fn a_reconciliation_after_expiry_changes_nothing_and_sends_no_notification() -> 
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let queue = b.listen().await?;
-        let golden = fixture.golden("over").await?;
+        let golden = fixture.golden("expired").await?;
         let end = far_enough(fixture).await? + now()?;
         share_until(fixture, &golden, &b.id, end).await?;
-        ended(fixture, &golden.image, end).await?;
+        until_expired(fixture, &golden.image, end).await?;
         fixture.hub.settled(&golden.image).await?;
         let audit_log = fixture.hub.ledger(&format!("AUDIT#{}", golden.image)).await?;
-        // The first look forgets the row of a withdrawal that has been told; then there is nothing to do.
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        // The next reconciliation deletes the row of a revocation that was notified; after that nothing changes.
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         let before = state_of(fixture, &golden.image, &golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(state_of(fixture, &golden.image, &golden.key).await?, before);
         assert_eq!(fixture.hub.ledger(&format!("AUDIT#{}", golden.image)).await?, audit_log);
         let received = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
@@ -201,12 +201,12 @@ fn targets_are_warned_once_of_each_end_that_is_near() -> Result<()> {
         let queue = b.listen().await?;
         let (near, next, far) = (now()? + 3 * DAY, now()? + 4 * DAY, now()? + 30 * DAY);
         let golden = shared_until(fixture, "warned", &b.id, near).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         for end in [next, far] {
             fixture.hub.tag(&golden.image, &[("ami-share:until", &written(end)?)]).await?;
             let expected = format!("shared with 1 account until {}", in_status(end)?);
             fixture.hub.status(&golden.image, |status| status == expected).await?;
-            fixture.hub.trigger(&golden.image).await?;
+            fixture.hub.reconcile(&golden.image).await?;
         }
         let received = received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
         assert_eq!(kinds(&received), ["AMI Shared", "AMI Share Ending", "AMI Share Ending"]);
@@ -217,14 +217,14 @@ fn targets_are_warned_once_of_each_end_that_is_near() -> Result<()> {
     })
 }
 
-/// A shared image that may be copied, until a moment.
+/// A new image that is shared, with copying allowed, until a moment.
 pub async fn shared_until(fixture: &Fixture, what: &str, selectors: &str, end: i64) -> Result<Golden> {
     let golden = fixture.golden(what).await?;
     share_until(fixture, &golden, selectors, end).await?;
     Ok(golden)
 }
 
-/// Shares an image, which may be copied, until a moment.
+/// Shares an image, with copying allowed, until a moment.
 pub async fn share_until(fixture: &Fixture, golden: &Golden, selectors: &str, end: i64) -> Result<()> {
     let tags =
         [("ami-share:with", selectors), ("ami-share:copy", "allowed"), ("ami-share:until", &*written(end)?)];
@@ -234,17 +234,17 @@ pub async fn share_until(fixture: &Fixture, golden: &Golden, selectors: &str, en
     Ok(())
 }
 
-/// Waits until an image is no longer shared because its end has come.
-async fn ended(fixture: &Fixture, image: &str, end: i64) -> Result<()> {
-    comes(end).await?;
+/// Waits until the share of an image has expired.
+async fn until_expired(fixture: &Fixture, image: &str, end: i64) -> Result<()> {
+    sleep_until(end).await?;
     let expected =
         format!("not shared: ami-share:until was {}; set a later date to share again", written(end)?);
     fixture.hub.status(image, |status| status == expected).await?;
     Ok(())
 }
 
-/// The one execution that was started for a moment: it was there within the minute in which the moment lies, which is
-/// all that Scheduler promises. How long its functions take then is the machine's affair.
+/// The one execution that was started for a moment. It started before the end of that moment's minute, which is what
+/// Scheduler promises; how long its functions take then depends on the machine.
 async fn execution_at(fixture: &Fixture, image: &str, moment: i64) -> Result<String> {
     let mut executions = executions_at(fixture, image, moment).await?;
     assert_eq!(executions.len(), 1, "{executions:#?}");
@@ -262,7 +262,7 @@ async fn executions_at(fixture: &Fixture, image: &str, moment: i64) -> Result<Ve
     Ok(executions.into_keys().collect())
 }
 
-/// The image has these two appointments and no others.
+/// Checks that an image has these schedules and no others.
 async fn assert_schedules(
     fixture: &Fixture,
     image: &str,

@@ -1,4 +1,4 @@
-//! Executions that fail or are aborted: everybody is told, the status is true, and a later look makes good.
+//! A failed or aborted execution is reported, the status stays true, and a later reconciliation completes its work.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ fn an_aborted_execution_is_notified_and_a_later_reconciliation_completes_it() ->
         let b = fixture.target_account("b").await?;
         let bus = on_the_bus(fixture).await?;
         let golden = fixture.golden("aborted").await?;
-        fixture.reconciliations_end(&golden.image, 0).await?;
-        fixture.hub.hold_key(&golden.key).await?;
+        fixture.await_reconciliations(&golden.image, 0).await?;
+        fixture.hub.hold_key_lease(&golden.key).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         let execution = running(fixture, &golden.image).await?;
         fixture.hub.sfn.stop_execution().execution_arn(&execution).send().await?;
@@ -35,8 +35,8 @@ fn an_aborted_execution_is_notified_and_a_later_reconciliation_completes_it() ->
         let counted = counted.await?;
         assert_eq!((&counted["ExecutionsFailed"], &counted["execution"]), (&json!(1), &json!(execution)));
 
-        fixture.hub.release_key(&golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        fixture.hub.release_key_lease(&golden.key).await?;
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert_eq!(fixture.hub.status(&golden.image, |_| true).await?, "shared with 1 account");
         Ok(())
     })
@@ -60,21 +60,21 @@ fn a_late_failure_notification_leaves_the_status_of_a_later_outcome_even_if_it_i
         let bus = on_the_bus(fixture).await?;
         let image = fixture.image("late-failure").await?;
         assert_eq!(fixture.share(&image, &b.id).await?, "shared with 1 account");
-        fixture.reconciliations_end(&image, 1).await?;
-        let late = failed_by_now(&image)?;
+        fixture.await_reconciliations(&image, 1).await?;
+        let late = just_failed(&image)?;
         fixture.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
-        fixture.reconciliations_end(&image, 2).await?;
+        fixture.await_reconciliations(&image, 2).await?;
         fixture.hub.deliver_event("notify-targets", &late).await?;
         let is_notified = async || {
             let lines = fixture.log_lines("notify-targets", &image)?;
             Ok(lines.iter().any(|line| line.get("ExecutionsFailed").is_some()).then_some(()))
         };
-        fixture.hub.until("the failure is told", is_notified).await?;
+        fixture.hub.until("the failure is notified", is_notified).await?;
         assert_eq!(fixture.hub.status(&image, |_| true).await?, "shared with 1 account");
         let received = received_by_now(fixture, &fixture.hub, &bus, &b.id, &image).await?;
         assert_eq!(kinds(&received).last(), Some(&"AMI Share Failed"), "{received:?}");
-        // One that failed after that is the last word.
-        fixture.hub.deliver_event("notify-targets", &failed_by_now(&image)?).await?;
+        // A failure after the last outcome changes the status.
+        fixture.hub.deliver_event("notify-targets", &just_failed(&image)?).await?;
         assert_eq!(
             fixture.hub.status(&image, |status| status.starts_with("failed")).await?,
             "failed: a test (Lost)"
@@ -83,8 +83,8 @@ fn a_late_failure_notification_leaves_the_status_of_a_later_outcome_even_if_it_i
     })
 }
 
-/// What EventBridge tells of an execution for `image` that failed by now.
-pub fn failed_by_now(image: &str) -> Result<Value> {
+/// The event of an execution for `image` that has just failed.
+pub fn just_failed(image: &str) -> Result<Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let input = json!({ "image_id": image }).to_string();
     let detail = json!({ "executionArn": "arn:aws:states:us-east-1:111122223333:execution:ami-share-share:lost",

@@ -1,11 +1,11 @@
-//! Keys whose policies are full, locked, untagged or broken: nothing is sent that must not be, and the status says why.
+//! Keys whose policies are full, locked, untagged or unreadable: ami-share puts no policy, and the status says why.
 
 use ami_share_tests::world::Account;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::{Fixture, Golden, flow};
-use crate::outcomes::{calls, watch};
 use crate::policy::{for_accounts, foreign, grants, managed};
 use crate::revocation::UNTAGGED;
 
@@ -20,8 +20,8 @@ fn a_key_without_the_tag_is_not_written_and_the_status_gives_the_remedy() -> Res
         let queue = watch(fixture, &image, &key).await?;
         let before = fixture.hub.key_policy(&key).await?;
         let status = fixture.share(&image, &b.id).await?;
-        let named = key.rsplit('/').next().unwrap();
-        assert!(status.starts_with("refused: ") && status.contains(named), "{status}");
+        let key_id = key.rsplit('/').next().unwrap();
+        assert!(status.starts_with("refused: ") && status.contains(key_id), "{status}");
         assert!(
             status.contains("does not have the tag ami-share:managed = true, so ami-share does not change its policy; add the tag to the key, then start a reconciliation"),
             "{status}"
@@ -30,11 +30,11 @@ fn a_key_without_the_tag_is_not_written_and_the_status_gives_the_remedy() -> Res
         assert_eq!(fixture.hub.key_policy(&key).await?, before);
         assert!(!b.sees(&image).await?);
 
-        // The remedy works.
+        // The next step that the status names works.
         let tag =
             aws_sdk_kms::types::Tag::builder().tag_key("ami-share:managed").tag_value("true").build()?;
         fixture.hub.kms.tag_resource().key_id(&key).tags(tag).send().await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
@@ -111,7 +111,7 @@ fn a_policy_that_only_a_role_may_put_is_refused_before_anything_is_sent() -> Res
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let golden = fixture.golden("locked").await?;
-        shut_out(fixture, &golden.key, &["kms:Get*", "kms:Describe*", "kms:List*"]).await?;
+        restrict(fixture, &golden.key, &["kms:Get*", "kms:Describe*", "kms:List*"]).await?;
         let before = fixture.hub.key_policy(&golden.key).await?;
         let queue = watch(fixture, &golden.image, &golden.key).await?;
         let status = fixture.share(&golden.image, &b.id).await?;
@@ -129,7 +129,7 @@ fn an_unreadable_key_is_refused_and_the_status_gives_the_remedy() -> Result<()> 
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let golden = fixture.golden("unreadable").await?;
-        let admin = shut_out(fixture, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
+        let admin = restrict(fixture, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
         let status = fixture.share(&golden.image, &b.id).await?;
         let remedy = "restore the statement `Enable IAM User Permissions` in its policy";
         assert!(
@@ -143,13 +143,13 @@ fn an_unreadable_key_is_refused_and_the_status_gives_the_remedy() -> Result<()> 
         let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         let row = &rows[&format!("SHARE#{}", b.id)];
         assert_eq!((row["outcome"].as_str(), row["code"].as_str()), ("refused", "policy-unsafe"));
-        let said = "kms:GetKeyPolicy on resource";
-        assert!(row["reason"].contains(said), "{row:#?}");
+        let denied = "kms:GetKeyPolicy on resource";
+        assert!(row["reason"].contains(denied), "{row:#?}");
         assert!(!b.sees(&golden.image).await?);
 
-        // The remedy works.
+        // The next step that the status names works.
         admin.put_key_policy(&golden.key, &default_policy()).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         Ok(())
     })
@@ -159,26 +159,26 @@ fn an_unreadable_key_is_refused_and_the_status_gives_the_remedy() -> Result<()> 
 fn an_unreadable_key_blocks_no_revocation_and_is_revoked_once_it_is_readable() -> Result<()> {
     flow(async |fixture| {
         let mut target_accounts = Vec::new();
-        for name in ["b", "c", "d", "newcomer"] {
+        for name in ["b", "c", "d", "new"] {
             target_accounts.push(fixture.target_account(name).await?);
         }
         let [b, c, d, new_account] = target_accounts.as_slice() else { unreachable!("four were made") };
-        let golden = fixture.golden("shut").await?;
+        let golden = fixture.golden("unreadable-later").await?;
         fixture.share(&golden.image, &format!("{} {} {}", b.id, c.id, d.id)).await?;
-        let open = fixture.hub.key_policy(&golden.key).await?;
+        let readable = fixture.hub.key_policy(&golden.key).await?;
 
-        // Who is wanted keeps what it has, who is not loses it, and nobody new gets anything.
-        shut_out(fixture, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
+        // Desired targets keep their access, removed targets lose it, and new targets get none.
+        restrict(fixture, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
         let desired = format!("{} {} {}", c.id, d.id, new_account.id);
         fixture.hub.tag(&golden.image, &[("ami-share:with", &desired)]).await?;
         fixture.hub.status(&golden.image, |status| status.contains("cannot be read")).await?;
         fixture.hub.settled(&golden.image).await?;
-        let mut still = [c.id.as_str(), d.id.as_str()];
-        still.sort_unstable();
-        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, still);
+        let mut retained = [c.id.as_str(), d.id.as_str()];
+        retained.sort_unstable();
+        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, retained);
 
-        // Nor does it matter which call is denied: here, the key is not even described.
-        let admin = shut_out(fixture, &golden.key, &["kms:CreateGrant"]).await?;
+        // It does not matter which call is denied: here, DescribeKey is denied, too.
+        let admin = restrict(fixture, &golden.key, &["kms:CreateGrant"]).await?;
         fixture
             .hub
             .tag(&golden.image, &[("ami-share:with", &format!("{} {}", d.id, new_account.id))])
@@ -193,14 +193,13 @@ fn an_unreadable_key_blocks_no_revocation_and_is_revoked_once_it_is_readable() -
         let mut names: Vec<&str> =
             target_accounts.iter().map(|target_account| target_account.id.as_str()).collect();
         names.sort_unstable();
-        let perhaps =
-            format!("; refused: {} may still allow {}, whose", short(&golden.key), names.join(", "));
-        assert!(status.contains(&perhaps), "{status}");
+        let remaining = format!("; refused: {} may still admit {}: ", short(&golden.key), names.join(", "));
+        assert!(status.contains(&remaining), "{status}");
         assert!(fixture.hub.launch_permissions(&golden.image).await?.is_empty());
 
-        admin.put_key_policy(&golden.key, &open).await?;
+        admin.put_key_policy(&golden.key, &readable).await?;
         assert!(c.may_use_key(&golden.key).await?);
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
         assert!(!c.may_use_key(&golden.key).await?);
@@ -233,9 +232,9 @@ fn an_account_closed_after_its_grant_is_removed_from_the_key_and_blocks_no_other
     })
 }
 
-/// Leaves the hub no more rights on a key than `actions`; answers the role that may put them back.
-async fn shut_out(fixture: &Fixture, key: &str, actions: &[&str]) -> Result<Account> {
-    // The role exists because someone has a session of it.
+/// Leaves the hub only the rights `actions` on a key. Returns the role that may put another policy.
+async fn restrict(fixture: &Fixture, key: &str, actions: &[&str]) -> Result<Account> {
+    // Assuming the role creates it.
     let admin = fixture.hub.assume(&fixture.hub.id).await?;
     let policy = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111122223333:root" },
@@ -247,7 +246,7 @@ async fn shut_out(fixture: &Fixture, key: &str, actions: &[&str]) -> Result<Acco
     Ok(admin)
 }
 
-/// A key as refusals name it.
+/// A key ARN as refusals shorten it.
 fn short(key: &str) -> &str {
     key.rsplit(':').next().unwrap_or(key)
 }
@@ -259,14 +258,14 @@ fn default_policy() -> String {
     json!({ "Version": "2012-10-17", "Statement": [root] }).to_string()
 }
 
-/// Whether the last metric of an image's key says how much room this policy leaves.
+/// Whether the last metric of an image's key gives the bytes that this policy leaves.
 fn is_measured(fixture: &Fixture, image: &str, policy: &str) -> Result<bool> {
     let lines = fixture.log_lines("extend-key-policy", image)?;
     let last = lines.iter().rev().find_map(|line| line["KeyPolicyBytesLeft"].as_f64());
     Ok(last == Some(u32::try_from(SIZE_LIMIT - policy.len())?.into()))
 }
 
-/// An image on a key whose policy has room for so many bytes more.
+/// An image on a key whose policy has room for this many bytes.
 async fn nearly_full(fixture: &Fixture, room: usize) -> Result<Golden> {
     let golden = fixture.golden("full").await?;
     let root =

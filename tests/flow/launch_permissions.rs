@@ -1,9 +1,9 @@
-//! How launch permissions are set: in as few calls as AWS allows, and beside those of other people.
+//! ami-share sets launch permissions in as few calls as AWS allows, and leaves unmanaged ones as they are.
 
 use anyhow::Result;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn the_image_and_its_key_are_granted_in_one_call_each() -> Result<()> {
@@ -16,8 +16,8 @@ fn the_image_and_its_key_are_granted_in_one_call_each() -> Result<()> {
         assert_eq!(status, "shared with 2 accounts, 1 OU");
         assert_eq!(calls(fixture, &queue).await?, ["PutKeyPolicy", "ModifyImageAttribute"]);
 
-        // Everything is there already: a repeat writes nothing.
-        fixture.hub.trigger(&golden.image).await?;
+        // Nothing is left to grant: another reconciliation writes nothing.
+        fixture.hub.reconcile(&golden.image).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:until", "2099-12-31")]).await?;
         fixture.hub.status(&golden.image, |status| status.contains("until")).await?;
         assert_eq!(calls(fixture, &queue).await?, [""; 0]);
@@ -30,10 +30,10 @@ fn unmanaged_permissions_stay_and_are_not_recorded_as_managed() -> Result<()> {
     flow(async |fixture| {
         let (b, out_of_band, both) = (
             fixture.target_account("b").await?,
-            fixture.target_account("by-hand").await?,
+            fixture.target_account("out-of-band").await?,
             fixture.target_account("both").await?,
         );
-        let image = fixture.image("by-hand").await?;
+        let image = fixture.image("out-of-band").await?;
         for account in [&out_of_band, &both] {
             fixture.hub.grant_out_of_band(&image, &account.id).await?;
         }

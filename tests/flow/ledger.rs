@@ -1,4 +1,4 @@
-//! What the ledger remembers: what was asked for, what was granted and refused, and whom a key must admit.
+//! The ledger records what is desired, what was granted and refused, and which principals a key must grant.
 
 use anyhow::Result;
 use serde_json::json;
@@ -9,14 +9,14 @@ use crate::fixture::flow;
 fn the_ledger_records_target_keys_start_and_end_of_each_share() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
-        let golden = fixture.golden("remembered").await?;
+        let golden = fixture.golden("recorded").await?;
         let selectors = format!("{} 999999999999", b.id);
         fixture
             .hub
             .tag(&golden.image, &[("ami-share:with", &selectors), ("ami-share:until", "2099-12-31")])
             .await?;
         let status = fixture.hub.status(&golden.image, |_| true).await?;
-        // The ledger says of the tag what the tag says already.
+        // The row NOTIFIED has the status once the reconciliation has ended.
         fixture.hub.settled(&golden.image).await?;
         let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         let intent = &rows["INTENT"];
@@ -71,7 +71,7 @@ fn the_ledger_records_the_triggering_principal_if_the_event_names_it() -> Result
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         let triggered_by = fixture
             .hub
-            .until("CloudTrail has said who asked", async || {
+            .until("the event of CloudTrail has named the triggering principal", async || {
                 let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
                 Ok(rows.get(&format!("SHARE#{}", b.id)).and_then(|row| row.get("triggered_by").cloned()))
             })
@@ -86,8 +86,8 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let golden = fixture.golden("dry-run").await?;
-        // A held key keeps the real share from getting ahead of the dry run.
-        fixture.hub.hold_key(&golden.key).await?;
+        // A held key keeps the real share waiting until the dry run has ended.
+        fixture.hub.hold_key_lease(&golden.key).await?;
         fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
         let input = json!({ "image_id": golden.image, "dry_run": true });
@@ -98,7 +98,7 @@ fn a_dry_run_says_what_it_would_do_and_writes_nothing() -> Result<()> {
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
         assert!(!b.sees(&golden.image).await?);
         assert_eq!(fixture.hub.tags(&golden.image).await?.get("ami-share:status"), None);
-        fixture.hub.release_key(&golden.key).await?;
+        fixture.hub.release_key_lease(&golden.key).await?;
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
         Ok(())
     })

@@ -1,10 +1,10 @@
-//! Whom and what ami-share refuses: by name, with the remedy, and without stopping the others.
+//! A refusal names its subject and the next step, and the other targets get access.
 
 use anyhow::Result;
 use futures::future::try_join_all;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn a_refused_selector_is_named_and_the_others_go_ahead() -> Result<()> {
@@ -35,7 +35,7 @@ fn a_refused_selector_is_named_and_the_others_go_ahead() -> Result<()> {
         ];
         try_join_all(refusals.map(async |(selector, reason)| {
             let b = fixture.target_account("b").await?;
-            let golden = fixture.golden("refusing").await?;
+            let golden = fixture.golden("refused-selector").await?;
             let status = fixture.share(&golden.image, &format!("{selector} {}", b.id)).await?;
             assert_eq!(status, format!("shared with 1 account; refused: {reason}"));
             assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
@@ -54,7 +54,7 @@ fn a_refusal_fails_the_execution_so_that_it_is_found() -> Result<()> {
     flow(async |fixture| {
         let image = fixture.image("failing").await?;
         fixture.share(&image, "999999999999").await?;
-        let (status, cause) = fixture.hub.trigger(&image).await?;
+        let (status, cause) = fixture.hub.reconcile(&image).await?;
         assert_eq!(status, "FAILED");
         assert!(cause.contains("999999999999 is not in this organization"), "{cause}");
         Ok(())
@@ -103,9 +103,9 @@ fn an_image_on_the_aws_managed_key_is_refused_with_the_remedy() -> Result<()> {
 fn an_image_on_a_disabled_key_or_one_pending_deletion_is_refused_with_the_remedy() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
-        for dying in [false, true] {
+        for is_pending_deletion in [false, true] {
             let golden = fixture.golden("unusable").await?;
-            if dying {
+            if is_pending_deletion {
                 fixture.hub.kms.schedule_key_deletion().key_id(&golden.key).send().await?;
             } else {
                 fixture.hub.kms.disable_key().key_id(&golden.key).send().await?;
@@ -179,7 +179,7 @@ fn invalid_ami_share_tags_are_reported() -> Result<()> {
 fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
     flow(async |fixture| {
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
-        let image = b.image(&fixture.name("theirs"), &[]).await?;
+        let image = b.image(&fixture.name("foreign"), &[]).await?;
         b.grant_out_of_band(&image, &fixture.hub.id).await?;
         let status = fixture.share(&image, &c.id).await?;
         let owner = &b.id;

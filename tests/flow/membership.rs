@@ -1,8 +1,8 @@
-//! Accounts come, go and move: whoever is no longer meant loses what came through the organization, and whoever is
-//! meant now gains it. What AWS Organizations tells starts one review for many changes.
+//! Accounts that join, leave or move gain and lose the access that they have through the organization. The events of
+//! AWS Organizations start one review for many changes.
 //!
-//! Accounts come to an OU once an image is shared with it, and not before: a look at the tag may remember the
-//! organization as it was some seconds ago.
+//! The tests move accounts into an OU only after an image is shared with it: an earlier reconciliation may use the cached
+//! organization of some seconds ago.
 
 use std::time::Instant;
 
@@ -25,27 +25,26 @@ fn an_account_that_leaves_an_ou_cannot_copy_and_is_notified_and_the_others_are_u
         let ou = fixture.ou("left", &fixture.root).await?;
         let golden = copyable(fixture, "left", &ou).await?;
         let (former_account, stayer) =
-            (fixture.target_account("leaver").await?, fixture.target_account("stayer").await?);
-        let (former_accounts, stayers) = (former_account.listen().await?, stayer.listen().await?);
+            (fixture.target_account("former").await?, fixture.target_account("stayer").await?);
+        let (former_queue, stayer_queue) = (former_account.listen().await?, stayer.listen().await?);
         for account in [&former_account, &stayer] {
             fixture.hub.move_account(&account.id, &fixture.root, &ou).await?;
         }
-        is_granted_to(fixture, &golden, &[&former_account, &stayer]).await?;
+        until_granted_to(fixture, &golden, &[&former_account, &stayer]).await?;
         for account in [&former_account, &stayer] {
             copies(account, fixture, &golden).await?;
         }
 
         fixture.hub.move_account(&former_account.id, &ou, &fixture.root).await?;
-        is_granted_to(fixture, &golden, &[&stayer]).await?;
+        until_granted_to(fixture, &golden, &[&stayer]).await?;
         assert!(copies(&former_account, fixture, &golden).await.is_err());
         assert!(!launches(&former_account, &golden.image).await?);
         copies(&stayer, fixture, &golden).await?;
-        let notified =
-            notified_until(&former_account, &former_accounts, &golden.image, "AMI Unshared").await?;
+        let notified = notified_until(&former_account, &former_queue, &golden.image, "AMI Unshared").await?;
         assert_eq!(kinds(&notified), ["AMI Shared", "AMI Unshared"]);
         let reason = format!("ami-share:with no longer names {}", former_account.id);
         assert_eq!(notified[1]["detail"]["reason"], reason);
-        let notified = received_by_now(fixture, &stayer, &stayers, &ou, &golden.image).await?;
+        let notified = received_by_now(fixture, &stayer, &stayer_queue, &ou, &golden.image).await?;
         assert_eq!(kinds(&notified), ["AMI Shared"]);
         Ok(())
     })
@@ -56,14 +55,14 @@ fn an_account_that_moves_into_an_ou_can_copy_and_is_notified() -> Result<()> {
     flow_reviewed(async |fixture| {
         let ou = fixture.ou("joined", &fixture.root).await?;
         let nested = fixture.ou("nested", &ou).await?;
-        let (target_account, joiner) =
-            (fixture.account_in("member", &ou).await?, fixture.target_account("joiner").await?);
+        let (present, joiner) =
+            (fixture.account_in("present", &ou).await?, fixture.target_account("joiner").await?);
         let queue = joiner.listen().await?;
         let golden = copyable(fixture, "joined", &ou).await?;
         assert!(copies(&joiner, fixture, &golden).await.is_err());
 
         fixture.hub.move_account(&joiner.id, &fixture.root, &nested).await?;
-        is_granted_to(fixture, &golden, &[&target_account, &joiner]).await?;
+        until_granted_to(fixture, &golden, &[&present, &joiner]).await?;
         copies(&joiner, fixture, &golden).await?;
         assert!(launches(&joiner, &golden.image).await?);
         let notified = notified_until(&joiner, &queue, &golden.image, "AMI Shared").await?;
@@ -108,15 +107,15 @@ fn tagging_an_ou_grants_access_to_all_of_it_and_untagging_it_revokes_all() -> Re
         let inside = fixture.account_in("inside", &ou).await?;
         let golden = fixture.golden("tagged-ou").await?;
         let selector = format!("tag:Team={team}");
-        let nobody = format!("refused: {selector}: no account");
-        assert!(fixture.share(&golden.image, &selector).await?.starts_with(&nobody));
+        let no_match = format!("refused: `{selector}` matches no account");
+        assert!(fixture.share(&golden.image, &selector).await?.starts_with(&no_match));
 
         fixture.hub.tag_in_organization(&ou, "Team", &team).await?;
         fixture.hub.status(&golden.image, |status| status == "shared with 1 OU").await?;
         assert!(launches(&inside, &golden.image).await?);
 
         fixture.hub.untag_in_organization(&ou, "Team").await?;
-        fixture.hub.status(&golden.image, |status| status.starts_with(&nobody)).await?;
+        fixture.hub.status(&golden.image, |status| status.starts_with(&no_match)).await?;
         assert!(!inside.sees(&golden.image).await? && !inside.may_use_key(&golden.key).await?);
         assert!(fixture.hub.launch_permissions(&golden.image).await?.is_empty());
         Ok(())
@@ -131,7 +130,7 @@ fn a_closed_account_loses_access_granted_by_account_id_and_through_its_ou() -> R
         let (closing, stays) =
             (fixture.account_in("closing", &ou).await?, fixture.account_in("stays", &ou).await?);
         fixture.share(&by_name.image, &format!("{} {}", closing.id, stays.id)).await?;
-        is_granted_to(fixture, &by_ou, &[&closing, &stays]).await?;
+        until_granted_to(fixture, &by_ou, &[&closing, &stays]).await?;
 
         fixture.hub.close_account(&closing.id).await?;
         let reason = format!("{}: the account is closed or suspended; remove it from the tag", closing.id);
@@ -139,7 +138,7 @@ fn a_closed_account_loses_access_granted_by_account_id_and_through_its_ou() -> R
         fixture.hub.status(&by_name.image, |status| status == expected).await?;
         assert_eq!(fixture.hub.launch_permissions(&by_name.image).await?, [stays.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&by_name.key).await?)?, for_accounts(&[&stays.id]));
-        is_granted_to(fixture, &by_ou, &[&stays]).await
+        until_granted_to(fixture, &by_ou, &[&stays]).await
     })
 }
 
@@ -150,43 +149,42 @@ fn a_new_account_gets_the_snapshots_of_what_the_whole_organization_has() -> Resu
         let new = fixture.target_account("new").await?;
         fixture
             .hub
-            .until("the snapshot is open to the new account", async || {
+            .until("the snapshot is granted to the new account", async || {
                 Ok(granted_to(fixture, &golden).await?.contains(&new.id).then_some(()))
             })
             .await?;
         copies(&new, fixture, &golden).await?;
-        // Every other account that is made would be its affair as well.
+        // Otherwise this image would be granted to the accounts that other tests create.
         for tag in ["ami-share:with", "ami-share:copy"] {
             fixture.hub.untag(&golden.image, tag).await?;
         }
-        is_granted_to(fixture, &golden, &[]).await
+        until_granted_to(fixture, &golden, &[]).await
     })
 }
 
 #[test]
 fn an_account_that_leaves_or_is_removed_from_the_organization_loses_access_granted_by_its_id() -> Result<()> {
     flow_reviewed(async |fixture| {
-        let (removed, gone, stays) = (
+        let (removed, departed, stays) = (
             fixture.target_account("removed").await?,
-            fixture.target_account("gone").await?,
+            fixture.target_account("departed").await?,
             fixture.target_account("stays").await?,
         );
         let queue = removed.listen().await?;
         let golden =
-            copyable(fixture, "pending_revocation", &format!("{} {} {}", removed.id, gone.id, stays.id))
-                .await?;
-        for account in [&removed, &gone, &stays] {
+            copyable(fixture, "departing", &format!("{} {} {}", removed.id, departed.id, stays.id)).await?;
+        for account in [&removed, &departed, &stays] {
             assert!(launches(account, &golden.image).await?);
         }
 
         fixture.hub.remove_account(&removed.id).await?;
-        gone.leave_organization().await?;
-        is_granted_to(fixture, &golden, &[&stays]).await?;
+        departed.leave_organization().await?;
+        until_granted_to(fixture, &golden, &[&stays]).await?;
         fixture
             .hub
             .status(&golden.image, |status| status.starts_with("shared with 1 account; refused: "))
             .await?;
-        for account in [&removed, &gone] {
+        for account in [&removed, &departed] {
             assert!(!account.sees(&golden.image).await? && !account.may_use_key(&golden.key).await?);
         }
         assert!(launches(&stays, &golden.image).await?);
@@ -208,19 +206,19 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
         let (losing, gaining) =
             (copyable(fixture, "losing", &from).await?, copyable(fixture, "gaining", &to).await?);
         let untouched = copyable(fixture, "untouched", &movers[0].id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len();
         let reconciliations = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;
 
         let began = Instant::now();
         try_join_all(movers.iter().map(|mover| fixture.hub.move_account(&mover.id, &from, &to))).await?;
-        fixture.hub.has_received_all().await?;
-        // A busy machine hears of them one after the other, and each window of ten seconds has its review. They may lie
-        // across the end of one.
+        fixture.hub.events_delivered().await?;
+        // On a busy machine the events arrive one after the other. Each window of ten seconds starts one review, and the
+        // events may lie in two more windows than their duration fills.
         let windows = 2 + usize::try_from(began.elapsed().as_secs())? / 10;
-        is_granted_to(fixture, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
-        is_granted_to(fixture, &losing, &[]).await?;
-        fixture.hub.still().await?;
+        until_granted_to(fixture, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
+        until_granted_to(fixture, &losing, &[]).await?;
+        fixture.hub.wait_until_idle().await?;
         let reviews = fixture.hub.reviews().await?.len() - reviews;
         assert!((1..=windows).contains(&reviews) && reviews < movers.len(), "{reviews} reviews");
         let after = reconciliations_of(fixture, [&losing, &gaining, &untouched]).await?;
@@ -238,48 +236,48 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
 fn a_cached_organization_preserves_no_access_after_a_reported_organization_change() -> Result<()> {
     flow_alone(async |fixture| {
         fixture.hub.disable_rules().await?;
-        let ou = fixture.ou("remembered", &fixture.root).await?;
+        let ou = fixture.ou("cached", &fixture.root).await?;
         let (former_account, stayer) =
-            (fixture.account_in("leaver", &ou).await?, fixture.account_in("stayer", &ou).await?);
-        let golden = fixture.golden("remembered").await?;
+            (fixture.account_in("former", &ou).await?, fixture.account_in("stayer", &ou).await?);
+        let golden = fixture.golden("cached").await?;
         fixture.hub.tag(&golden.image, &[("ami-share:with", &ou), ("ami-share:copy", "allowed")]).await?;
-        let others = wide_organization(fixture).await?;
+        let many_ous = many_ous(fixture).await?;
 
-        let mut is_remembered = false;
-        for _ in 0..PATIENCE {
-            fixture.hub.trigger(&golden.image).await?;
+        let mut is_cached = false;
+        for _ in 0..TRIES {
+            fixture.hub.reconcile(&golden.image).await?;
             assert_eq!(granted_to(fixture, &golden).await?.len(), 2);
             fixture.hub.move_account(&former_account.id, &ou, &fixture.root).await?;
-            fixture.hub.trigger(&golden.image).await?;
-            is_remembered = granted_to(fixture, &golden).await?.contains(&former_account.id);
-            if is_remembered {
+            fixture.hub.reconcile(&golden.image).await?;
+            is_cached = granted_to(fixture, &golden).await?.contains(&former_account.id);
+            if is_cached {
                 break;
             }
             fixture.hub.move_account(&former_account.id, &fixture.root, &ou).await?;
         }
-        assert!(is_remembered, "nothing is remembered even for a moment, so this shows nothing");
+        assert!(is_cached, "no cached organization was used, so this test shows nothing");
         let review = fixture.hub.start_review(None, &json!({ "organization_changed_at": now()? })).await?;
         fixture.hub.reviewed(&review).await?;
         assert_eq!(granted_to(fixture, &golden).await?, [stayer.id.as_str()]);
-        for ou in others {
+        for ou in many_ous {
             fixture.hub.organizations.delete_organizational_unit().organizational_unit_id(ou).send().await?;
         }
         Ok(())
     })
 }
 
-/// OUs that make reading an organization take so long that it is worth remembering.
-const WIDE: usize = 250;
-/// How often a test tries to be quicker than what is remembered is forgotten.
-const PATIENCE: usize = 5;
+/// How many OUs make reading an organization so slow that ami-share caches it.
+const MANY_OUS: usize = 250;
+/// How often a test tries to be quicker than the cache expires.
+const TRIES: usize = 5;
 
-/// Makes the organization wide; answers the new OUs.
-async fn wide_organization(fixture: &Fixture) -> Result<Vec<String>> {
-    let made = (0..WIDE).map(|_| fixture.ou("wide", &fixture.root));
-    stream::iter(made).buffer_unordered(8).try_collect().await
+/// Creates many OUs. Returns their ids.
+async fn many_ous(fixture: &Fixture) -> Result<Vec<String>> {
+    let created = (0..MANY_OUS).map(|_| fixture.ou("many", &fixture.root));
+    stream::iter(created).buffer_unordered(8).try_collect().await
 }
 
-/// An encrypted image that is shared with copying allowed.
+/// A new encrypted image that is shared, with copying allowed.
 pub async fn copyable(fixture: &Fixture, what: &str, selectors: &str) -> Result<Golden> {
     let golden = fixture.golden(what).await?;
     fixture.hub.tag(&golden.image, &[("ami-share:with", selectors), ("ami-share:copy", "allowed")]).await?;
@@ -288,18 +286,18 @@ pub async fn copyable(fixture: &Fixture, what: &str, selectors: &str) -> Result<
 }
 
 /// Waits until exactly these accounts may copy the snapshot of an image.
-pub async fn is_granted_to(fixture: &Fixture, golden: &Golden, accounts: &[&Account]) -> Result<()> {
+pub async fn until_granted_to(fixture: &Fixture, golden: &Golden, accounts: &[&Account]) -> Result<()> {
     let mut expected: Vec<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
     expected.sort_unstable();
-    let open = async || Ok((granted_to(fixture, golden).await? == expected).then_some(()));
-    fixture.hub.until("the snapshot is open to whom it should be", open).await
+    let is_granted = async || Ok((granted_to(fixture, golden).await? == expected).then_some(()));
+    fixture.hub.until("the snapshot is granted to exactly these accounts", is_granted).await
 }
 
-/// The notices of an image that an account has got until, and with, the first of a kind.
+/// The notifications of an image that an account receives, up to the first of a kind.
 pub async fn notified_until(account: &Account, queue: &str, image: &str, kind: &str) -> Result<Vec<Value>> {
     let mut received = Vec::new();
     account
-        .until("the notice has come", async || {
+        .until("the notification has arrived", async || {
             received.extend(account.take(queue).await?);
             let notified: Vec<Value> = about(&received, image).into_iter().cloned().collect();
             Ok(kinds(&notified).contains(&kind).then_some(notified))
@@ -307,7 +305,7 @@ pub async fn notified_until(account: &Account, queue: &str, image: &str, kind: &
         .await
 }
 
-/// How often each image has been looked at.
+/// How often each image has been reconciled.
 async fn reconciliations_of(fixture: &Fixture, images: [&Golden; 3]) -> Result<Vec<usize>> {
     let reconciliations =
         images.map(async |golden| anyhow::Ok(fixture.hub.executions_of(&golden.image).await?.len()));

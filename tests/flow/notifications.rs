@@ -1,4 +1,4 @@
-//! Who is told of a share: each target account, the hub's bus and its topic; once.
+//! Each share notifies every target account, the hub's bus and its topic once.
 
 use ami_share_tests::world::{Account, HUB, REGION};
 use anyhow::{Context, Result};
@@ -17,9 +17,9 @@ fn a_target_account_is_notified_once_with_all_that_it_needs() -> Result<()> {
             .tag(&golden.image, &[("ami-share:with", &b.id), ("ami-share:until", "2099-12-31")])
             .await?;
         fixture.hub.status(&golden.image, |_| true).await?;
-        // Neither the same words again nor a look by hand is news.
+        // The same selectors again and one more reconciliation send no notification.
         fixture.hub.tag(&golden.image, &[("ami-share:with", &format!(" {} ", b.id))]).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         fixture.hub.settled(&golden.image).await?;
 
         let fence = fixture.image("fence").await?;
@@ -47,7 +47,7 @@ fn every_account_of_an_ou_is_notified_and_one_without_a_bus_is_recorded() -> Res
         let ou = fixture.ou("notified", &fixture.root).await?;
         let nested = fixture.ou("nested", &ou).await?;
         let (b, c) = (fixture.account_in("b", &ou).await?, fixture.account_in("c", &nested).await?);
-        let deaf = fixture.account_in("deaf", &ou).await?;
+        let without_bus = fixture.account_in("without-bus", &ou).await?;
         let (b_queue, c_queue) = (b.listen().await?, c.listen().await?);
         let image = fixture.image("for-ou").await?;
         assert_eq!(fixture.share(&image, &ou).await?, "shared with 1 OU");
@@ -59,7 +59,7 @@ fn every_account_of_an_ou_is_notified_and_one_without_a_bus_is_recorded() -> Res
             assert_eq!(notified[0]["detail"]["account"], account.id);
         }
         let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
-        assert_eq!(rows["NOTIFIED"]["without_bus"], deaf.id);
+        assert_eq!(rows["NOTIFIED"]["without_bus"], without_bus.id);
         let mut delivered: Vec<&str> = rows["NOTIFIED"]["delivered"].split(' ').collect();
         delivered.sort_unstable();
         let mut notified = [b.id.as_str(), c.id.as_str()];
@@ -74,7 +74,7 @@ fn a_bus_that_denies_the_hub_is_not_an_error() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         b.events.create_event_bus().name("ami-share").send().await?;
-        let image = fixture.image("closed-bus").await?;
+        let image = fixture.image("denying-bus").await?;
         assert_eq!(fixture.share(&image, &b.id).await?, "shared with 1 account");
         let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
         assert_eq!(rows["NOTIFIED"]["without_bus"], b.id);
@@ -87,9 +87,9 @@ fn the_bus_and_topic_of_the_hub_get_every_share_and_every_refusal_once() -> Resu
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let (bus, topic) = (on_the_bus(fixture).await?, on_the_topic(fixture).await?);
-        let image = fixture.image("heard").await?;
+        let image = fixture.image("hub-notified").await?;
         fixture.share(&image, &format!("{} 999999999999", b.id)).await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         let fence = fixture.image("fence").await?;
         fixture.share(&fence, &b.id).await?;
 
@@ -138,21 +138,21 @@ fn assert_shared_and_refused(notified: &[&Value], b: &Account) {
     );
 }
 
-/// A queue of what the hub's own bus tells.
+/// A queue that receives the events of the hub's bus.
 pub async fn on_the_bus(fixture: &Fixture) -> Result<String> {
     fixture.hub.listen_on("ami-share", &fixture.name("outcomes")).await
 }
 
-/// A queue of what the hub's topic tells.
+/// A queue that receives the messages of the hub's topic.
 pub async fn on_the_topic(fixture: &Fixture) -> Result<String> {
     fixture.hub.subscribe("ami-share-notifications", &fixture.name("messages")).await
 }
 
-/// All that a queue got until, and with, the first notice about `image`.
+/// All that a queue receives, up to the first notification about `image`.
 pub async fn received_until(account: &Account, queue: &str, image: &str) -> Result<Vec<Value>> {
     let mut received = Vec::new();
     account
-        .until("the notice has come", async || {
+        .until("the notification has arrived", async || {
             received.extend(account.take(queue).await?);
             Ok((!about(&received, image).is_empty()).then_some(()))
         })
@@ -160,15 +160,15 @@ pub async fn received_until(account: &Account, queue: &str, image: &str) -> Resu
     Ok(received)
 }
 
-/// All that a queue got from the hub's topic until, and with, the first notice about `image`.
+/// All that a queue receives from the hub's topic, up to the first notification about `image`.
 pub async fn published_until(fixture: &Fixture, topic: &str, image: &str) -> Result<Vec<Value>> {
     let mut messages = Vec::new();
     fixture
         .hub
-        .until("the topic has told of it", async || {
+        .until("the message of the topic has arrived", async || {
             for envelope in fixture.hub.take(topic).await? {
                 let message = envelope.get("Message").and_then(Value::as_str).context("no message")?;
-                messages.push(serde_json::from_str(message).context("a message that is no JSON")?);
+                messages.push(serde_json::from_str(message).context("a message that is not JSON")?);
             }
             Ok((!about(&messages, image).is_empty()).then_some(()))
         })
@@ -176,27 +176,28 @@ pub async fn published_until(fixture: &Fixture, topic: &str, image: &str) -> Res
     Ok(messages)
 }
 
-/// The notices about `image` that a queue holds by now. It must be one of those to which the hub tells what becomes of
-/// a new image: events come in their order, so all that was told before has come with what is told of that one.
+/// The notifications about `image` that a queue has received so far. To be sure that none is still on its way, this
+/// shares a new image with `target`, and waits for its notification: notifications arrive in their order. So `target`
+/// must be one whose notifications the queue receives.
 pub async fn received_by_now(
     fixture: &Fixture,
     account: &Account,
     queue: &str,
-    named: &str,
+    target: &str,
     image: &str,
 ) -> Result<Vec<Value>> {
     let fence = fixture.image("fence").await?;
-    fixture.share(&fence, named).await?;
+    fixture.share(&fence, target).await?;
     let received = received_until(account, queue, &fence).await?;
     Ok(about(&received, image).into_iter().cloned().collect())
 }
 
-/// The names of notices, in their order.
+/// The kinds of notifications, in their order.
 pub fn kinds(notifications: &[Value]) -> Vec<&str> {
     notifications.iter().filter_map(|notification| notification.get("detail-type")?.as_str()).collect()
 }
 
-/// The notices that speak of an image.
+/// The notifications about an image.
 pub fn about<'a>(notifications: &'a [Value], image: &str) -> Vec<&'a Value> {
     notifications
         .iter()

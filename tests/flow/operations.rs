@@ -1,4 +1,4 @@
-//! What operators see: log lines that say what they are about, and metrics that are right.
+//! Operators find every log line by image, execution and request, and metrics that are right.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::fixture::{Fixture, flow, flow_throttled};
 
-/// The functions that take part in giving and taking back.
+/// The functions that every grant and every revocation invokes.
 const FUNCTIONS: [&str; 4] = ["resolve-share", "extend-key-policy", "share-image", "notify-targets"];
 
 const UNITS: [&str; 3] = ["Bytes", "Count", "Seconds"];
@@ -31,7 +31,7 @@ fn every_line_about_an_image_says_which_execution_and_request_wrote_it() -> Resu
                 assert!(executions.contains(execution), "{function}: {line}");
             }
             assert!(logged.iter().all(|line| line["message"].is_string() && line["level"] == "INFO"));
-            // No line of these requests was missed because it does not name the image.
+            // Every line of these requests names the image, so none was missed.
             let requests: BTreeSet<&str> = lines.iter().filter_map(|line| line["request"].as_str()).collect();
             for request in requests {
                 let of_request = fixture.log_lines(function, request)?;
@@ -55,12 +55,12 @@ fn grants_refusals_and_revocations_are_counted_once_and_every_call_is_counted() 
         ] {
             assert_eq!(notified.get(metric), Some(&count), "{metric} in {notified:?}");
         }
-        let opened = documents(fixture, "share-image", &golden)?;
-        let took: Vec<f64> =
-            opened.iter().filter_map(|document| document["SecondsToShare"].as_f64()).collect();
-        let sane = 0.0..PATIENCE.as_secs_f64();
-        assert!(matches!(took.as_slice(), [seconds] if sane.contains(seconds)), "{took:?}");
-        // Who had to come again, because the machine was busy, has not come so far.
+        let granted = documents(fixture, "share-image", &golden)?;
+        let seconds: Vec<f64> =
+            granted.iter().filter_map(|document| document["SecondsToShare"].as_f64()).collect();
+        let plausible = 0.0..PATIENCE.as_secs_f64();
+        assert!(matches!(seconds.as_slice(), [seconds] if plausible.contains(seconds)), "{seconds:?}");
+        // An invocation that stops early on a busy machine, to be retried, does not measure the policy.
         let keys = documents(fixture, "extend-key-policy", &golden)?;
         assert!(keys.iter().any(|key| key["KeyPolicyBytesLeft"].as_f64().is_some_and(|left| left > 0.0)));
         every_call_is_counted(fixture, &golden).await
@@ -75,10 +75,10 @@ fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
             .await?;
         let image = fixture.image("throttled").await?;
         fixture.hub.invocations(&image).await?;
-        // Two looks that read the organization at once would hold each other up for minutes.
-        fixture.reconciliations_end(&image, 0).await?;
+        // Two reconciliations that read the organization at once would throttle each other for minutes.
+        fixture.await_reconciliations(&image, 0).await?;
         assert_eq!(fixture.share(&image, "tag:Stage=throttled").await?, "shared with 12 accounts");
-        fixture.reconciliations_end(&image, 1).await?;
+        fixture.await_reconciliations(&image, 1).await?;
         let resolved = documents(fixture, "resolve-share", &image)?;
         let throttles = counted(&resolved).get("Throttles").copied().unwrap_or_default();
         let of_organizations: f64 =
@@ -88,23 +88,23 @@ fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
     })
 }
 
-/// An encrypted image that was shared with one account, refused to a stranger and to no account at all, and then
-/// taken back from everybody.
+/// An encrypted image that was shared with one account, while an external account and a malformed selector were refused,
+/// and that was then revoked.
 async fn granted_and_revoked(fixture: &Fixture) -> Result<String> {
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden("counted").await?;
     fixture.hub.invocations(&golden.image).await?;
-    fixture.reconciliations_end(&golden.image, 0).await?;
+    fixture.await_reconciliations(&golden.image, 0).await?;
     let status = fixture.share(&golden.image, &format!("{} 999999999999 22222", b.id)).await?;
     assert!(status.starts_with("shared with 1 account; refused: "), "{status}");
-    fixture.reconciliations_end(&golden.image, 1).await?;
+    fixture.await_reconciliations(&golden.image, 1).await?;
     fixture.hub.untag(&golden.image, "ami-share:with").await?;
     fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
-    fixture.reconciliations_end(&golden.image, 2).await?;
+    fixture.await_reconciliations(&golden.image, 2).await?;
     Ok(golden.image)
 }
 
-/// The documents of metrics that a function wrote about an image, each of which is valid.
+/// The metric documents that a function wrote about an image; checks each.
 fn documents(fixture: &Fixture, function: &str, image: &str) -> Result<Vec<Value>> {
     let mut documents = fixture.log_lines(function, image)?;
     documents.retain(|line| line.get("_aws").is_some());
@@ -116,18 +116,18 @@ fn documents(fixture: &Fixture, function: &str, image: &str) -> Result<Vec<Value
     Ok(documents)
 }
 
-/// The schema of a document, as far as we use it. Source:
+/// Checks a document against the part of the schema that ami-share uses. Source:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 fn valid(document: &Value) -> Result<()> {
-    let root = document.as_object().context("no object")?;
+    let root = document.as_object().context("not an object")?;
     let metadata = root.get("_aws").context("no _aws")?;
     metadata.get("Timestamp").and_then(Value::as_u64).context("no Timestamp in milliseconds")?;
     let directives = metadata.get("CloudWatchMetrics").and_then(Value::as_array);
     let directives = directives.context("no CloudWatchMetrics")?;
-    let [directive] = directives.as_slice() else { anyhow::bail!("not one directive") };
+    let [directive] = directives.as_slice() else { anyhow::bail!("not exactly one directive") };
     anyhow::ensure!(directive["Namespace"] == "ami-share", "another namespace");
     let sets = directive["Dimensions"].as_array().context("no Dimensions")?;
-    anyhow::ensure!(!sets.is_empty(), "a list of dimension sets has one at least");
+    anyhow::ensure!(!sets.is_empty(), "the list of dimension sets is empty");
     for dimension in sets.iter().map(|set| set.as_array().context("no set")).collect::<Result<Vec<_>>>()? {
         anyhow::ensure!(dimension.is_empty(), "dimensions cost money");
     }
@@ -136,13 +136,13 @@ fn valid(document: &Value) -> Result<()> {
     for metric in metrics {
         let name = metric["Name"].as_str().context("no Name")?;
         let unit = metric["Unit"].as_str().context("no Unit")?;
-        anyhow::ensure!(UNITS.contains(&unit), "`{unit}` is no unit");
+        anyhow::ensure!(UNITS.contains(&unit), "`{unit}` is not a unit");
         anyhow::ensure!(root.get(name).is_some_and(Value::is_number), "{name} has no value");
     }
     let has_metric = |name: &str| metrics.iter().any(|metric| metric["Name"] == name);
     let is_metric = |name: &String| name.starts_with(char::is_uppercase);
     let stray: Vec<_> = root.keys().filter(|name| is_metric(name) && !has_metric(name)).collect();
-    anyhow::ensure!(stray.is_empty(), "{stray:?} would be no metrics");
+    anyhow::ensure!(stray.is_empty(), "{stray:?} are values without a metric");
     Ok(())
 }
 
@@ -157,8 +157,8 @@ fn counted(documents: &[Value]) -> BTreeMap<String, f64> {
     sums
 }
 
-/// What the functions say of their calls is what the simulated AWS has seen of them. A try that never reached it, on
-/// a busy machine, is one all the same.
+/// Checks that the functions count the calls that the simulated AWS received. On a busy machine a function may count a
+/// call that never arrived.
 async fn every_call_is_counted(fixture: &Fixture, image: &str) -> Result<()> {
     let invocations = fixture.hub.invocations(image).await?;
     let mut exact = 0;

@@ -1,16 +1,16 @@
-//! Images and keys that belong to somebody else: ami-share cannot open them, and says so.
+//! ami-share refuses images and keys of other accounts, and says what to do instead.
 
 use anyhow::Result;
 use serde_json::json;
 
+use crate::cloudtrail::{calls, watch};
 use crate::fixture::flow;
-use crate::outcomes::{calls, watch};
 
 #[test]
 fn an_image_of_another_account_is_refused_with_the_remedy() -> Result<()> {
     flow(async |fixture| {
         let (b, owner) = (fixture.target_account("b").await?, fixture.target_account("owner").await?);
-        let image = owner.image(&fixture.name("theirs"), &[]).await?;
+        let image = owner.image(&fixture.name("foreign"), &[]).await?;
         owner.grant_out_of_band(&image, &fixture.hub.id).await?;
         assert_eq!(
             fixture.share(&image, &b.id).await?,
@@ -29,11 +29,11 @@ fn an_image_on_a_key_of_another_account_is_refused_with_the_remedy() -> Result<(
     flow(async |fixture| {
         let (b, owner) = (fixture.target_account("b").await?, fixture.target_account("owner").await?);
         let key = owner.create_key().await?;
-        let everything = |account: &str| {
+        let all_rights = |account: &str| {
             json!({ "Effect": "Allow", "Action": "kms:*", "Resource": "*",
                 "Principal": { "AWS": format!("arn:aws:iam::{account}:root") } })
         };
-        let statements = [everything(&owner.id), everything(&fixture.hub.id)];
+        let statements = [all_rights(&owner.id), all_rights(&fixture.hub.id)];
         let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
         owner.put_key_policy(&key, &policy).await?;
         let image = fixture.image_on("foreign-key", &key).await?;

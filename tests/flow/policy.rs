@@ -1,4 +1,4 @@
-//! Key policies as tests look at them: our statements, those of other people, and who is admitted.
+//! Helps the tests to read key policies: the statements of ami-share, the foreign ones, and what each grants.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ pub fn managed(policy: &str) -> Result<Vec<Value>> {
     Ok(statements(policy)?.into_iter().filter(is_managed).collect())
 }
 
-/// The statements of other people.
+/// The statements that ami-share did not write.
 pub fn foreign(policy: &str) -> Result<Vec<Value>> {
     Ok(statements(policy)?.into_iter().filter(|statement| !is_managed(statement)).collect())
 }
 
-/// The text of a policy without the whitespace between its tokens: what is left must never change by itself.
+/// The text of a policy without the whitespace between its tokens, the only part that ami-share may change.
 pub fn without_whitespace(policy: &str) -> String {
     let (mut in_string, mut is_escaped) = (false, false);
     let is_kept = |c: &char| {
@@ -27,21 +27,21 @@ pub fn without_whitespace(policy: &str) -> String {
     policy.chars().filter(is_kept).collect()
 }
 
-/// Whether our statements name this account.
+/// Whether the statements of ami-share grant access to this account.
 pub fn grants(policy: &str, account: &str) -> Result<bool> {
     let root = format!("arn:aws:iam::{account}:root");
     Ok(managed(policy)?.iter().all(|statement| statement.to_string().contains(&root))
         && !managed(policy)?.is_empty())
 }
 
-/// The two statements that admit accounts: all that they need, and nothing else.
+/// The two statements for accounts, complete.
 pub fn for_accounts(accounts: &[&str]) -> [Value; 2] {
     let mut roots: Vec<String> = accounts.iter().map(|id| format!("arn:aws:iam::{id}:root")).collect();
     roots.sort();
     statements_for("Accounts", &json!({ "AWS": roots }), &json!({}))
 }
 
-/// The two statements that admit one organization.
+/// The two statements for one organization.
 pub fn for_organization(id: &str) -> [Value; 2] {
     statements_for(
         "Organizations",
@@ -50,7 +50,7 @@ pub fn for_organization(id: &str) -> [Value; 2] {
     )
 }
 
-/// The two statements that admit OUs by their paths.
+/// The two statements for OUs, by their paths.
 pub fn for_paths(paths: &[&str]) -> [Value; 2] {
     statements_for(
         "Units",
@@ -82,7 +82,7 @@ fn statements_for(principals: &str, principal: &Value, condition: &Value) -> [Va
 }
 
 fn statements(policy: &str) -> Result<Vec<Value>> {
-    let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
+    let policy: Value = serde_json::from_str(policy).context("a key policy that is not JSON")?;
     Ok(policy.get("Statement").and_then(Value::as_array).context("no list of statements")?.clone())
 }
 

@@ -1,11 +1,11 @@
-//! What other people's hands open: public access is told and, where the stack says so, taken; other grants are told.
+//! Unmanaged access is reported once and left in place; public access is removed if the stack's parameter says so.
 
 use anyhow::Result;
 
 use crate::fixture::{Fixture, flow, flow_within_limits};
 use crate::notifications::{kinds, on_the_bus, received_by_now};
 
-/// Who acts in the hub by hand.
+/// The principal of the out-of-band changes in the hub.
 const ROOT: &str = "arn:aws:iam::111122223333:root";
 
 #[test]
@@ -15,12 +15,12 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         let bus = on_the_bus(fixture).await?;
         let image = fixture.image("public").await?;
         fixture.share(&image, &b.id).await?;
-        fixture.reconciliations_end(&image, 1).await?;
+        fixture.await_reconciliations(&image, 1).await?;
         fixture.hub.make_public(&image).await?;
         let expected = "public (not by ami-share); shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(&image).await?.0, "SUCCEEDED");
         }
         assert_eq!(fixture.hub.launch_permissions(&image).await?, [b.id.as_str(), "all"]);
         assert!(c.sees(&image).await?);
@@ -38,9 +38,9 @@ fn an_image_made_public_out_of_band_is_reported_once_and_stays_public() -> Resul
         fixture.hub.make_private(&image).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         fixture.hub.make_public(&image).await?;
-        // The line is written after the status.
+        // The function writes the log line after the status.
         let is_logged = async || Ok((publications(fixture, &image)? == 2).then_some(()));
-        fixture.hub.until("it is public once more, and logged", is_logged).await?;
+        fixture.hub.until("the image is public again and a log line says so", is_logged).await?;
         Ok(())
     })
 }
@@ -54,7 +54,7 @@ fn a_snapshot_made_public_out_of_band_is_reported_once_and_stays_public() -> Res
         let snapshot = fixture.hub.snapshots_of(&image).await?.remove(0);
         fixture.hub.make_snapshot_public(&snapshot).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(&image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(&image).await?.0, "SUCCEEDED");
         }
         let expected = "public (not by ami-share); shared with 1 account";
         fixture.hub.status(&image, |status| status == expected).await?;
@@ -80,7 +80,7 @@ fn with_make_public_images_private_a_public_image_is_made_private_and_reported()
         fixture.hub.until("the image is private again", private).await?;
         fixture.hub.settled(image).await?;
         fixture.hub.make_snapshot_public(&snapshot).await?;
-        fixture.hub.trigger(image).await?;
+        fixture.hub.reconcile(image).await?;
         assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, only_b);
         assert!(b.sees(image).await? && !c.sees(image).await?);
         fixture.hub.status(image, |status| status == "shared with 1 account").await?;
@@ -121,10 +121,10 @@ fn unmanaged_access_is_reported_once_and_left_in_place() -> Result<()> {
                 .is_some_and(|grants| grants.contains(&snapshot) && grants.contains(image))
                 .then_some(()))
         };
-        fixture.hub.until("it is written down as reported", reported).await?;
+        fixture.hub.until("the ledger has recorded both grants as reported", reported).await?;
         fixture.hub.settled(image).await?;
         for _ in 0..2 {
-            assert_eq!(fixture.hub.trigger(image).await?.0, "SUCCEEDED");
+            assert_eq!(fixture.hub.reconcile(image).await?.0, "SUCCEEDED");
         }
         assert!(c.sees(image).await?);
         let mut both = [b.id.clone(), c.id.clone()];
@@ -151,17 +151,17 @@ fn unmanaged_access_is_reported_once_and_left_in_place() -> Result<()> {
     })
 }
 
-/// An image that is shared and may be copied, which nobody looks at any more.
+/// An image that is shared, with copying allowed, and whose reconciliations have ended.
 async fn shared(fixture: &Fixture, what: &str, selectors: &str) -> Result<String> {
-    // EC2 makes no encrypted snapshot public.
+    // It is not encrypted, because EC2 makes no encrypted snapshot public.
     let image = fixture.image(what).await?;
     fixture.hub.tag(&image, &[("ami-share:with", selectors), ("ami-share:copy", "allowed")]).await?;
     fixture.hub.status(&image, |_| true).await?;
-    fixture.reconciliations_end(&image, 1).await?;
+    fixture.await_reconciliations(&image, 1).await?;
     Ok(image)
 }
 
-/// How often the metric `MadePublic` counted for an image.
+/// The sum of the metric `MadePublic` for an image.
 fn publications(fixture: &Fixture, image: &str) -> Result<u64> {
     let lines = fixture.log_lines("notify-targets", image)?;
     Ok(lines.iter().filter_map(|line| line.get("MadePublic")?.as_u64()).sum())

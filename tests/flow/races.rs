@@ -1,5 +1,5 @@
-//! Many at once: writers of one key take turns, and of two wishes for one image the later one wins, in whatever order
-//! their executions run.
+//! Concurrent changes lose nothing: writers of one key wait for its lease, and the later of two intents for one image
+//! wins in whatever order their executions run.
 
 use ami_share_tests::world::Account;
 use anyhow::{Result, ensure};
@@ -45,12 +45,12 @@ fn an_image_retagged_quickly_ends_as_its_last_tag_says() -> Result<()> {
             fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         let last = &accounts[4].id;
-        fixture.reconciliations_end(&golden.image, accounts.len()).await?;
+        fixture.await_reconciliations(&golden.image, accounts.len()).await?;
         let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
         assert_eq!(&rows["INTENT"]["targets"], last);
         assert_eq!(rows[&format!("SHARE#{last}")]["outcome"], "shared");
 
-        // Whatever an earlier wish had got in time is taken back.
+        // What an earlier intent had granted by then is revoked.
         assert_eq!(&fixture.hub.launch_permissions(&golden.image).await?, std::slice::from_ref(last));
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[last]));
         fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
@@ -87,13 +87,13 @@ fn a_share_and_its_revocation_in_the_same_second_leave_no_access() -> Result<()>
         let brief = try_join_all(images.iter().map(async |image| {
             fixture.hub.tag(image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
             fixture.hub.untag(image, "ami-share:with").await?;
-            fixture.reconciliations_end(image, 2).await
+            fixture.await_reconciliations(image, 2).await
         }));
-        tokio::try_join!(brief, neighbours.are_reconciled(fixture))?;
+        tokio::try_join!(brief, neighbours.reconcile(fixture))?;
         for image in &images {
-            nothing_is_granted(fixture, image, &key).await?;
+            assert_nothing_is_granted(fixture, image, &key).await?;
         }
-        neighbours.have_the_key_to_themselves(fixture).await
+        neighbours.assert_only_granted(fixture).await
     })
 }
 
@@ -112,9 +112,9 @@ fn a_revocation_and_a_share_in_the_same_second_end_with_access() -> Result<()> {
         let back_again = try_join_all(images.iter().map(async |image| {
             fixture.hub.untag(image, "ami-share:with").await?;
             fixture.hub.tag(image, &[("ami-share:with", &b.id)]).await?;
-            fixture.reconciliations_end(image, 3).await
+            fixture.await_reconciliations(image, 3).await
         }));
-        tokio::try_join!(back_again, neighbours.are_reconciled(fixture))?;
+        tokio::try_join!(back_again, neighbours.reconcile(fixture))?;
         for image in &images {
             assert_eq!(fixture.hub.launch_permissions(image).await?, [b.id.as_str()]);
             fixture.hub.status(image, |status| status == "shared with 1 account").await?;
@@ -134,37 +134,38 @@ fn old_events_that_come_again_in_any_order_change_nothing() -> Result<()> {
             fixture.hub.tag(&golden.image, &[("ami-share:with", &account.id)]).await?;
         }
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
-        fixture.reconciliations_end(&golden.image, 3).await?;
-        nothing_is_granted(fixture, &golden.image, &golden.key).await?;
+        fixture.await_reconciliations(&golden.image, 3).await?;
+        assert_nothing_is_granted(fixture, &golden.image, &golden.key).await?;
 
-        come_again(fixture, &golden.image).await?;
-        nothing_is_granted(fixture, &golden.image, &golden.key).await?;
+        repeat_events(fixture, &golden.image).await?;
+        assert_nothing_is_granted(fixture, &golden.image, &golden.key).await?;
 
         fixture.share_until_status(&golden.image, &c.id, "shared with 1 account").await?;
-        come_again(fixture, &golden.image).await?;
+        repeat_events(fixture, &golden.image).await?;
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [c.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&c.id]));
         Ok(())
     })
 }
 
-/// Starts an execution with every input of the image's executions so far, the latest first, all at once.
-async fn come_again(fixture: &Fixture, image: &str) -> Result<()> {
+/// Starts an execution for every event of the image so far again, all at once, the latest event first.
+async fn repeat_events(fixture: &Fixture, image: &str) -> Result<()> {
     let inputs = fixture.hub.executions_of(image).await?.into_values();
     let mut inputs: Vec<Value> = inputs.collect();
     inputs.sort_by_key(|input| input.get("time").map(ToString::to_string));
-    let again = inputs.iter().rev().map(async |input| {
+    let repeated = inputs.iter().rev().map(async |input| {
         let execution = fixture.hub.start_execution(input).await?;
         let (state, cause) = fixture.hub.outcome(&execution).await?;
-        ensure!(state == "SUCCEEDED", "{input} came again and is {state}: {cause}");
+        ensure!(state == "SUCCEEDED", "the repeated {input} is {state}: {cause}");
         Ok(())
     });
-    try_join_all(again).await?;
+    try_join_all(repeated).await?;
     Ok(())
 }
 
-/// Checks that an image, its snapshots, its key and the ledger know of no access to it.
-pub async fn nothing_is_granted(fixture: &Fixture, image: &str, key: &str) -> Result<()> {
+/// Checks that neither an image, its snapshots nor its rows in the ledger grant access, and that it needs no principal on
+/// its key.
+pub async fn assert_nothing_is_granted(fixture: &Fixture, image: &str, key: &str) -> Result<()> {
     assert_eq!(fixture.hub.launch_permissions(image).await?, [""; 0]);
     for snapshot in fixture.hub.snapshots_of(image).await? {
         assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, [""; 0]);
@@ -172,24 +173,24 @@ pub async fn nothing_is_granted(fixture: &Fixture, image: &str, key: &str) -> Re
     for (name, row) in fixture.hub.ledger(&format!("IMAGE#{image}")).await? {
         let has_access = row.get("is_managed").is_some_and(|managed| managed == "true");
         let has_accounts = name.starts_with("SNAPSHOT#") && row.contains_key("accounts");
-        ensure!(!has_access && !has_accounts, "{image} is not closed: {row:?}");
+        ensure!(!has_access && !has_accounts, "{image} still has managed access: {row:?}");
     }
     let mut needs = fixture.hub.ledger(&format!("KEY#{key}")).await?;
     let own = needs.remove(&format!("IMAGE#{image}")).unwrap_or_default();
     ensure!(!own.contains_key("principals"), "{image} still needs the key: {own:?}");
-    // Whom it has given up is on record as long as somebody else needs them, and the key admits them.
+    // A principal that the image has released stays recorded while another image needs it on the key.
     let others: Vec<&str> =
         needs.values().filter_map(|need| need.get("principals")).flat_map(|all| all.split(' ')).collect();
     let pending_revocation: Vec<&str> =
         own.get("pending_revocation").map(|all| all.split(' ').collect()).unwrap_or_default();
     ensure!(
-        pending_revocation.iter().all(|left| others.contains(left)),
-        "nobody needs {pending_revocation:?} any more"
+        pending_revocation.iter().all(|principal| others.contains(principal)),
+        "no image needs {pending_revocation:?} any more"
     );
     Ok(())
 }
 
-/// Images that are shared on the same key all the while.
+/// Images that stay shared on the same key.
 struct Neighbours {
     key: String,
     images: Vec<(String, Account)>,
@@ -210,15 +211,16 @@ impl Neighbours {
         self.images.iter().map(|(_, account)| account.id.as_str())
     }
 
-    /// Looks at each a few times.
-    async fn are_reconciled(&self, fixture: &Fixture) -> Result<()> {
+    /// Reconciles each a few times.
+    async fn reconcile(&self, fixture: &Fixture) -> Result<()> {
         for _ in 0..3 {
-            try_join_all(self.images.iter().map(|(image, _)| fixture.hub.trigger(image))).await?;
+            try_join_all(self.images.iter().map(|(image, _)| fixture.hub.reconcile(image))).await?;
         }
         Ok(())
     }
 
-    async fn have_the_key_to_themselves(&self, fixture: &Fixture) -> Result<()> {
+    /// Checks that the key grants only their accounts.
+    async fn assert_only_granted(&self, fixture: &Fixture) -> Result<()> {
         let accounts: Vec<&str> = self.accounts().collect();
         assert_eq!(managed(&fixture.hub.key_policy(&self.key).await?)?, for_accounts(&accounts));
         for (image, account) in &self.images {

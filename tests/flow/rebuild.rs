@@ -1,23 +1,24 @@
-//! The table is lost: what the tags ask for and is open is taken for ours again, and nobody loses anything by it.
+//! When the table is lost, a review can adopt the access that the tags ask for; no account loses access by that.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::access::launches;
 use crate::fixture::{Fixture, Golden, flow_alone};
-use crate::membership::{copyable, is_granted_to};
+use crate::membership::{copyable, until_granted_to};
 use crate::policy::{for_accounts, managed};
 use crate::snapshots::{copies, granted_to};
 
 #[test]
 fn an_adopting_review_makes_the_desired_access_managed_again_so_that_it_can_be_revoked() -> Result<()> {
     flow_alone(async |fixture| {
-        let (b, out_of_band) = (fixture.target_account("b").await?, fixture.target_account("by-hand").await?);
+        let (b, out_of_band) =
+            (fixture.target_account("b").await?, fixture.target_account("out-of-band").await?);
         let golden = copyable(fixture, "adopted", &b.id).await?;
         let snapshot = fixture.hub.snapshots_of(&golden.image).await?.remove(0);
         fixture.hub.grant_out_of_band(&golden.image, &out_of_band.id).await?;
         fixture.hub.grant_snapshot_out_of_band(&snapshot, &out_of_band.id).await?;
-        lose_all(fixture, &golden).await?;
+        lose_rows(fixture, &golden).await?;
 
         let review = fixture.hub.start_review(None, &json!({ "adopt": true })).await?;
         fixture.hub.reviewed(&review).await?;
@@ -40,8 +41,8 @@ fn an_adopting_review_makes_the_desired_access_managed_again_so_that_it_can_be_r
         for tag in ["ami-share:with", "ami-share:copy"] {
             fixture.hub.untag(&golden.image, tag).await?;
         }
-        is_granted_to(fixture, &golden, &[&out_of_band]).await?;
-        fixture.hub.still().await?;
+        until_granted_to(fixture, &golden, &[&out_of_band]).await?;
+        fixture.hub.wait_until_idle().await?;
         assert!(!b.sees(&golden.image).await? && !b.may_use_key(&golden.key).await?);
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [out_of_band.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, [json!(null); 0]);
@@ -58,8 +59,8 @@ fn one_key_of_two_images_is_whole_after_both_have_been_adopted() -> Result<()> {
             Golden { image: fixture.image_on("adopted-second", &golden.key).await?, key: golden.key.clone() };
         fixture.share(&golden.image, &b.id).await?;
         fixture.share(&second.image, &c.id).await?;
-        lose_all(fixture, &golden).await?;
-        lose_all(fixture, &second).await?;
+        lose_rows(fixture, &golden).await?;
+        lose_rows(fixture, &second).await?;
         let review = fixture.hub.start_review(None, &json!({ "adopt": true })).await?;
         fixture.hub.reviewed(&review).await?;
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id, &c.id]));
@@ -79,7 +80,7 @@ fn without_adoption_no_account_loses_access_and_existing_access_stays_unmanaged(
         let b = fixture.target_account("b").await?;
         let golden = copyable(fixture, "not-adopted", &b.id).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
-        lose_all(fixture, &golden).await?;
+        lose_rows(fixture, &golden).await?;
 
         fixture.hub.review().await?;
         let rows = fixture.hub.ledger(&format!("IMAGE#{}", golden.image)).await?;
@@ -88,7 +89,7 @@ fn without_adoption_no_account_loses_access_and_existing_access_stays_unmanaged(
         assert!(launches(&b, &golden.image).await?);
         copies(&b, fixture, &golden).await?;
 
-        // What is not known to be ours is never taken.
+        // ami-share never revokes access that the ledger does not record as managed.
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
         fixture.hub.status(&golden.image, |status| status.starts_with("not shared")).await?;
         assert!(b.sees(&golden.image).await?);
@@ -100,13 +101,14 @@ fn without_adoption_no_account_loses_access_and_existing_access_stays_unmanaged(
 #[test]
 fn what_is_on_record_stays_as_it_is_whatever_a_review_adopts() -> Result<()> {
     flow_alone(async |fixture| {
-        let (b, out_of_band) = (fixture.target_account("b").await?, fixture.target_account("by-hand").await?);
-        let image = fixture.image("on-record").await?;
+        let (b, out_of_band) =
+            (fixture.target_account("b").await?, fixture.target_account("out-of-band").await?);
+        let image = fixture.image("recorded").await?;
         fixture.hub.grant_out_of_band(&image, &out_of_band.id).await?;
         fixture.share(&image, &format!("{} {}", b.id, out_of_band.id)).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         fixture.hub.disable_rules().await?;
-        // Something is to be mended, or nobody would look.
+        // Without a difference the review would start no reconciliation.
         fixture.hub.revoke_out_of_band(&image, &b.id).await?;
         let review = fixture.hub.start_review(None, &json!({ "adopt": true })).await?;
         fixture.hub.reviewed(&review).await?;
@@ -117,11 +119,11 @@ fn what_is_on_record_stays_as_it_is_whatever_a_review_adopts() -> Result<()> {
     })
 }
 
-/// Loses all that the ledger knows of an image and its key, when nothing writes it any more.
-async fn lose_all(fixture: &Fixture, golden: &Golden) -> Result<()> {
-    fixture.hub.still().await?;
+/// Deletes all rows of an image and its key, once no execution runs that could write them.
+async fn lose_rows(fixture: &Fixture, golden: &Golden) -> Result<()> {
+    fixture.hub.wait_until_idle().await?;
     for partition in ["IMAGE", "AUDIT"] {
-        fixture.hub.lose(&format!("{partition}#{}", golden.image)).await?;
+        fixture.hub.delete_rows(&format!("{partition}#{}", golden.image)).await?;
     }
-    fixture.hub.lose(&format!("KEY#{}", golden.key)).await
+    fixture.hub.delete_rows(&format!("KEY#{}", golden.key)).await
 }

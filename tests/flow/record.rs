@@ -1,5 +1,5 @@
-//! The folder in which the stacks of this run write down which permissions were used: `tests/permissions` compares them
-//! with the template.
+//! Helps to check the roles: the stacks of this run record which permissions they used in a folder, and
+//! `tests/permissions` compares the record with the template.
 
 use std::env;
 use std::fs::{self, File};
@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 use ami_share_tests::workspace;
 use anyhow::{Context, Result, anyhow};
 
-/// Where the simulated AWS reads the folder's name; see `permission_record.py`.
+/// The variable from which the simulated AWS reads the folder's name; see `permission_record.py`.
 const FOLDER: &str = "SIMULATED_AWS_PERMISSION_RECORD";
-/// The file that says that no flow was left out.
+/// The file that marks the record of a run of all flows.
 const COMPLETE: &str = "complete";
 
-/// The environment variable that makes a stack write. Whoever asks first empties the folder: what an earlier run
-/// used says nothing about this one.
+/// The environment variable that makes a stack write its record. The first call empties the folder: the record of an
+/// earlier run says nothing about this one.
 pub fn variable() -> Result<(String, String)> {
     static EMPTIED: OnceLock<Result<(), String>> = OnceLock::new();
     let folder = workspace::permission_record();
@@ -39,7 +39,7 @@ fn empty(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether no test was named or left out on the command line.
+/// Whether the command line neither selects nor skips tests.
 fn is_whole_run() -> bool {
     env::args().skip(1).all(|argument| argument.starts_with("--") && !argument.starts_with("--skip"))
 }

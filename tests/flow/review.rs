@@ -1,4 +1,4 @@
-//! The review: finds whatever no event told of, has it mended and nothing else, and writes down who can use what.
+//! The review repairs what no event reported and starts nothing else, and its report says which account has which access.
 
 use std::fs;
 
@@ -25,13 +25,12 @@ fn a_review_without_differences_starts_nothing_and_publishes_a_private_access_re
         let ou = fixture.ou("reviewed", &fixture.root).await?;
         let b = fixture.account_in("b", &ou).await?;
         let topic = on_the_topic(fixture).await?;
-        let (golden, plain) =
-            (copyable(fixture, "as-it-should-be", &b.id).await?, fixture.image("plain").await?);
+        let (golden, plain) = (copyable(fixture, "unchanged", &b.id).await?, fixture.image("plain").await?);
         fixture.share(&plain, &ou).await?;
         let foreign = b.image(&fixture.name("foreign"), &[]).await?;
         b.grant_out_of_band(&foreign, &fixture.hub.id).await?;
         fixture.share(&foreign, &ou).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let images: [&str; 3] = [&golden.image, &plain, &foreign];
         let reconciliations = reconciliations(fixture, &images).await?;
 
@@ -42,18 +41,18 @@ fn a_review_without_differences_starts_nothing_and_publishes_a_private_access_re
         for image in images {
             assert_eq!(of(&found, "images", "id", image)?["differences"], json!([]));
         }
-        // The document is written before the workflow hears that the report is.
+        // The function writes the metric document before the execution ends.
         let lines = fixture.log_lines("review-shares", &review.execution)?;
         let counted = lines.iter().find(|line| line.get("ImagesReviewed").is_some());
-        let counted = counted.context("the review was not counted")?;
+        let counted = counted.context("the review wrote no metrics")?;
         assert!(counted["ImagesReviewed"].as_u64().is_some_and(|images| images >= 2), "{counted}");
         assert!(counted["KeyPolicyBytesLeft"].as_f64().is_some_and(|left| left > 0.0), "{counted}");
         assert!(
             lines.iter().all(|line| line["review"].is_string() && line["request"].is_string()),
             "{lines:?}"
         );
-        let drawn = fixture.hub.object(page).await?;
-        assert!(drawn.trim_ascii_start().starts_with(b"<!DOCTYPE html>"));
+        let html = fixture.hub.object(page).await?;
+        assert!(html.trim_ascii_start().starts_with(b"<!DOCTYPE html>"));
 
         let notified = message(fixture, &topic, "AMI access review: ").await?;
         let (bucket, key) = page.trim_start_matches("s3://").split_once('/').context("no key")?;
@@ -80,24 +79,24 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
     flow_alone(async |fixture| {
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
         let (of_b, of_c) = (b.listen().await?, c.listen().await?);
-        let (taken, rekeyed) = (fixture.golden("taken").await?, fixture.golden("rekeyed").await?);
-        let (untagged, fine) = (fixture.golden("untagged").await?, fixture.golden("fine").await?);
+        let (revoked, rekeyed) = (fixture.golden("revoked").await?, fixture.golden("rekeyed").await?);
+        let (untagged, unchanged) = (fixture.golden("untagged").await?, fixture.golden("unchanged").await?);
         fixture.share(&untagged.image, &c.id).await?;
-        for golden in [&taken, &rekeyed, &fine] {
+        for golden in [&revoked, &rekeyed, &unchanged] {
             fixture.share(&golden.image, &b.id).await?;
         }
-        let (closed, gone) =
-            (copyable(fixture, "closed", &b.id).await?, copyable(fixture, "gone", &b.id).await?);
+        let (uncopyable, gone) =
+            (copyable(fixture, "uncopyable", &b.id).await?, copyable(fixture, "gone", &b.id).await?);
         let (tagged, disabled) = (fixture.golden("tagged").await?, fixture.golden("disabled").await?);
         fixture.share(&disabled.image, &b.id).await?;
         let snapshot_of = async |image: &str| anyhow::Ok(fixture.hub.snapshots_of(image).await?.remove(0));
         let (revoked_snapshot, former_snapshot) =
-            (snapshot_of(&closed.image).await?, snapshot_of(&gone.image).await?);
-        fixture.reconciliations_end(&tagged.image, 0).await?;
-        fixture.hub.still().await?;
+            (snapshot_of(&uncopyable.image).await?, snapshot_of(&gone.image).await?);
+        fixture.await_reconciliations(&tagged.image, 0).await?;
+        fixture.hub.wait_until_idle().await?;
 
         fixture.hub.disable_rules().await?;
-        fixture.hub.revoke_out_of_band(&taken.image, &b.id).await?;
+        fixture.hub.revoke_out_of_band(&revoked.image, &b.id).await?;
         let policy = fixture.hub.key_policy(&rekeyed.key).await?;
         let without_managed = json!({ "Version": "2012-10-17", "Statement": foreign(&policy)? }).to_string();
         fixture.hub.put_key_policy(&rekeyed.key, &without_managed).await?;
@@ -106,9 +105,9 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         fixture.hub.deregister(&gone.image).await?;
         fixture.hub.tag(&tagged.image, &[("ami-share:with", &b.id)]).await?;
         fixture.hub.disable(&disabled.image).await?;
-        let changed = [&taken, &rekeyed, &untagged, &closed, &gone, &tagged, &disabled];
+        let changed = [&revoked, &rekeyed, &untagged, &uncopyable, &gone, &tagged, &disabled];
         let mut images: Vec<&str> = changed.iter().map(|golden| golden.image.as_str()).collect();
-        images.push(&fine.image);
+        images.push(&unchanged.image);
         let before = reconciliations(fixture, &images).await?;
 
         let review = fixture.hub.review().await?;
@@ -117,23 +116,23 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         assert_eq!(new, [1, 1, 1, 1, 1, 1, 1, 0]);
         let found = fixture.hub.access_review(review.page()?).await?;
         let differences = [
-            (&taken, format!("the image is not granted to {}", b.id)),
-            (&rekeyed, format!("is not granted to {}", b.id)),
-            (&untagged, format!("the image is still granted to {}", c.id)),
-            (&closed, format!("{revoked_snapshot} is not granted to {}", b.id)),
-            (&gone, format!("{former_snapshot} is still granted to {}", b.id)),
-            (&tagged, "the ledger has no reconciliation of the image".to_owned()),
-            // EC2 itself takes a disabled image from everybody.
-            (&disabled, format!("is still granted to {}", b.id)),
+            (&revoked, format!("the image is not open to {}", b.id)),
+            (&rekeyed, format!("does not admit {}", b.id)),
+            (&untagged, format!("the image is still open to {}", c.id)),
+            (&uncopyable, format!("{revoked_snapshot} is not open to {}", b.id)),
+            (&gone, format!("{former_snapshot} is still open to {}", b.id)),
+            (&tagged, "no look at it is on record".to_owned()),
+            // EC2 itself revokes the launch permissions of a disabled image.
+            (&disabled, format!("is not yet closed to {}", b.id)),
         ];
         for (golden, sentence) in differences {
             let found = &of(&found, "images", "id", &golden.image)?["differences"];
             assert!(found.to_string().contains(&sentence), "{sentence}: {found}");
         }
-        for golden in [&taken, &rekeyed, &tagged, &fine] {
+        for golden in [&revoked, &rekeyed, &tagged, &unchanged] {
             assert!(launches(&b, &golden.image).await?);
         }
-        copies(&b, fixture, &closed).await?;
+        copies(&b, fixture, &uncopyable).await?;
         assert!(!c.sees(&untagged.image).await? && !c.may_use_key(&untagged.key).await?);
         assert!(!b.may_use_key(&gone.key).await? && !b.may_use_key(&disabled.key).await?);
         assert_eq!(fixture.hub.snapshot_permissions(&former_snapshot).await?, [""; 0]);
@@ -144,11 +143,11 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         let second = fixture.hub.review().await?;
         assert_eq!(reconciliations(fixture, &images).await?, after);
         let found = fixture.hub.access_review(second.page()?).await?;
-        for golden in [&taken, &rekeyed, &closed, &tagged, &disabled, &fine] {
+        for golden in [&revoked, &rekeyed, &uncopyable, &tagged, &disabled, &unchanged] {
             let differences = of(&found, "images", "id", &golden.image)?["differences"].clone();
             assert_eq!(differences, json!([]), "{}", golden.image);
         }
-        // Nothing is left to say of what is closed and gone, or carries no tag of ours any more.
+        // The report leaves out an image that is deregistered or has no ami-share: tags, once its access is revoked.
         for golden in [&gone, &untagged] {
             assert!(of(&found, "images", "id", &golden.image).is_err());
         }
@@ -160,7 +159,7 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
 fn the_access_review_names_account_image_selector_start_end_and_triggering_principal() -> Result<()> {
     flow_alone(async |fixture| {
         let team = fixture.name("team");
-        let ou = fixture.ou("said", &fixture.root).await?;
+        let ou = fixture.ou("reported", &fixture.root).await?;
         let (inside, b, c) = (
             fixture.account_in("inside", &ou).await?,
             fixture.target_account("b").await?,
@@ -172,24 +171,24 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
         fill(fixture, &key).await?;
         let selectors = format!("{} tag:Team={team} 999999999999", b.id);
         let tags = [("ami-share:with", selectors.as_str()), ("ami-share:until", "2099-12-31")];
-        let name = fixture.name("said");
+        let name = fixture.name("reported");
         let image = person.register_image(&name, &[&key], &tags).await?;
         let status =
             fixture.hub.status(&image, |status| status.starts_with("shared with 1 account, 1 OU")).await?;
         fixture.hub.grant_out_of_band(&image, &c.id).await?;
         until_unmanaged(fixture, &image, 1).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
 
         let review = fixture.hub.review().await?;
         let found = fixture.hub.access_review(review.page()?).await?;
         assert_eq!((&found["account"], &found["region"]), (&json!(HUB), &json!(REGION)));
-        let mut said = of(&found, "images", "id", &image)?.clone();
-        let confirmed = said["confirmed_at"].take();
+        let mut entry = of(&found, "images", "id", &image)?.clone();
+        let confirmed = entry["confirmed_at"].take();
         let second = |moment: &Value| moment.as_str().map(|text| text.chars().take(19).collect::<String>());
         assert!(second(&found["started_at"]) <= second(&confirmed));
         assert!(second(&confirmed) <= second(&found["finished_at"]));
         let mut since = Vec::new();
-        for share in said["shares"].as_array_mut().context("no shares")? {
+        for share in entry["shares"].as_array_mut().context("no shares")? {
             assert!(second(&share["since"]).is_some_and(|since| Some(since) < second(&confirmed)));
             assert!(share["event"].as_str().is_some_and(|event| !event.is_empty()));
             since.push((share["since"].take(), share["event"].take()));
@@ -200,7 +199,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
                 "is_managed": true, "since": null, "until": "2099-12-31T23:59:59Z", "triggered_by": arn, "event": null })
         };
         let selector = format!("tag:Team={team}");
-        let refused = said["refused"].as_array().cloned().unwrap_or_default();
+        let refused = entry["refused"].as_array().cloned().unwrap_or_default();
         assert_eq!(refused.len(), 1);
         assert_eq!(
             (&refused[0]["subject"], &refused[0]["reason"]),
@@ -212,7 +211,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
             "unmanaged": [{ "resource": image, "grantee": c.id }],
             "refused": refused, "differences": [], "keys": [key],
         });
-        assert_eq!(said, expected);
+        assert_eq!(entry, expected);
 
         let key = of(&found, "keys", "arn", &key)?;
         assert!(key["bytes"].as_u64() > Some(32_768 * 8 / 10), "{key}");
@@ -231,7 +230,7 @@ fn the_access_review_names_account_image_selector_start_end_and_triggering_princ
 fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<()> {
     flow_alone(async |fixture| {
         let b = fixture.target_account("b").await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         fixture.hub.disable_rules().await?;
         let tags = [("ami-share:with", b.id.as_str())];
         let names: Vec<String> = (0..MORE_THAN_A_PAGE).map(|_| fixture.name("one-of-many")).collect();
@@ -240,7 +239,7 @@ fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<
             .buffer_unordered(8)
             .try_collect()
             .await?;
-        // None of them is in the ledger; the tags alone say that they are ours.
+        // None of them is in the ledger: the review finds them by their tags.
         let review = fixture.hub.review().await?;
         assert!(review.count("differing") >= Some(MORE_THAN_A_PAGE as u64));
         for image in &images {
@@ -259,10 +258,10 @@ fn more_images_than_a_page_holds_are_repaired_and_reviewed_in_pages() -> Result<
             self::reconciliations(fixture, &[&images[0], &images[MORE_THAN_A_PAGE - 1]]).await?,
             reconciliations
         );
-        // The tests that come after this one have enough to review.
+        // Later tests need not review these images.
         try_join_all(images.iter().map(|image| fixture.hub.deregister(image))).await?;
         for image in &images {
-            fixture.hub.lose(&format!("IMAGE#{image}")).await?;
+            fixture.hub.delete_rows(&format!("IMAGE#{image}")).await?;
         }
         Ok(())
     })
@@ -307,8 +306,8 @@ fn a_stopped_review_is_notified_and_resumes_where_it_stopped() -> Result<()> {
             fixture.hub.redrive(&execution).await?;
             let review = fixture.hub.reviewed(&execution).await?;
             let found = fixture.hub.access_review(review.page()?).await?;
-            let said = of(&found, "images", "id", &golden.image)?;
-            assert_eq!(said["shares"].as_array().map(Vec::len), Some(1));
+            let entry = of(&found, "images", "id", &golden.image)?;
+            assert_eq!(entry["shares"].as_array().map(Vec::len), Some(1));
         }
         Ok(())
     })
@@ -319,7 +318,7 @@ fn a_review_whose_execution_history_is_nearly_full_continues_in_another_executio
     flow_alone(async |fixture| {
         let (_, golden) = shared_and_still(fixture, "long").await?;
         let name = fixture.name("long-review");
-        let nearly_full = json!({ "spent": { "pages": 1000, "looks": 0 } });
+        let nearly_full = json!({ "spent": { "pages": 1000, "reconciliations": 0 } });
         let first = fixture.hub.start_review(Some(&name), &nearly_full).await?;
         let first = fixture.hub.reviewed(&first).await?;
         let next = first.output["started"][0].as_str().unwrap_or_default();
@@ -346,7 +345,7 @@ fn the_scheduled_review_alone_repairs_changes_without_an_event() -> Result<()> {
         assert!(!b.sees(&golden.image).await?);
         fixture
             .hub
-            .until("the next review has given it again", async || {
+            .until("the next review has restored the access", async || {
                 Ok(b.sees(&golden.image).await?.then_some(()))
             })
             .await?;
@@ -365,33 +364,33 @@ fn the_page_of_a_real_review_is_drawn_in_a_browser() -> Result<()> {
         let plain = fixture.image("drawn-plain").await?;
         fixture.share(&plain, &b.id).await?;
         fixture.hub.grant_out_of_band(&plain, &c.id).await?;
-        fixture.hub.still().await?;
+        fixture.hub.wait_until_idle().await?;
         let review = fixture.hub.review().await?;
         let page = fixture.hub.object(review.page()?).await?;
         assert!(String::from_utf8_lossy(&page).contains(&golden.image));
         let file = workspace::target().join("tmp/real-review.html");
         fs::create_dir_all(workspace::target().join("tmp"))?;
         fs::write(&file, page)?;
-        match browser::reconcile(&file)? {
-            Report::Seen { pictures, .. } => assert!(!pictures.is_empty()),
-            // It has said so itself.
+        match browser::check_page(&file)? {
+            Report::Checked { pictures, .. } => assert!(!pictures.is_empty()),
+            // `browser` has printed why.
             Report::Skipped { .. } => (),
         }
         Ok(())
     })
 }
 
-/// One image more than two pages of the ledger's need.
+/// More images than two pages of the ledger hold.
 const MORE_THAN_A_PAGE: usize = 52;
 
-/// The one of a list that is called so.
-fn of<'a>(review: &'a Value, list: &str, name: &str, called: &str) -> Result<&'a Value> {
+/// The entry of a list in the report whose field `name` is `value`.
+fn of<'a>(review: &'a Value, list: &str, name: &str, value: &str) -> Result<&'a Value> {
     let all = review.get(list).and_then(Value::as_array).context("no such list")?;
-    let one = all.iter().find(|one| one.get(name).is_some_and(|found| found == called));
-    one.with_context(|| format!("{called} is not among the {list}"))
+    let one = all.iter().find(|one| one.get(name).is_some_and(|found| found == value));
+    one.with_context(|| format!("{value} is not among the {list}"))
 }
 
-/// How often each image has been looked at.
+/// How often each image has been reconciled.
 async fn reconciliations(fixture: &Fixture, images: &[&str]) -> Result<Vec<usize>> {
     let mut reconciliations = Vec::new();
     for image in images {
@@ -400,22 +399,22 @@ async fn reconciliations(fixture: &Fixture, images: &[&str]) -> Result<Vec<usize
     Ok(reconciliations)
 }
 
-/// The text of the next message of the topic whose subject starts so.
+/// The text of the topic's next message whose subject starts with `subject`.
 async fn message(fixture: &Fixture, topic: &str, subject: &str) -> Result<String> {
     let text = |envelope: &Value, name: &str| envelope.get(name).and_then(Value::as_str).map(str::to_owned);
     fixture
         .hub
-        .until("the topic has told of the review", async || {
+        .until("the message about the review has arrived", async || {
             let envelopes = fixture.hub.take(topic).await?;
-            let mut desired = envelopes
+            let mut matching = envelopes
                 .iter()
                 .filter(|envelope| text(envelope, "Subject").is_some_and(|found| found.starts_with(subject)));
-            Ok(desired.next().and_then(|envelope| text(envelope, "Message")))
+            Ok(matching.next().and_then(|envelope| text(envelope, "Message")))
         })
         .await
 }
 
-/// Makes the policy of a key nearly as long as KMS allows.
+/// Makes the policy of a key nearly as large as KMS allows.
 async fn fill(fixture: &Fixture, key: &str) -> Result<()> {
     let policy = fixture.hub.key_policy(key).await?;
     let mut statements = foreign(&policy)?;
@@ -427,16 +426,16 @@ async fn fill(fixture: &Fixture, key: &str) -> Result<()> {
     fixture.hub.put_key_policy(key, &policy.to_string()).await
 }
 
-/// An account, and an image that is shared with it, when nothing runs any more.
+/// An account and an image that is shared with it, once no execution runs.
 async fn shared_and_still(fixture: &Fixture, what: &str) -> Result<(Account, Golden)> {
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden(what).await?;
     fixture.share(&golden.image, &b.id).await?;
-    fixture.hub.still().await?;
+    fixture.hub.wait_until_idle().await?;
     Ok((b, golden))
 }
 
-/// The same, and somebody shut the account out by hand, which no event tells of: a review finds it.
+/// The same, with the launch permission removed out of band while the rules are disabled, so that only a review finds it.
 pub async fn revoked_unnoticed(fixture: &Fixture, what: &str) -> Result<(Account, Golden)> {
     let (b, golden) = shared_and_still(fixture, what).await?;
     fixture.hub.disable_rules().await?;
@@ -444,7 +443,7 @@ pub async fn revoked_unnoticed(fixture: &Fixture, what: &str) -> Result<(Account
     Ok((b, golden))
 }
 
-/// Interrupts `review-shares` at one of its calls.
+/// An interruption of `review-shares` before one of its calls.
 fn interrupting(action: &str, call: usize, then: Then) -> Interruption {
     let (function, action) = ("review-shares".to_owned(), Some(action.to_owned()));
     Interruption { function, action, call, when: When::Before, then }

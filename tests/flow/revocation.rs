@@ -1,4 +1,4 @@
-//! Taking access back: exactly what ami-share gave goes, the image first, then its snapshots, then the key.
+//! ami-share revokes exactly the managed access: on the image first, then on its snapshots, then on the key.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use crate::notifications::{about, kinds, on_the_bus, received_until};
 use crate::policy::{for_accounts, managed, without_whitespace};
 use crate::snapshots::{copies, granted_to};
 
-/// What the status says once no tag of ours is left.
+/// The status of an image whose ami-share: tags were removed.
 pub const UNTAGGED: &str = "not shared: the image has no ami-share: tags any more";
 
 #[test]
@@ -42,8 +42,8 @@ fn an_account_removed_from_the_tag_cannot_see_launch_or_copy_and_the_other_still
 fn removing_the_tag_revokes_all_access_and_restores_the_key_policy() -> Result<()> {
     flow(async |fixture| {
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
-        let golden = fixture.golden("tag-deleted").await?;
-        // Written as nobody would who reads it by machine: all of it has to come back as it was.
+        let golden = fixture.golden("untagged").await?;
+        // No program would format a policy like this, and all of it must be restored.
         let policy = r#"{ "Version" : "2012-10-17", "Id": "d\u00e9j\u00E0 \"vu\" {}",
             "Statement": [
                 {"Resource": "*", "Effect": "Allow", "Action": ["kms:*"],
@@ -79,7 +79,7 @@ fn removing_the_copy_tag_revokes_only_the_snapshots() -> Result<()> {
         let golden = shared_with_copy(fixture, "copy-removed", &b.id).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
         fixture.hub.untag(&golden.image, "ami-share:copy").await?;
-        snapshots_are_revoked(fixture, &golden).await?;
+        until_snapshots_are_revoked(fixture, &golden).await?;
         fixture.hub.settled(&golden.image).await?;
         assert!(copies(&b, fixture, &golden).await.is_err());
         assert!(launches(&b, &golden.image).await?);
@@ -134,7 +134,7 @@ fn deregistering_an_image_revokes_access_to_its_snapshots_and_key() -> Result<()
         assert!(!sees_snapshot(&b, &snapshot).await && !b.may_use_key(&key).await?);
         assert_eq!(fixture.hub.snapshot_permissions(&snapshot).await?, [""; 0]);
         assert_eq!(without_whitespace(&fixture.hub.key_policy(&key).await?), without_whitespace(&before));
-        // Nothing is left that a review would have to look at.
+        // The image is no longer on the list of managed images, so no review compares it.
         fixture.hub.settled(&image).await?;
         assert_eq!(fixture.hub.ledger(&format!("IMAGE#{image}")).await?["INTENT"].get("managed"), None);
         Ok(())
@@ -150,7 +150,7 @@ fn unmanaged_access_granted_before_or_after_sharing_stays() -> Result<()> {
             fixture.target_account("both").await?,
             fixture.target_account("after").await?,
         );
-        let image = fixture.image("by-hand").await?;
+        let image = fixture.image("out-of-band").await?;
         let snapshot = fixture.hub.snapshots_of(&image).await?.remove(0);
         for account in [&before, &both] {
             fixture.hub.grant_out_of_band(&image, &account.id).await?;
@@ -178,8 +178,9 @@ fn unmanaged_access_granted_before_or_after_sharing_stays() -> Result<()> {
 #[test]
 fn an_unmanaged_account_removed_from_the_tag_loses_the_key_and_keeps_its_launch_permission() -> Result<()> {
     flow(async |fixture| {
-        let (b, out_of_band) = (fixture.target_account("b").await?, fixture.target_account("by-hand").await?);
-        let golden = fixture.golden("half-by-hand").await?;
+        let (b, out_of_band) =
+            (fixture.target_account("b").await?, fixture.target_account("out-of-band").await?);
+        let golden = fixture.golden("partly-unmanaged").await?;
         fixture.hub.grant_out_of_band(&golden.image, &out_of_band.id).await?;
         fixture.share(&golden.image, &format!("{} {}", b.id, out_of_band.id)).await?;
         assert!(launches(&out_of_band, &golden.image).await?);
@@ -286,16 +287,16 @@ fn an_account_whose_share_becomes_its_ous_is_never_without_access() -> Result<()
             is_over.store(true, Ordering::Relaxed);
             anyhow::Ok(())
         };
-        let go_on_using = async {
+        let keep_using = async {
             while !is_over.load(Ordering::Relaxed) {
                 assert_has_all(fixture, &b, &golden).await?;
             }
             Ok(())
         };
-        tokio::try_join!(change, go_on_using)?;
+        tokio::try_join!(change, keep_using)?;
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
-        // It has access as before, so there is nothing to tell it.
+        // The account is not notified: its access is as before.
         let received =
             crate::notifications::received_by_now(fixture, &b, &queue, &b.id, &golden.image).await?;
         assert_eq!(kinds(&received), ["AMI Shared"]);
@@ -317,16 +318,16 @@ fn a_revocation_goes_image_snapshots_key_and_then_the_notification() -> Result<(
         fixture.hub.watch("ami-share", &name, &json!({ "detail": { "image_id": [image] } })).await?;
         fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
-        // Events come in their order: with this notice, all that was done to share the image has been told.
+        // Events arrive in their order, so the events of all calls that shared the image are in the queue before this one.
         received_until(&fixture.hub, &queue, &image).await?;
         fixture.hub.untag(&image, "ami-share:with").await?;
 
         let received = received_until(&fixture.hub, &queue, &image).await?;
-        let named = |event: &Value| {
+        let name_of = |event: &Value| {
             let call = event.pointer("/detail/eventName").or(event.get("detail-type"));
             call.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        let order: Vec<String> = received.iter().map(named).collect();
+        let order: Vec<String> = received.iter().map(name_of).collect();
         let snapshots = ["ModifySnapshotAttribute"; 2];
         assert_eq!(
             order,
@@ -343,7 +344,7 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         let golden = fixture.golden("unmanaged-key").await?;
         let before = fixture.hub.key_policy(&golden.key).await?;
         fixture.share(&golden.image, &format!("{} {}", b.id, c.id)).await?;
-        fixture.hub.forbid_key_to_be_managed(&golden.key).await?;
+        fixture.hub.untag_key_managed(&golden.key).await?;
         let policy = fixture.hub.key_policy(&golden.key).await?;
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
 
@@ -351,18 +352,15 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         assert!(status.starts_with(&format!("{UNTAGGED}; refused: ")), "{status}");
         let mut names = [b.id.as_str(), c.id.as_str()];
         names.sort_unstable();
-        assert!(
-            status.contains(&format!("still allows {}, whose access was revoked: ", names.join(", "))),
-            "{status}"
-        );
-        let (state, cause) = fixture.hub.trigger(&golden.image).await?;
+        assert!(status.contains(&format!("still admits {}: ", names.join(", "))), "{status}");
+        let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!(state, "FAILED");
         assert!(cause.contains("still allows"), "{cause}");
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, policy);
         assert!(!b.sees(&golden.image).await?);
 
         fixture.hub.tag_key_managed(&golden.key).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         let after = fixture.hub.key_policy(&golden.key).await?;
         assert_eq!(without_whitespace(&after), without_whitespace(&before));
@@ -393,11 +391,11 @@ fn a_deleted_key_does_not_block_a_revocation() -> Result<()> {
         let golden = fixture.golden("lost-key").await?;
         fixture.share(&golden.image, &b.id).await?;
         let gone = format!("{}00000000-0000-0000-0000-000000000000", &golden.key[..golden.key.len() - 36]);
-        fixture.hub.remember_key(&golden.image, &gone, &b.id).await?;
+        fixture.hub.record_key_need(&golden.image, &gone, &b.id).await?;
         fixture.hub.untag(&golden.image, "ami-share:with").await?;
         fixture.hub.status(&golden.image, |status| status == UNTAGGED).await?;
         assert_has_nothing(fixture, &b, &golden).await?;
-        assert_eq!(fixture.hub.trigger(&golden.image).await?.0, "SUCCEEDED");
+        assert_eq!(fixture.hub.reconcile(&golden.image).await?.0, "SUCCEEDED");
         assert!(fixture.hub.ledger(&format!("KEY#{gone}")).await?.is_empty());
         Ok(())
     })
@@ -407,7 +405,7 @@ fn a_deleted_key_does_not_block_a_revocation() -> Result<()> {
 fn an_allowed_external_account_loses_its_access_on_revocation() -> Result<()> {
     flow(async |fixture| {
         let partner = fixture.hub.assume("333333333333").await?;
-        let golden = fixture.golden("outsider-leaves").await?;
+        let golden = fixture.golden("external").await?;
         let tags = [("ami-share:with", partner.id.as_str()), ("ami-share:until", "2099-12-31")];
         fixture.hub.tag(&golden.image, &tags).await?;
         fixture.hub.status(&golden.image, |status| status.starts_with("shared with 1 account")).await?;
@@ -430,14 +428,14 @@ fn an_account_closed_after_sharing_is_revoked_and_refused() -> Result<()> {
         fixture.share(&golden.image, &format!("{} {}", b.id, closed.id)).await?;
         received_until(&fixture.hub, &bus, &golden.image).await?;
         fixture.hub.close_account(&closed.id).await?;
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
 
         let reason = format!("{}: the account is closed or suspended; remove it from the tag", closed.id);
         let expected = format!("shared with 1 account; refused: {reason}");
         fixture.hub.status(&golden.image, |status| status == expected).await?;
         assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
         assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
-        fixture.hub.trigger(&golden.image).await?;
+        fixture.hub.reconcile(&golden.image).await?;
         let received =
             crate::notifications::received_by_now(fixture, &fixture.hub, &bus, &b.id, &golden.image).await?;
         let of_revoked: Vec<Value> = received
@@ -458,7 +456,7 @@ fn an_account_closed_after_sharing_is_revoked_and_refused() -> Result<()> {
     })
 }
 
-/// An image whose targets may copy it.
+/// A new encrypted image that is shared, with copying allowed.
 pub async fn shared_with_copy(fixture: &Fixture, what: &str, selectors: &str) -> Result<Golden> {
     let golden = fixture.golden(what).await?;
     fixture.hub.tag(&golden.image, &[("ami-share:with", selectors), ("ami-share:copy", "allowed")]).await?;
@@ -466,23 +464,23 @@ pub async fn shared_with_copy(fixture: &Fixture, what: &str, selectors: &str) ->
     Ok(golden)
 }
 
-async fn snapshots_are_revoked(fixture: &Fixture, golden: &Golden) -> Result<()> {
-    let closed = async || Ok(granted_to(fixture, golden).await?.is_empty().then_some(()));
-    fixture.hub.until("the snapshots are closed", closed).await
+async fn until_snapshots_are_revoked(fixture: &Fixture, golden: &Golden) -> Result<()> {
+    let are_revoked = async || Ok(granted_to(fixture, golden).await?.is_empty().then_some(()));
+    fixture.hub.until("the snapshots are revoked", are_revoked).await
 }
 
 async fn sees_snapshot(account: &Account, snapshot: &str) -> bool {
     account.ec2.describe_snapshots().snapshot_ids(snapshot).send().await.is_ok()
 }
 
-/// An account may launch and copy an image that is shared with copying allowed.
+/// Checks that an account launches and copies an image.
 pub async fn assert_has_all(fixture: &Fixture, account: &Account, golden: &Golden) -> Result<()> {
     assert!(launches(account, &golden.image).await?);
     copies(account, fixture, golden).await?;
     Ok(())
 }
 
-/// An account neither sees nor launches nor copies an image, and may not use its key.
+/// Checks that an account neither sees nor launches nor copies an image, and may not use its key.
 pub async fn assert_has_nothing(fixture: &Fixture, account: &Account, golden: &Golden) -> Result<()> {
     assert!(!account.sees(&golden.image).await?);
     assert!(!launches(account, &golden.image).await?);

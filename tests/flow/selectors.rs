@@ -1,4 +1,4 @@
-//! Which accounts, OUs and organizations each word picks.
+//! Each selector picks the accounts, OUs and organizations that it names.
 
 use anyhow::Result;
 use futures::future::try_join_all;
@@ -21,7 +21,7 @@ fn every_kind_of_selector_grants_the_image_to_what_it_names() -> Result<()> {
             (fixture.organization.clone(), organization, "shared with 1 organization"),
         ];
         try_join_all(selectors.iter().map(async |(selector, permission, status)| {
-            let image = fixture.image("word").await?;
+            let image = fixture.image("selector").await?;
             assert_eq!(fixture.share(&image, selector).await?, *status, "{selector}");
             assert_eq!(fixture.hub.launch_permissions(&image).await?, [permission.as_str()], "{selector}");
             assert!(b.sees(&image).await?, "{selector}");
@@ -88,7 +88,7 @@ fn a_tag_selector_that_matches_no_account_is_refused_by_name() -> Result<()> {
 fn selectors_are_separated_by_spaces_or_commas_and_continue_over_nine_tags() -> Result<()> {
     flow(async |fixture| {
         let ids = accounts(fixture, 12).await?;
-        let image = fixture.image("many-words").await?;
+        let image = fixture.image("many-selectors").await?;
         let mut tags = vec![("ami-share:with".to_owned(), format!("{},{} ,\t{}", ids[0], ids[1], ids[2]))];
         tags.extend((2..=9).map(|n| (format!("ami-share:with:{n}"), format!("  {}  ", ids[n + 1]))));
         tags.push(("ami-share:with:10".to_owned(), ids[11].clone()));
@@ -145,8 +145,8 @@ fn the_hub_needs_no_share_of_its_own_image() -> Result<()> {
 /// New accounts, in the order of their ids.
 async fn accounts(fixture: &Fixture, count: usize) -> Result<Vec<String>> {
     let names: Vec<String> = (0..count).map(|_| fixture.name("many")).collect();
-    let made = names.iter().map(|name| fixture.hub.create_account(name, &fixture.root));
-    let mut ids = try_join_all(made).await?;
+    let created = names.iter().map(|name| fixture.hub.create_account(name, &fixture.root));
+    let mut ids = try_join_all(created).await?;
     ids.sort();
     Ok(ids)
 }

@@ -1,4 +1,4 @@
-//! Copying is another right than launching: snapshots are opened only where `ami-share:copy` says so.
+//! Targets may copy an image only if `ami-share:copy` allows it: only then are its snapshots granted.
 
 use ami_share_tests::world::Account;
 use anyhow::Result;
@@ -60,7 +60,7 @@ fn the_copy_tag_may_be_added_later_and_is_in_the_notification() -> Result<()> {
         fixture.hub.tag(&first.image, &[("ami-share:copy", "allowed")]).await?;
         fixture
             .hub
-            .until("the snapshot is open", async || {
+            .until("the snapshot is granted", async || {
                 Ok((granted_to(fixture, &first).await? == [b.id.as_str()]).then_some(()))
             })
             .await?;
@@ -77,14 +77,14 @@ fn the_copy_tag_may_be_added_later_and_is_in_the_notification() -> Result<()> {
 
 /// The accounts that may copy the snapshots of an image.
 pub async fn granted_to(fixture: &Fixture, golden: &Golden) -> Result<Vec<String>> {
-    let mut open = Vec::new();
+    let mut accounts = Vec::new();
     for snapshot in fixture.hub.snapshots_of(&golden.image).await? {
-        open.extend(fixture.hub.snapshot_permissions(&snapshot).await?);
+        accounts.extend(fixture.hub.snapshot_permissions(&snapshot).await?);
     }
-    Ok(open)
+    Ok(accounts)
 }
 
-/// Copies an image as an account; answers the copy's id.
+/// Copies an image as an account. Returns the id of the copy.
 pub async fn copies(account: &Account, fixture: &Fixture, golden: &Golden) -> Result<String> {
     account.copy_image(&fixture.name("copy"), &golden.image, &[]).await
 }

@@ -1,4 +1,4 @@
-//! The status tag: the truth about the last outcome, in words for a person, within 256 characters.
+//! The status tag describes the last outcome for a person, in at most 256 characters.
 
 use anyhow::Result;
 
@@ -36,23 +36,23 @@ fn a_status_with_many_refused_selectors_is_cut_to_the_length_of_a_tag() -> Resul
 fn a_selector_of_256_four_byte_characters_is_refused_and_blocks_no_other() -> Result<()> {
     flow(async |fixture| {
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
-        let image = fixture.image("long-word").await?;
+        let image = fixture.image("long-selector").await?;
         let long = "𐐷".repeat(256);
         fixture.hub.tag(&image, &[("ami-share:with", &long), ("ami-share:with:2", &b.id)]).await?;
         let status = fixture.hub.status(&image, |_| true).await?;
-        assert!(status.starts_with("shared with 1 account; refused: 𐐷"), "{status}");
-        let selectors = async || -> Result<Vec<String>> {
+        assert!(status.starts_with("shared with 1 account; refused: `𐐷"), "{status}");
+        let targets = async || -> Result<Vec<String>> {
             let rows = fixture.hub.ledger(&format!("IMAGE#{image}")).await?;
             Ok(rows.into_values().filter_map(|mut row| row.remove("target")).collect())
         };
-        assert_eq!(selectors().await?, [b.id.clone(), long]);
+        assert_eq!(targets().await?, [b.id.clone(), long]);
         fixture.hub.tag(&image, &[("ami-share:with", &c.id)]).await?;
         fixture.hub.status(&image, |status| status == "shared with 2 accounts").await?;
-        let mut left = selectors().await?;
-        left.sort();
-        let mut target_accounts = [b.id.clone(), c.id.clone()];
-        target_accounts.sort();
-        assert_eq!(left, target_accounts, "a word that is gone has no row any more");
+        let mut remaining = targets().await?;
+        remaining.sort();
+        let mut expected = [b.id.clone(), c.id.clone()];
+        expected.sort();
+        assert_eq!(remaining, expected, "a removed selector has no row any more");
         Ok(())
     })
 }
@@ -81,7 +81,7 @@ fn the_next_reconciliation_rewrites_an_overwritten_status() -> Result<()> {
         let image = fixture.image("overwritten").await?;
         fixture.share(&image, &b.id).await?;
         fixture.hub.tag(&image, &[("ami-share:status", "shared with the whole world")]).await?;
-        fixture.hub.trigger(&image).await?;
+        fixture.hub.reconcile(&image).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
         Ok(())
     })

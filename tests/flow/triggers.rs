@@ -1,4 +1,4 @@
-//! What makes ami-share look at an image, and what does not.
+//! The events that start a reconciliation of an image, and those that start none.
 
 use std::fs;
 
@@ -87,17 +87,17 @@ fn a_tag_change_of_foreign_keys_or_of_the_status_alone_starts_nothing() -> Resul
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let image = fixture.image("quiet").await?;
-        fixture.hub.tag(&image, &[("Name", "golden"), ("ami-shared", "no tag of ours")]).await?;
-        fixture.hub.tag(&image, &[("ami-share:status", "written by hand")]).await?;
+        fixture.hub.tag(&image, &[("Name", "golden"), ("ami-shared", "a foreign tag")]).await?;
+        fixture.hub.tag(&image, &[("ami-share:status", "written out of band")]).await?;
         fixture.hub.untag(&image, "Name").await?;
         fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("Team", "platform")]).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
-        // Events are delivered in their order, so whatever the status tag set off has been seen by now.
+        // Events arrive in their order, so the events of the earlier tags have started what they start.
         fixture.hub.tag(&image, &[("ami-share:until", "2099-12-31")]).await?;
         fixture.hub.status(&image, |status| status.ends_with("until 2099-12-31 23:59 UTC")).await?;
 
         let inputs = fixture.hub.executions_of(&image).await?;
-        // A review that comes by looks at what it finds half-way; no event of the image has started that.
+        // A review of another test may have started more; only events of the image count here.
         let by_event = inputs.values().filter(|input| input.get("detail-type").is_some());
         let mut reasons: Vec<String> = by_event.map(reason_of).collect();
         reasons.sort();
@@ -112,7 +112,7 @@ fn a_tag_change_of_foreign_keys_or_of_the_status_alone_starts_nothing() -> Resul
 fn an_image_without_ami_share_tags_is_left_alone() -> Result<()> {
     flow(async |fixture| {
         let image = fixture.image("untagged").await?;
-        let (status, output) = fixture.hub.trigger(&image).await?;
+        let (status, output) = fixture.hub.reconcile(&image).await?;
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image has no ami-share: tags"), "{output}");
         assert!(fixture.hub.ledger(&format!("IMAGE#{image}")).await?.is_empty());
@@ -127,7 +127,7 @@ fn an_image_that_is_gone_and_was_never_shared_is_left_alone() -> Result<()> {
         let gone = fixture.image("gone").await?;
         fixture.hub.deregister(&gone).await?;
         for gone in [gone.as_str(), "ami-0123456789abcdef0"] {
-            let (status, output) = fixture.hub.trigger(gone).await?;
+            let (status, output) = fixture.hub.reconcile(gone).await?;
             assert_eq!(status, "SUCCEEDED");
             assert!(output.contains("the image does not exist"), "{output}");
             assert!(fixture.hub.ledger(&format!("IMAGE#{gone}")).await?.is_empty());
@@ -143,10 +143,10 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
         let notifications = b.listen().await?;
         let golden = fixture.golden("repeated").await?;
         assert_eq!(fixture.share(&golden.image, &b.id).await?, "shared with 1 account");
-        fixture.reconciliations_end(&golden.image, 1).await?;
+        fixture.await_reconciliations(&golden.image, 1).await?;
         let before = state_of(fixture, &golden.image, &golden.key).await?;
 
-        // Whom that old tag change names is of no interest: the tags that the image has now count.
+        // ami-share ignores the tags in an old event and reads the present tags of the image.
         let mut out_of_date = event("tag-change-image.json", &golden.image)?;
         out_of_date["detail"]["tags"]["ami-share:with"] = json!(c.id);
         let events = [
@@ -176,7 +176,7 @@ fn events_that_come_twice_or_late_change_nothing() -> Result<()> {
     })
 }
 
-/// A running instance of the hub, to make images of.
+/// A running instance of the hub, to create images from.
 async fn instance(fixture: &Fixture) -> Result<String> {
     match launch(&fixture.hub, &fixture.image("base").await?).await? {
         Launch::Started(instance) => Ok(instance),
@@ -184,9 +184,9 @@ async fn instance(fixture: &Fixture) -> Result<String> {
     }
 }
 
-/// Looks by hand; if the image was still pending after that look, the look must have left it alone.
+/// Starts a reconciliation. If the image is still pending after it, the reconciliation must have ignored the image.
 async fn assert_ignored_while_pending(fixture: &Fixture, image: &str) -> Result<()> {
-    let (status, output) = fixture.hub.trigger(image).await?;
+    let (status, output) = fixture.hub.reconcile(image).await?;
     if fixture.hub.image_state(image).await? == "pending" {
         assert_eq!(status, "SUCCEEDED");
         assert!(output.contains("the image is pending; its event `available` brings it back"), "{output}");
@@ -203,7 +203,7 @@ fn reason_of(input: &Value) -> String {
     )
 }
 
-/// All that a repeated event could spoil.
+/// Everything that a repeated event could change by mistake.
 pub async fn state_of(fixture: &Fixture, image: &str, key: &str) -> Result<String> {
     let (image_rows, key_rows) = (
         fixture.hub.ledger(&format!("IMAGE#{image}")).await?,
@@ -215,7 +215,7 @@ pub async fn state_of(fixture: &Fixture, image: &str, key: &str) -> Result<Strin
     Ok(format!("{image_rows:#?}\n{key_rows:#?}\n{policy}\n{tags:#?}\n{granted_to:?}\n{audit_log:#?}"))
 }
 
-/// One of the events in `events/`, as if it spoke of `image`.
+/// One of the events in `events/`, with `image` in place of its image.
 fn event(file: &str, image: &str) -> Result<Value> {
     let mut event = fs::read_to_string(workspace::file(&format!("events/{file}")))?;
     for of_file in ["ami-0abcdef1234567890", "ami-0fedcba9876543210", "ami-00aa11bb22cc33dd4"] {

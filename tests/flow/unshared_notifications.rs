@@ -1,4 +1,4 @@
-//! `AMI Unshared`: whoever had access is told that it is gone, and why; once.
+//! `AMI Unshared` notifies each target that loses access, and the hub, once and with the reason.
 
 use ami_share_tests::launch::{Launch, launch};
 use ami_share_tests::world::{Account, HUB, REGION};
@@ -18,12 +18,12 @@ fn the_target_the_hub_bus_and_the_topic_get_one_notification_of_what_is_revoked_
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
         let queue = b.listen().await?;
         let (bus, topic) = (on_the_bus(fixture).await?, on_the_topic(fixture).await?);
-        let image = fixture.image("taken-back").await?;
+        let image = fixture.image("revoked").await?;
         let name = fixture.hub.ec2.describe_images().image_ids(&image).send().await?;
         fixture.share(&image, &format!("{} {}", b.id, c.id)).await?;
         fixture.share_until_status(&image, &c.id, "shared with 1 account").await?;
         for _ in 0..2 {
-            fixture.hub.trigger(&image).await?;
+            fixture.hub.reconcile(&image).await?;
         }
 
         let fence = fixture.image("fence").await?;
@@ -55,10 +55,10 @@ fn every_way_to_lose_access_is_notified_with_its_own_reason() -> Result<()> {
         let b = fixture.target_account("b").await?;
         let queue = b.listen().await?;
         let [untagged, disabled, gone, refused] = {
-            let made = ["untagged", "disabled", "gone", "refused"].map(|what| fixture.image(what));
-            let made = futures::future::try_join_all(made).await?;
-            let made: [String; 4] = made.try_into().map_err(|_| anyhow::anyhow!("not four images"))?;
-            made
+            let created = ["untagged", "disabled", "gone", "refused"].map(|what| fixture.image(what));
+            let created = futures::future::try_join_all(created).await?;
+            let created: [String; 4] = created.try_into().map_err(|_| anyhow::anyhow!("not four images"))?;
+            created
         };
         for image in [&untagged, &disabled, &gone, &refused] {
             fixture.share(image, &b.id).await?;
@@ -91,7 +91,7 @@ fn the_hub_is_also_notified_of_the_end_of_a_share() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let (bus, topic) = (on_the_bus(fixture).await?, on_the_topic(fixture).await?);
-        let image = fixture.image("ends").await?;
+        let image = fixture.image("expiring").await?;
         let end = written(far_enough(fixture).await? + now()?)?;
         fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:until", &end)]).await?;
         fixture.hub.status(&image, |status| status.starts_with("not shared")).await?;
@@ -114,7 +114,7 @@ fn an_account_that_is_granted_access_again_is_notified_again_of_grant_and_revoca
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
         let queue = b.listen().await?;
-        let image = fixture.image("to-and-fro").await?;
+        let image = fixture.image("shared-twice").await?;
         for _ in 0..2 {
             fixture.share_until_status(&image, &b.id, "shared with 1 account").await?;
             fixture.hub.untag(&image, "ami-share:with").await?;
@@ -132,7 +132,7 @@ fn every_revoked_account_of_an_ou_is_notified_and_one_without_a_bus_is_forgotten
         let ou = fixture.ou("losing", &fixture.root).await?;
         let nested = fixture.ou("nested", &ou).await?;
         let (b, c) = (fixture.account_in("b", &ou).await?, fixture.account_in("c", &nested).await?);
-        let _deaf = fixture.account_in("deaf", &ou).await?;
+        let _without_bus = fixture.account_in("without-bus", &ou).await?;
         let queues = [(&b, b.listen().await?), (&c, c.listen().await?)];
         let image = fixture.image("for-ou").await?;
         fixture.share(&image, &ou).await?;
@@ -161,7 +161,7 @@ fn the_notification_and_the_audit_log_name_the_accounts_that_still_use_the_image
             fixture.share(image, &format!("{} {}", b.id, c.id)).await?;
         }
         assert!(matches!(launch(&b, &used).await?, Launch::Started(_)));
-        // C keeps its access, so whether it uses the image is of no interest.
+        // C keeps its access, so its use of the image is not reported.
         assert!(matches!(launch(&c, &used).await?, Launch::Started(_)));
         for image in [&used, &unused] {
             fixture.hub.tag(image, &[("ami-share:with", &c.id)]).await?;
@@ -174,22 +174,22 @@ fn the_notification_and_the_audit_log_name_the_accounts_that_still_use_the_image
             let audit_log: Vec<_> =
                 fixture.hub.ledger(&format!("AUDIT#{image}")).await?.into_values().collect();
             let row = |action: &str| audit_log.iter().find(|row| row["action"] == action);
-            let (closed, reported) = (row("image-revoked"), row("usage-reported"));
+            let (revoked, reported) = (row("image-revoked"), row("usage-reported"));
             assert_eq!(
                 reported.map(|row| (row["principals"].as_str(), row["reason"].as_str())),
                 Some((b.id.as_str(), usage))
             );
-            // The withdrawal waits for no report.
-            assert!(closed.map(|row| &row["at"]) < reported.map(|row| &row["at"]), "{audit_log:#?}");
+            // The revocation waits for no usage report.
+            assert!(revoked.map(|row| &row["at"]) < reported.map(|row| &row["at"]), "{audit_log:#?}");
         }
         Ok(())
     })
 }
 
-/// The first `AMI Unshared` about an image that an account hears; `received` is what it has heard before.
+/// The first `AMI Unshared` about an image that an account receives. `received` keeps all that it receives.
 async fn unshared(account: &Account, queue: &str, received: &mut Vec<Value>, image: &str) -> Result<Value> {
     account
-        .until("the withdrawal is told", async || {
+        .until("the revocation is notified", async || {
             received.extend(account.take(queue).await?);
             let notified = about(received, image)
                 .into_iter()

@@ -140,12 +140,12 @@ class World:
 
     def _listen(self) -> None:
         """Subscribes queues to the topic, the hub's bus and the bus of one target account; the others have no bus."""
-        topic = f"arn:aws:sns:{REGION}:{HUB}:{STACK}-notices"
+        topic = f"arn:aws:sns:{REGION}:{HUB}:{STACK}-notifications"
         self.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=self._queue(HUB, "topic"))
-        member = self.client("events", "222222222222")
-        member.create_event_bus(Name=STACK)
-        member.put_permission(EventBusName=STACK, Action="events:PutEvents", Principal=HUB, StatementId="hub")
-        for account, queue in ((HUB, "bus"), ("222222222222", "member")):
+        target_events = self.client("events", "222222222222")
+        target_events.create_event_bus(Name=STACK)
+        target_events.put_permission(EventBusName=STACK, Action="events:PutEvents", Principal=HUB, StatementId="hub")
+        for account, queue in ((HUB, "bus"), ("222222222222", "target-account")):
             events = self.client("events", account)
             pattern = json.dumps({"source": ["ami-share"]})
             events.put_rule(Name=queue, EventBusName=STACK, EventPattern=pattern)

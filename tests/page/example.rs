@@ -1,4 +1,4 @@
-//! Example reviews of any size, with something of everything that the page can show.
+//! Example reviews of any size, with an example of everything that the page can show.
 
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
@@ -13,7 +13,7 @@ const PARTNER: &str = "o-z9y8x7w6v5";
 const NAMES: [&str; 6] =
     ["golden-linux", "golden-linux-arm64", "build-runner", "database", "windows-server", "bastion"];
 
-/// A review of so many images, of which the first few have every trouble that there is.
+/// A review of `images` images, of which the first few have every kind of problem.
 pub fn review(images: usize) -> Result<AccessReview> {
     let keys = (1..=3).map(key_arn).collect::<Result<Vec<_>>>()?;
     let images = (0..images).map(|number| image(number, &keys)).collect::<Result<Vec<_>>>()?;
@@ -36,7 +36,7 @@ pub fn empty() -> Result<AccessReview> {
     Ok(AccessReview { keys: Vec::new(), ..review(0)? })
 }
 
-/// A review of two images, of which the last has so many shares.
+/// A review of two images, of which the last has `shares` shares.
 pub fn crowd(shares: usize) -> Result<AccessReview> {
     let mut review = review(2)?;
     if let Some(image) = review.images.last_mut() {

@@ -1,6 +1,6 @@
-//! What the roles of the template may do is what the whole flows did, no more and no less.
+//! The roles of the template have exactly the permissions that the whole flows use.
 //!
-//! Cargo runs this after `flow`, whose stacks have written down which statement of a role allowed which call.
+//! Cargo runs this after `flow`, whose stacks record which statement of a role allows which call.
 
 use ami_share_tests::{install, workspace};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! The simulated AWS's own rules, and the template's lint: Python's tests and tools, run as part of `cargo test`.
+//! The tests of the simulated AWS, and cfn-lint on the template: Python tests and tools that `cargo test` runs.
 
 use ami_share_tests::install::run_python;
 use anyhow::Result;

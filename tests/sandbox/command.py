@@ -31,8 +31,9 @@ In account {account}, {region}, this will make, use and remove again:
   3 state machines, 1 Lambda function that does nothing                free, at this number of runs
   1 DynamoDB table, 2 log groups, 1 event bus, for some minutes        less than 0.01 USD
 For moments it shares the image and the snapshot with {grantee}; where the account is in an organization, it shares
-the image with the whole organization and its first OU; and with nobody else, unless the random account number exists that
-EC2 and KMS are expected to refuse. Nothing becomes public. All of it is tagged {tag} = {run} and named {name}-…
+the image with the whole organization and its first OU; and with no other account, unless the random account number
+exists that EC2 and KMS are expected to refuse. Nothing becomes public. All of it is tagged {tag} = {run} and named
+{name}-…
 It takes about 25 minutes; most of that is waiting for events."""
 
 

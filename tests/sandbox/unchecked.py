@@ -51,7 +51,7 @@ UNCHECKED = [
     Unchecked(
         "request-rates",
         "EC2 and KMS take as many calls a second as the copies of AWS's pages say that we read.",
-        "thousands of calls, which would slow down everybody else in the account",
+        "thousands of calls, which would slow down all other callers in the account",
     ),
     Unchecked(
         "auto-scaling-grant",

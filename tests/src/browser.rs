@@ -1,7 +1,7 @@
-//! Looks at a page in a real browser, with the checks of `tests/access_review_page`.
+//! Runs the checks of `tests/access_review_page` on a page in a real browser.
 //!
-//! What drives the browser is pinned and goes into a virtual environment; the browser is Debian's, and goes
-//! beside it. Both are fetched once, into `target/browser`; nothing is installed on the machine.
+//! Playwright, which drives the browser, is pinned and installed in a virtual environment; the browser is Debian's.
+//! Both are fetched once, into `target/browser`; nothing is installed on the machine.
 
 use std::fs;
 use std::io::Write;
@@ -13,46 +13,45 @@ use serde_json::Value;
 
 use crate::{install, workspace};
 
-/// The checks, their requirements beside them.
+/// The folder of the checks and their requirements.
 const CHECKS: &str = "tests/access_review_page";
 
-/// What came of a look that found nothing wrong.
+/// The result of checks that found nothing wrong.
 #[derive(Debug)]
 pub enum Report {
-    /// The page was looked at.
-    Seen {
+    /// The checks ran.
+    Checked {
         /// The browser, with its version.
         browser: String,
-        /// Pictures of the page, for people.
+        /// Screenshots of the page, for people.
         pictures: Vec<PathBuf>,
     },
-    /// This machine has no way to get a browser, and nothing was looked at; why not is said on standard error.
+    /// This machine cannot get a browser, so no check ran; standard error has the reason too.
     Skipped {
-        /// Why.
+        /// Why this machine cannot get a browser.
         reason: String,
     },
 }
 
-/// Looks at a page of an access review: that it is drawn as it should be, sorts, filters, and asks for nothing.
+/// Checks the page of an access review: that it renders correctly, sorts, filters, and sends no request.
 ///
-/// Pictures go to `target/access-review-page`. The first look fetches the browser, about 100 MB.
-///
-/// # Errors
-/// When a check fails, with all that the checks said; or when what they need cannot be fetched.
-pub fn reconcile(page: &Path) -> Result<Report> {
-    trigger(page, &[])
-}
-
-/// Does as [`reconcile`], but only with those checks whose names pytest's expression selects; for a page so long
-/// that each check takes seconds.
+/// Screenshots go to `target/access-review-page`. The first run fetches the browser, about 100 MB.
 ///
 /// # Errors
-/// As [`reconcile`]; also when there is no such check.
-pub fn review_trigger(page: &Path, checks: &str) -> Result<Report> {
-    trigger(page, &["-k", checks])
+/// When a check fails, with the output of the checks; or when what they need cannot be fetched.
+pub fn check_page(page: &Path) -> Result<Report> {
+    run_checks(page, &[])
 }
 
-fn trigger(page: &Path, selection: &[&str]) -> Result<Report> {
+/// Runs only the checks that pytest's expression `selection` selects; for a page so long that each check takes seconds.
+///
+/// # Errors
+/// As [`check_page`]; also when there is no such check.
+pub fn check_page_with(page: &Path, selection: &str) -> Result<Report> {
+    run_checks(page, &["-k", selection])
+}
+
+fn run_checks(page: &Path, selection: &[&str]) -> Result<Report> {
     let stem = page.file_stem().context("a page has a name")?.to_string_lossy().into_owned();
     let pictures = workspace::target().join("access-review-page");
     let checks = Command::new(install::python_for("browser", &format!("{CHECKS}/requirements.txt"))?)
@@ -67,13 +66,19 @@ fn trigger(page: &Path, selection: &[&str]) -> Result<Report> {
         .stdin(Stdio::null())
         .output()
         .context("starting Python")?;
-    let said = [checks.stdout, checks.stderr].concat();
-    ensure!(checks.status.success(), "looking at {}:\n{}", page.display(), String::from_utf8_lossy(&said));
-    let report = fs::read(pictures.join(format!("{stem}.json"))).context("reading what was looked at")?;
-    let report = read(&serde_json::from_slice(&report).context("reading what was looked at")?);
+    let output = [checks.stdout, checks.stderr].concat();
+    ensure!(
+        checks.status.success(),
+        "{} fails its checks:\n{}",
+        page.display(),
+        String::from_utf8_lossy(&output)
+    );
+    let report =
+        fs::read(pictures.join(format!("{stem}.json"))).context("reading the report of the checks")?;
+    let report = read(&serde_json::from_slice(&report).context("reading the report of the checks")?);
     if let Report::Skipped { reason } = &report {
-        // Not `eprintln!`, which a test that passes keeps to itself.
-        writeln!(std::io::stderr(), "  SKIPPED: nobody looked at {}: {reason}", page.display())?;
+        // Not `eprintln!`, whose output a passing test does not show.
+        writeln!(std::io::stderr(), "  SKIPPED: no browser has checked {}: {reason}", page.display())?;
     }
     Ok(report)
 }
@@ -84,7 +89,7 @@ fn read(report: &Value) -> Report {
         return Report::Skipped { reason };
     }
     let pictures = report.get("pictures").and_then(Value::as_array).into_iter().flatten();
-    Report::Seen {
+    Report::Checked {
         browser: text("browser").unwrap_or_default(),
         pictures: pictures.filter_map(Value::as_str).map(PathBuf::from).collect(),
     }

@@ -1,7 +1,7 @@
 //! Installs the tools for cargo that `tests/supply_chain/cargo-tools.txt` pins, into a folder under `target/`, once.
 //!
-//! There are no prebuilt ones in a registry that is well kept, so they are compiled, without optimisation: they run
-//! for seconds (`docs/adr/0015-the-supply-chain-is-checked-by-cargo-test.md`).
+//! No well-maintained registry has prebuilt ones, so cargo compiles them, without optimisation: they run for seconds
+//! (`docs/adr/0015-the-supply-chain-is-checked-by-cargo-test.md`).
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use crate::{child, install, workspace};
 /// One tool and its version on each line, as `cargo install` takes them.
 const PINS: &str = "tests/supply_chain/cargo-tools.txt";
 
-/// `cargo <verb>` with the pinned tool of that name. The tools are installed first if they are not there; another
-/// process that installs at the same time is waited for.
+/// `cargo <verb>` with the pinned tool of that name. Installs the tools first if they are missing, and waits for
+/// another process that installs them at the same time.
 ///
 /// # Errors
 /// When they cannot be installed.
@@ -29,8 +29,8 @@ pub fn tool(verb: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Cargo itself, as it runs this process, without what it tells a test of its package: a tool that is told so
-/// takes itself for a program that somebody is working on.
+/// The cargo that runs this process, without the variables that it sets for a test's package: with them, a tool would
+/// behave as a program under development.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace::root()).stdin(Stdio::null());
@@ -73,12 +73,12 @@ fn install(pins: &str, build: &Path, home: &Path) -> Result<()> {
         "--target-dir",
     ]);
     install.arg(build).arg("--root").arg(home).args(pins);
-    // Flags and a folder that are meant for the project are none for the tools.
+    // The project's flags and target folder are not meant for the tools.
     install.env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR").env("CARGO_PROFILE_DEV_DEBUG", "false");
     if !child::wait(&mut install.spawn().context("running cargo install")?, "cargo install")?.success() {
         bail!("cargo install failed; its output is above");
     }
-    fs::remove_dir_all(build).context("removing what was built on the way")?;
+    fs::remove_dir_all(build).context("removing the build folder of the tools")?;
     say(format!("compiled in {} s", started.elapsed().as_secs()));
     Ok(())
 }

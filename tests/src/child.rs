@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How often a wait looks whether it should go on.
+/// The time between two checks of a wait.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Ends every wait of this process, now and later.
@@ -16,7 +16,7 @@ pub fn interrupt() {
     INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
-/// Fails once the process has been told to end.
+/// Fails once [`interrupt`] was called.
 pub(crate) fn check() -> Result<()> {
     if INTERRUPTED.load(Ordering::Relaxed) {
         bail!("interrupted");
@@ -24,7 +24,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Waits for the child; when the process is told to end, the child is killed first.
+/// Waits for the child. After [`interrupt`], kills the child and fails.
 pub(crate) fn wait(child: &mut Child, name: &str) -> Result<ExitStatus> {
     loop {
         if let Some(status) = child.try_wait().with_context(|| format!("waiting for {name}"))? {
@@ -39,7 +39,7 @@ pub(crate) fn wait(child: &mut Child, name: &str) -> Result<ExitStatus> {
     }
 }
 
-/// A short rest between two looks.
+/// Sleeps until the next check.
 #[allow(clippy::disallowed_methods, reason = "waits for a process, outside any async code")]
 pub(crate) fn pause() {
     std::thread::sleep(PAUSE);

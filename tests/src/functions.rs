@@ -1,4 +1,4 @@
-//! Builds the functions' binaries: what is tested is what this checkout says.
+//! Builds the functions' binaries from this checkout.
 
 use std::process::{Command, Stdio};
 

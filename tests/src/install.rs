@@ -1,4 +1,4 @@
-//! Installs what Python needs, pinned, into virtual environments under `target/`, each once.
+//! Installs pinned Python packages into virtual environments under `target/`, each once.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +16,7 @@ pub fn python() -> Result<PathBuf> {
     python_for("simulated-aws", "tests/simulated_aws/requirements.txt")
 }
 
-/// Runs a module of `tests/` in the Python of the simulated AWS; its output goes straight through.
+/// Runs a module of `tests/` in the Python of the simulated AWS, and shows its output.
 pub fn run_python(arguments: &[&str]) -> Result<()> {
     let status = Command::new(python()?)
         .args(arguments)
@@ -31,8 +31,8 @@ pub fn run_python(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The Python of a virtual environment in a folder of `target`, with what the file of requirements pins. It is
-/// made first if it is not there; another process that installs at the same time is waited for.
+/// The Python of a virtual environment in a folder of `target`, with the packages that `requirements` pins. Makes it
+/// first if it is missing, and waits for another process that makes it at the same time.
 pub fn python_for(folder: &str, requirements: &str) -> Result<PathBuf> {
     let requirements = workspace::file(requirements);
     let pins = fs::read_to_string(&requirements).context("reading the pinned requirements")?;
@@ -69,7 +69,7 @@ fn run(command: &mut Command, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Changed pins get an environment of their own.
+/// A hash of the pins: changed pins get a new environment.
 pub(crate) fn short_hash(pins: &str) -> String {
     let mut hasher = DefaultHasher::new();
     pins.hash(&mut hasher);

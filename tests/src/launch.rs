@@ -1,24 +1,24 @@
-//! The proof that counts: an account launches the image, or it does not.
+//! Launches an image: the proof that an account has access, or has none.
 
 use anyhow::{Context, Result};
 use aws_sdk_ec2::error::ProvideErrorMetadata;
 
 use crate::world::Account;
 
-/// What came of a launch.
+/// The result of a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Launch {
-    /// The instance came up.
+    /// The instance runs; its id.
     Started(String),
-    /// EC2 refused, or the instance ended at once; and why.
+    /// EC2 refused, or the instance ended at once; the reason.
     Failed(String),
 }
 
-/// How EC2 says that there is no such image for the caller, or that nobody can launch it now. Source:
+/// The codes with which EC2 says that the caller sees no such image, or that no account can launch it now. Source:
 /// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 const REFUSALS: [&str; 2] = ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"];
 
-/// Launches `image` as `account`. An answer that says nothing about its access is an error.
+/// Launches `image` as `account`. An EC2 error that says nothing about its access is an error here too.
 pub async fn launch(account: &Account, image: &str) -> Result<Launch> {
     let request = account
         .ec2
@@ -43,7 +43,7 @@ pub async fn launch(account: &Account, image: &str) -> Result<Launch> {
         .and_then(|instance| instance.instance_id())
         .context("no instance")?
         .to_owned();
-    // An instance whose key cannot be used is taken in, and ends with Client.InternalError. Source:
+    // EC2 accepts an instance whose key it cannot use, and ends it with Client.InternalError. Source:
     // https://docs.aws.amazon.com/autoscaling/ec2/userguide/ts-as-instancelaunchfailure.html
     let described =
         account.ec2.describe_instances().instance_ids(&instance).send().await.context("DescribeInstances")?;

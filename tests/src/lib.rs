@@ -1,8 +1,8 @@
 //! The simulated AWS with the stack deployed in it, for `cargo local`, `cargo demo` and the whole-flow tests; and the
 //! documents that are generated from the template and the code, for `cargo docs` ([`docs`]).
 //!
-//! [`install`] brings the Python side, [`functions`] the functions' binaries, [`stack`] starts and stops both,
-//! [`world`] acts on it as a client would. Nothing here knows what ami-share decides.
+//! [`install`] installs the Python side, [`functions`] builds the functions, [`stack`] starts and stops both, and
+//! [`world`] calls its APIs as a client would. Nothing here knows what ami-share decides.
 
 pub mod browser;
 pub mod cargo_tools;

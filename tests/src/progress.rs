@@ -1,15 +1,15 @@
-//! Says what is going on, on standard error, so that standard output stays free for results.
+//! Prints progress on standard error, so that standard output has results only.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-/// One line of progress.
+/// Prints one line of progress.
 pub fn say(line: impl AsRef<str>) {
     eprintln!("  {}", line.as_ref());
 }
 
-/// Says why a command like `cargo demo` failed, if it did; answers what it exits with.
+/// Prints why a command like `cargo demo` failed, if it did; returns its exit code.
 pub fn end(command: &str, outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
-//! Makes a software bill of materials for each function: what its binary is built of, as CycloneDX 1.5.
+//! Makes a software bill of materials for each function: the crates of its binary, as CycloneDX 1.5.
 //!
-//! `cargo cyclonedx` says what there is to say of each crate. It takes the tree from `cargo metadata`, which counts
-//! optional dependencies that nothing switches on; so what `cargo tree` does not find in the binary is left out.
-//! And it says nothing of the binary itself, so its digest is added.
+//! `cargo cyclonedx` describes each crate. It reads the tree from `cargo metadata`, which includes optional
+//! dependencies that no feature enables; so crates that `cargo tree` does not find in the binary are removed. It does
+//! not describe the binary itself, so its digest is added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use crate::{cargo_tools, workspace};
 /// Name and version of a crate.
 pub type Crate = (String, String);
 
-/// What a function's binary is built of.
+/// The bill of materials of a function's binary.
 #[derive(Debug)]
 pub struct Bill {
     /// The function, and the name of its binary.
@@ -35,7 +35,7 @@ impl Bill {
         components.into_iter().flatten().filter_map(name_and_version).collect()
     }
 
-    /// Puts the digest of the function's binary into the document.
+    /// Adds the digest of the function's binary to the document.
     ///
     /// # Errors
     /// When the binary cannot be read.
@@ -52,7 +52,7 @@ impl Bill {
 /// The bill of each function when it is built for a target, such as `aarch64-unknown-linux-gnu`.
 ///
 /// # Errors
-/// When the tool cannot be installed, or says something unexpected.
+/// When the tool cannot be installed, or prints something unexpected.
 pub fn bills(target: &str) -> Result<Vec<Bill>> {
     let tree = tree(target)?;
     let documents = documents(target)?.into_iter();
@@ -64,12 +64,12 @@ pub fn bills(target: &str) -> Result<Vec<Bill>> {
         .collect()
 }
 
-/// What `cargo cyclonedx` says of each function. It writes beside each `Cargo.toml`, and knows no other place; so it
-/// gets a copy of the workspace that has its own `Cargo.toml`s, and links to all else.
+/// The documents that `cargo cyclonedx` writes, by function. It can write only beside each `Cargo.toml`; so it runs in
+/// a copy of the workspace that has its own `Cargo.toml`s, and links to all other files.
 fn documents(target: &str) -> Result<Vec<(String, String)>> {
     let copy = workspace::target().join("sbom/workspace");
     let lock = File::create(workspace::target().join("sbom.lock")).context("making a lock")?;
-    lock.lock().context("waiting for others that make bills of materials")?;
+    lock.lock().context("waiting for another process that makes bills of materials")?;
     copy_workspace(&copy).with_context(|| format!("copying the workspace to {}", copy.display()))?;
     let mut tool = cargo_tools::tool("cyclonedx")?;
     tool.args([
@@ -83,7 +83,7 @@ fn documents(target: &str) -> Result<Vec<(String, String)>> {
         "--target",
         target,
     ]);
-    // The same commit gives the same document: its time in place of ours, and no random serial number.
+    // The same commit makes the same document: the time is that of the commit, and there is no random serial number.
     tool.current_dir(&copy).env("SOURCE_DATE_EPOCH", committed_at()?);
     let status = tool.status().context("running cargo cyclonedx")?;
     ensure!(status.success(), "cargo cyclonedx failed; see its output above");
@@ -125,13 +125,13 @@ fn copy_workspace(copy: &Path) -> Result<()> {
 }
 
 fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("looking into {}", folder.display()))?;
+    let entries = fs::read_dir(folder).with_context(|| format!("reading the folder {}", folder.display()))?;
     let mut folders = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     folders.sort();
     Ok(folders)
 }
 
-/// When the commit was made, in seconds since 1970; the builder may say otherwise.
+/// The time of the commit, in seconds since 1970; the builder may set another one.
 /// <https://reproducible-builds.org/docs/source-date-epoch/>
 fn committed_at() -> Result<String> {
     if let Ok(result) = std::env::var("SOURCE_DATE_EPOCH") {
@@ -139,25 +139,29 @@ fn committed_at() -> Result<String> {
     }
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(workspace::root());
-    let said = git.output().context("asking git for the time of the commit")?;
+    let output = git.output().context("asking git for the time of the commit")?;
     // An archive of the sources has no history.
-    Ok(if said.status.success() { String::from_utf8(said.stdout)?.trim().to_owned() } else { "0".to_owned() })
+    Ok(if output.status.success() {
+        String::from_utf8(output.stdout)?.trim().to_owned()
+    } else {
+        "0".to_owned()
+    })
 }
 
-/// Which crate is built with which others, for a target. The features are those of a build of the whole workspace,
+/// The crates that each crate depends on, for a target. The features are those of a build of the whole workspace,
 /// as `sam build` makes it.
 fn tree(target: &str) -> Result<BTreeMap<Crate, BTreeSet<Crate>>> {
     let mut cargo = cargo_tools::cargo();
     cargo.args(["tree", "--locked", "--workspace", "--edges", "normal,build", "--target", target]);
-    let said =
+    let output =
         cargo.args(["--prefix", "depth", "--format", " {p}"]).output().context("running cargo tree")?;
-    ensure!(said.status.success(), "cargo tree failed:\n{}", String::from_utf8_lossy(&said.stderr));
+    ensure!(output.status.success(), "cargo tree failed:\n{}", String::from_utf8_lossy(&output.stderr));
     let mut tree = BTreeMap::<Crate, BTreeSet<Crate>>::new();
     let mut above: Vec<Crate> = Vec::new();
-    for line in String::from_utf8(said.stdout)?.lines().filter(|line| !line.is_empty()) {
-        let mut words = line.split_whitespace();
-        let (Some(depth), Some(name), Some(version)) = (words.next(), words.next(), words.next()) else {
-            bail!("`{line}` of cargo tree is not understood");
+    for line in String::from_utf8(output.stdout)?.lines().filter(|line| !line.is_empty()) {
+        let mut fields = line.split_whitespace();
+        let (Some(depth), Some(name), Some(version)) = (fields.next(), fields.next(), fields.next()) else {
+            bail!("cannot parse `{line}` of cargo tree");
         };
         above.truncate(depth.parse().with_context(|| format!("`{line}` of cargo tree"))?);
         let this = (name.to_owned(), version.trim_start_matches('v').to_owned());
@@ -169,7 +173,7 @@ fn tree(target: &str) -> Result<BTreeMap<Crate, BTreeSet<Crate>>> {
     Ok(tree)
 }
 
-/// The crates that a binary is built of, without itself.
+/// The crates of a binary, without the binary itself.
 fn reach(tree: &BTreeMap<Crate, BTreeSet<Crate>>, binary: &str) -> BTreeSet<Crate> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&Crate> = tree.keys().filter(|(name, _)| name == binary).collect();
@@ -185,23 +189,24 @@ fn reach(tree: &BTreeMap<Crate, BTreeSet<Crate>>, binary: &str) -> BTreeSet<Crat
 
 /// The document without the crates that are not in the binary.
 fn built_in(document: &str, built: &BTreeSet<Crate>) -> Result<Value> {
-    let mut document: Value = serde_json::from_str(document).context("reading what cargo cyclonedx wrote")?;
-    let mut excluded = BTreeSet::new();
+    let mut document: Value =
+        serde_json::from_str(document).context("parsing the document of cargo cyclonedx")?;
+    let mut removed = BTreeSet::new();
     let components = document.get_mut("components").and_then(Value::as_array_mut);
     components.context("the document has no components")?.retain(|component| {
         let is_built = name_and_version(component).is_some_and(|name| built.contains(&name));
         if !is_built {
-            excluded.extend(component.get("bom-ref").cloned().and_then(text));
+            removed.extend(component.get("bom-ref").cloned().and_then(text));
         }
         is_built
     });
     let dependencies = document.get_mut("dependencies").and_then(Value::as_array_mut);
     let dependencies = dependencies.context("the document has no dependencies")?;
-    let is_excluded = |name: &Value| name.as_str().is_some_and(|name| excluded.contains(name));
-    dependencies.retain(|dependency| !dependency.get("ref").is_some_and(is_excluded));
+    let is_removed = |name: &Value| name.as_str().is_some_and(|name| removed.contains(name));
+    dependencies.retain(|dependency| !dependency.get("ref").is_some_and(is_removed));
     for dependency in dependencies.iter_mut() {
         if let Some(names) = dependency.get_mut("dependsOn").and_then(Value::as_array_mut) {
-            names.retain(|name| !is_excluded(name));
+            names.retain(|name| !is_removed(name));
         }
     }
     Ok(document)

@@ -13,21 +13,20 @@ use anyhow::{Context, Result, bail};
 
 use crate::{child, functions, install, workspace};
 
-/// How to start it.
+/// How to start the simulated AWS and the stack.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The port of the simulated AWS; any free one when `None`.
     pub port: Option<u16>,
-    /// An address of this machine where it can be reached besides 127.0.0.1, such as that of a bridge that
-    /// containers are attached to.
+    /// An address of this machine on which it listens besides 127.0.0.1, such as that of a bridge of containers.
     pub address: Option<Ipv4Addr>,
     /// The Region that the stack is deployed in; us-east-1 when `None`.
     pub region: Option<String>,
     /// Parameters of the stack, as `Name=Value`.
     pub parameters: Vec<String>,
-    /// How often recurring schedules fire, like `10s`; as template.yaml says when `None`.
+    /// How often recurring schedules fire, like `10s`; by template.yaml when `None`.
     pub review_every: Option<String>,
-    /// Environment variables of the simulated AWS, which its modules name.
+    /// Environment variables of the simulated AWS; its modules document them.
     pub environment: Vec<(String, String)>,
 }
 
@@ -36,14 +35,14 @@ pub struct Options {
 pub struct Stack {
     endpoint: String,
     child: Child,
-    /// The simulated AWS ends when this is closed: even a killed parent leaves nothing behind.
+    /// The simulated AWS ends when this is closed: even a killed parent leaves no process behind.
     stdin: Option<ChildStdin>,
     logs: PathBuf,
 }
 
 impl Stack {
-    /// Installs and builds what is missing, starts, deploys, and waits until everything answers.
-    /// Each line of progress goes to `progress`.
+    /// Installs and builds what is missing, starts the simulated AWS, deploys the stack, and waits until both are
+    /// ready. Passes each line of progress to `progress`.
     pub fn start(options: &Options, mut progress: impl FnMut(&str)) -> Result<Self> {
         let python = install::python()?;
         functions::build()?;
@@ -62,7 +61,7 @@ impl Stack {
         }
         if let Some(address) = options.address {
             command.args(["--address", &address.to_string()]);
-            // What Lambda knows of the functions then holds for containers too. Nobody can call "every address".
+            // The functions' environment variables are then valid in containers too. 0.0.0.0 is no address to call.
             if !address.is_unspecified() {
                 command.args(["--parameter", &format!("EndpointUrl=http://{address}:{port}")]);
             }
@@ -109,8 +108,8 @@ impl Stack {
         &self.logs
     }
 
-    /// Changes parameters of the stack, as `Name=Value`, or makes it anew where it was deleted, as `sam deploy` does:
-    /// the others keep their values. Answers the status that it has then, after the reason where there is one.
+    /// Changes parameters of the stack, as `Name=Value`, like `sam deploy`: the others keep their values. Creates the
+    /// stack again if it was deleted. Returns the stack's new status, after the reason if there is one.
     pub fn redeploy(&self, parameters: &[&str]) -> Result<String> {
         let template = workspace::file("template.yaml");
         let mut arguments = vec![OsStr::new("--template"), template.as_os_str()];
@@ -120,7 +119,7 @@ impl Stack {
         self.change(&arguments)
     }
 
-    /// Deletes the stack, as `sam delete` does; the simulated AWS goes on. Answers the stack's last status.
+    /// Deletes the stack, like `sam delete`; the simulated AWS keeps running. Returns the stack's last status.
     pub fn delete(&self) -> Result<String> {
         self.change(&[OsStr::new("--delete")])
     }
@@ -132,26 +131,26 @@ impl Stack {
             .args(arguments);
         command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
         let output = command.stdin(Stdio::null()).output().context("changing the stack")?;
-        let said = String::from_utf8(output.stdout).context("what was said is no UTF-8")?;
-        if said.trim().is_empty() {
+        let status = String::from_utf8(output.stdout).context("the output is not UTF-8")?;
+        if status.trim().is_empty() {
             bail!("the stack cannot be changed: {}", String::from_utf8_lossy(&output.stderr));
         }
-        Ok(said.trim().to_owned())
+        Ok(status.trim().to_owned())
     }
 
-    /// Whether it has ended by itself.
+    /// Its exit status, if it has ended by itself.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().context("asking whether the simulated AWS still runs")
+        self.child.try_wait().context("checking whether the simulated AWS still runs")
     }
 
-    /// Stops it, and waits until it is gone.
+    /// Stops it, and waits for its end.
     pub fn stop(mut self) -> Result<()> {
         self.end()
     }
 
     fn end(&mut self) -> Result<()> {
         drop(self.stdin.take());
-        // Before it is ready it may not listen to us yet; nothing in it is worth waiting for then.
+        // Before it is ready it may not notice the closed pipe, and has no work to finish.
         let patience = if self.endpoint.is_empty() { Duration::ZERO } else { Duration::from_secs(10) };
         let deadline = Instant::now() + patience;
         while self.ended()?.is_none() {
@@ -172,19 +171,19 @@ impl Drop for Stack {
     }
 }
 
-/// The lines that a process prints. They are read to the end, also when nobody takes them any more, so that
-/// its output never fills the pipe.
+/// The lines that a process prints. A thread reads them to the end, also without a receiver, so that the output never
+/// fills the pipe.
 fn lines_of(stdout: ChildStdout) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let _nobody_listens = sender.send(line);
+            let _no_receiver = sender.send(line);
         }
     });
     receiver
 }
 
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-    Ok(listener.local_addr().context("looking for a free port")?.port())
+    let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+    Ok(listener.local_addr().context("finding a free port")?.port())
 }

@@ -1,6 +1,6 @@
-//! A table, as Markdown has it.
+//! Tables in Markdown.
 
-/// The lines of a table, its head first.
+/// The lines of a table, its heading first.
 pub fn table(head: &[String], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule = format!("|{}\n", " --- |".repeat(head.len()));

@@ -1,4 +1,4 @@
-//! Where things are in this checkout.
+//! Paths in this checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Where cargo builds, and where everything that is installed lives.
+/// The folder of cargo's builds, and of everything that the tests install.
 pub fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => root().join(target),
@@ -20,12 +20,12 @@ pub fn binaries() -> PathBuf {
     target().join("debug")
 }
 
-/// Where the whole flows write down which permissions they used.
+/// The folder in which the whole flows record the permissions that they use.
 pub fn permission_record() -> PathBuf {
     target().join("permissions-used")
 }
 
-/// A path below the root, for the files that users see too.
+/// The path of a file of the checkout.
 pub fn file(path: &str) -> PathBuf {
     root().join(path)
 }

@@ -1,4 +1,4 @@
-//! Acts on the simulated AWS as its users would: the hub's platform team, and the people of other accounts.
+//! Calls the simulated AWS as its users would: the hub's platform team, and users of other accounts.
 
 mod dead_letters;
 mod drift;
@@ -27,12 +27,12 @@ use tokio::sync::Mutex;
 pub const HUB: &str = "111122223333";
 /// The Region that the stack is deployed in.
 pub const REGION: &str = "us-east-1";
-/// The name of the members' buses, as template.yaml has it by default.
+/// The name of the target accounts' buses, by default of template.yaml.
 pub const TARGET_BUS: &str = "ami-share";
-/// The stack's name, and the start of its resources' names.
+/// The stack's name, with which the names of its resources begin.
 pub const STACK: &str = "ami-share";
-/// How long anything may take that should happen within seconds, on a machine that is busy with other things too. It
-/// costs time only where something fails.
+/// How long a test waits for what should happen within seconds, because the machine may be busy. Only a failing test
+/// waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One account, with a client for each service.
@@ -65,7 +65,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The hub, by its own credentials.
+    /// The hub, with its own credentials.
     pub async fn hub(endpoint: &str) -> Self {
         Self::with(HUB, endpoint, Credentials::new("testing", "testing", None, None, "hub")).await
     }
@@ -81,10 +81,10 @@ impl Account {
             .send()
             .await
             .context("sts:AssumeRole")?;
-        let result = answer.credentials().context("sts:AssumeRole gave no credentials")?;
+        let result = answer.credentials().context("sts:AssumeRole returned no credentials")?;
         let token = Some(result.session_token().to_owned());
         let credentials =
-            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "member");
+            Credentials::new(result.access_key_id(), result.secret_access_key(), token, None, "role");
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         Ok(Self::with(id, endpoint, credentials).await)
     }
@@ -116,20 +116,16 @@ impl Account {
         }
     }
 
-    /// Waits until `trigger` finds something; answers it. Says `what` when it never does.
-    pub async fn until<T>(
-        &self,
-        what: &str,
-        mut trigger: impl AsyncFnMut() -> Result<Option<T>>,
-    ) -> Result<T> {
+    /// Waits until `check` returns a value, and returns it. The error after [`PATIENCE`] names `what` was awaited.
+    pub async fn until<T>(&self, what: &str, mut check: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(50);
         loop {
-            if let Some(found) = trigger().await? {
+            if let Some(found) = check().await? {
                 return Ok(found);
             }
             if started.elapsed() > PATIENCE {
-                bail!("waited {} s in vain until {what}", PATIENCE.as_secs());
+                bail!("waited {} s, but not yet: {what}", PATIENCE.as_secs());
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_millis(500));

@@ -14,7 +14,7 @@ use crate::{python, run};
 
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// Of all functions, for both processors.
+/// The bills of all functions, for both processors.
 fn bills() -> Result<&'static [Bill]> {
     static BILLS: OnceLock<Result<Vec<Bill>>> = OnceLock::new();
     let bills = BILLS.get_or_init(|| {
@@ -24,7 +24,7 @@ fn bills() -> Result<&'static [Bill]> {
     bills.as_deref().map_err(|error| anyhow!("{error:#}"))
 }
 
-/// Each crate of Cargo.lock with its checksum. Our own have none.
+/// Each crate of Cargo.lock with its checksum. The crates of this workspace have none.
 fn locked() -> Result<BTreeMap<Crate, Option<String>>> {
     let lock = fs::read_to_string(workspace::file("Cargo.lock")).context("reading Cargo.lock")?;
     let entry = |package: &str, name: &str| {
@@ -67,7 +67,7 @@ fn a_bill_names_crates_of_cargo_lock_with_their_checksums() -> Result<()> {
     Ok(())
 }
 
-/// Messages of panics name the source file, and that lies in the folder of its crate.
+/// A binary contains the paths of its source files for panic messages, and each path names the folder of its crate.
 #[test]
 fn every_crate_whose_source_a_program_names_is_in_its_bill() -> Result<()> {
     functions::build()?;
@@ -96,9 +96,9 @@ fn is_of((name, version): &Crate, folder: &str) -> bool {
     folder.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('-')) == Some(version)
 }
 
-/// A crate that `cargo cyclonedx` counts though nothing switches it on is `ring`.
+/// `ring` is a crate that `cargo cyclonedx` includes although no feature enables it.
 #[test]
-fn a_bill_names_nothing_that_only_tests_use_or_nothing_switches_on() -> Result<()> {
+fn a_bill_names_no_crate_that_only_tests_use_or_no_feature_enables() -> Result<()> {
     for bill in bills()? {
         let components = bill.components();
         let has = |name: &str| components.iter().any(|(component, _)| component == name);
@@ -112,21 +112,25 @@ fn a_bill_names_nothing_that_only_tests_use_or_nothing_switches_on() -> Result<(
         }
         ensure!(
             has("askama") == (bill.function == "review-shares"),
-            "only the review makes a page: {}",
+            "only `review-shares` renders a page: {}",
             bill.function
         );
-        ensure!(!has("ring"), "a feature that nothing switches on is not built in");
+        ensure!(!has("ring"), "`ring` is not built in: no feature enables it");
     }
     Ok(())
 }
 
 #[test]
-fn a_bill_says_the_same_wherever_it_is_made() -> Result<()> {
+fn a_bill_does_not_depend_on_where_it_is_made() -> Result<()> {
     let here = workspace::root().to_string_lossy().into_owned();
     for bill in bills()? {
         let text = bill.document.to_string();
-        ensure!(!text.contains(&here), "{} names the folder where it was made", bill.function);
-        ensure!(bill.document.get("serialNumber").is_none(), "{} has a number of its own", bill.function);
+        ensure!(!text.contains(&here), "the bill of {} names the folder in which it was made", bill.function);
+        ensure!(
+            bill.document.get("serialNumber").is_none(),
+            "the bill of {} has a serial number",
+            bill.function
+        );
     }
     Ok(())
 }
@@ -151,7 +155,7 @@ fn a_bill_is_valid_cyclonedx_and_names_the_digest_of_its_binary() -> Result<()> 
             "{function}"
         );
     }
-    // One of them, because it takes ten seconds, and all are made alike.
+    // Only one bill, because it takes ten seconds, and all are made in the same way.
     let file = workspace::target().join("sbom/review-shares.cdx.json");
     run(python("python")?.arg("tests/supply_chain/validate.py").arg(&file))
 }

@@ -1,4 +1,4 @@
-//! Which crates may be part of ami-share, by `deny.toml`, and whether all of them are used.
+//! All crates keep the rules of `deny.toml`, and all of them are used.
 
 use std::fs;
 use std::io::Write;
@@ -26,21 +26,21 @@ fn the_domain_is_built_of_nothing_but_what_its_own_rules_name() -> Result<()> {
     run(&mut deny("shared/domain/deny.toml", &arguments)?)
 }
 
-/// With rules that are narrower than the tree, the tools must complain, or they look at nothing.
+/// With stricter rules than the tree keeps, the tools must complain: otherwise they check nothing.
 #[test]
-fn a_crate_that_breaks_a_rule_is_found_out() -> Result<()> {
+fn a_crate_that_breaks_a_rule_fails_the_check() -> Result<()> {
     let rules = fs::read_to_string(workspace::file("deny.toml")).context("reading deny.toml")?;
-    let narrower = workspace::target().join("narrower-deny.toml");
-    let spoiled = rules
+    let stricter = workspace::target().join("stricter-deny.toml");
+    let changed = rules
         .replace("\"Unicode-3.0\"", "")
         .replace("[\"ami-share-aws\", \"ami-share-tests\"]", "[\"ami-share-tests\"]");
-    fs::write(&narrower, spoiled).context("writing narrower rules")?;
+    fs::write(&stricter, changed).context("writing the stricter rules")?;
     let check = ["check", "--hide-inclusion-graph", "bans", "licenses"];
-    let said = deny(&narrower.to_string_lossy(), &check)?.output().context("running cargo deny")?;
-    let words = String::from_utf8_lossy(&said.stderr);
-    ensure!(!said.status.success(), "{words}");
+    let output = deny(&stricter.to_string_lossy(), &check)?.output().context("running cargo deny")?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "{complaints}");
     for complaint in ["crate 'aws-sdk-ec2 = ", "Unicode-3.0 - "] {
-        ensure!(words.contains(complaint), "no `{complaint}` in:\n{words}");
+        ensure!(complaints.contains(complaint), "no `{complaint}` in:\n{complaints}");
     }
     Ok(())
 }
@@ -52,16 +52,16 @@ fn no_crate_has_an_advisory_or_is_yanked() -> Result<()> {
     if fetched.status.success() {
         return run(&mut deny("deny.toml", &["check", "advisories"])?);
     }
-    let words = String::from_utf8_lossy(&fetched.stderr);
+    let output = String::from_utf8_lossy(&fetched.stderr);
     ensure!(
         std::env::var_os("GITHUB_ACTIONS").is_none(),
-        "GitHub could not be reached from GitHub:\n{words}"
+        "a GitHub workflow could not reach GitHub:\n{output}"
     );
-    let reason = words.lines().find_map(|line| line.strip_prefix("fatal: ")).unwrap_or(&words);
-    // Not `eprintln!`, which a test that passes keeps to itself.
+    let reason = output.lines().find_map(|line| line.strip_prefix("fatal: ")).unwrap_or(&output);
+    // Not `eprintln!`, whose output a passing test does not show.
     writeln!(
         std::io::stderr(),
-        "  SKIPPED: nobody looked for advisories and yanked crates: RustSec's database cannot be fetched ({reason})"
+        "  SKIPPED: advisories and yanked crates are not checked: cannot fetch RustSec's database ({reason})"
     )?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""Whether a bill of materials is valid CycloneDX 1.5, by the schema that CycloneDX publishes.
+"""Checks that a bill of materials is valid CycloneDX 1.5, by the schema that CycloneDX publishes.
 
 https://cyclonedx.org/docs/1.5/json/
 """
@@ -11,7 +11,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 
 def main(file: Path) -> int:
-    """Exit status: 0 where the file is valid, else 1, and what is wrong is printed."""
+    """Exit status: 0 if the file is valid, else 1, after printing what is wrong."""
     error = JsonStrictValidator(SchemaVersion.V1_5).validate_str(file.read_text())
     if error:
         print(f"{file}: {error}")

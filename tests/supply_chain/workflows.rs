@@ -1,4 +1,4 @@
-//! The workflows of GitHub, which build and check a release: nobody runs them here, so they are read.
+//! The GitHub workflows that build and check a release. The tests cannot run them, so they check their files.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ fn the_github_workflows_match_their_schema() -> Result<()> {
     run(python("check-jsonschema")?.args(["--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"]))
 }
 
-/// Every action by its commit, no permission that is not needed, nothing of a stranger's in a shell.
+/// Actions pinned by commit, no unneeded permission, no untrusted input in a shell.
 /// <https://docs.zizmor.sh/audits/>
 #[test]
 fn the_github_workflows_pass_the_security_audit() -> Result<()> {

@@ -1,4 +1,4 @@
-//! The accounts of all plays on one stack, and what they are told.
+//! The accounts of all scenarios on one stack, and the notifications that they receive.
 
 use std::collections::BTreeMap;
 
@@ -10,74 +10,74 @@ use tokio::sync::Mutex;
 use crate::fixture::Fixture;
 use crate::notifications::on_the_bus;
 
-/// Nobody else is in the organization, so that every look makes the same calls to AWS Organizations.
+/// The only accounts in the organization, so that every reconciliation makes the same calls to AWS Organizations.
 pub struct Accounts {
-    /// May use the image all the while, by an OU of its own.
+    /// Always has access, through its own OU.
     pub stays: Account,
-    /// That OU.
+    /// The OU of `stays`.
     pub home: String,
-    /// Comes and goes by its id.
+    /// Gets and loses access by its id.
     pub named: Account,
-    /// Comes and goes by its OU.
+    /// Gets and loses access through its OU.
     pub inside: Account,
-    /// That OU.
+    /// The OU of `inside`.
     pub ou: String,
-    /// Was given access by hand.
-    pub foreign: Account,
-    /// What was heard so far of each image: on the hub's bus, and on the accounts' own.
+    /// Has unmanaged access.
+    pub unmanaged: Account,
+    /// The notifications of each image so far, on the hub's bus and on the buses of the accounts.
     received: Mutex<BTreeMap<String, Received>>,
     queues: Vec<(Account, String)>,
 }
 
-/// How often each notice came, by listener, name and target.
+/// How often each notification was received, by recipient, kind and target.
 pub type Received = BTreeMap<(String, String, String), usize>;
 
 impl Accounts {
-    /// Makes the accounts. All that come and go have a bus.
-    pub async fn meet(fixture: &Fixture) -> Result<Self> {
+    /// Creates the accounts. All that managed access concerns have a bus.
+    pub async fn create(fixture: &Fixture) -> Result<Self> {
         let ou = fixture.ou("inside", &fixture.root).await?;
         let home = fixture.ou("home", &fixture.root).await?;
         let (stays, named) =
             (fixture.account_in("stays", &home).await?, fixture.target_account("named").await?);
-        let (inside, foreign) =
-            (fixture.account_in("inside", &ou).await?, fixture.target_account("foreign").await?);
+        let (inside, unmanaged) =
+            (fixture.account_in("inside", &ou).await?, fixture.target_account("unmanaged").await?);
         let mut queues = vec![(fixture.hub.clone(), on_the_bus(fixture).await?)];
         for account in [&stays, &named, &inside] {
             queues.push((account.clone(), account.listen().await?));
         }
-        Ok(Self { stays, home, named, inside, ou, foreign, received: Mutex::default(), queues })
+        Ok(Self { stays, home, named, inside, ou, unmanaged, received: Mutex::default(), queues })
     }
 
-    /// Waits until each listener has heard each notice of a target so often, and checks that it was at the most
-    /// `again` times more.
+    /// Waits until each recipient has received each notification of a target so many times, and checks that it was at
+    /// most `repeats` times more.
     pub async fn received_at_least(
         &self,
         images: &[String],
         least: &[(&str, &str, &str, usize)],
-        again: usize,
+        repeats: usize,
     ) -> Result<()> {
-        for (listener, kind, target, times) in least {
-            let what = format!("{listener} has heard {kind} of `{target}` {times} times");
-            let named = ((*listener).to_owned(), (*kind).to_owned(), (*target).to_owned());
+        for (recipient, kind, target, times) in least {
+            let what = format!("{recipient} has received {kind} of `{target}` {times} times");
+            let named = ((*recipient).to_owned(), (*kind).to_owned(), (*target).to_owned());
             let count = async || {
                 let count = self.received(images).await?.get(&named).copied().unwrap_or_default();
                 Ok((count >= *times).then_some(count))
             };
             let count = self.named.until(&what, count).await?;
-            ensure!(count <= times + again, "{what}, and {} times more", count - times);
+            ensure!(count <= times + repeats, "{what}, and {} times more", count - times);
         }
         Ok(())
     }
 
-    /// What everybody has heard of these images by now.
+    /// All notifications of these images so far.
     async fn received(&self, images: &[String]) -> Result<Received> {
         let mut received = self.received.lock().await;
-        for (listener, queue) in &self.queues {
-            for notification in listener.take(queue).await? {
+        for (recipient, queue) in &self.queues {
+            for notification in recipient.take(queue).await? {
                 let text = |place: &str| {
                     notification.pointer(place).and_then(Value::as_str).unwrap_or_default().to_owned()
                 };
-                let named = (listener.id.clone(), text("/detail-type"), text("/detail/target"));
+                let named = (recipient.id.clone(), text("/detail-type"), text("/detail/target"));
                 *received.entry(text("/detail/image_id")).or_default().entry(named).or_default() += 1;
             }
         }

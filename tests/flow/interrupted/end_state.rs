@@ -1,22 +1,22 @@
-//! What a look leaves behind, in words that are the same for every image: so that two can be compared.
+//! The state that a reconciliation leaves behind, without ids, so that the states of two images can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_tests::world::Account;
 use anyhow::Result;
 
-/// Everything that must be as if nobody had been killed, by name. The history, and rows of access that is over and
-/// told, are no part of it.
+/// Everything that must be as if no function had been killed, by name. Neither the audit log nor the rows of access
+/// whose revocation was notified belong to it.
 pub type EndState = BTreeMap<String, String>;
 
 type Rows = BTreeMap<String, BTreeMap<String, String>>;
 
-/// What depends on when something was done, and how often. The status is compared where it stands, on the image.
-const CIRCUMSTANCES: [&str; 15] = [
+/// Attributes of rows that depend on when something was done and how often. The status is compared as the image's tag.
+const VARYING: [&str; 15] = [
     "pk",
     "sk",
     "number",
-    "wish",
+    "desired_state",
     "triggered_at",
     "triggered_by",
     "event",
@@ -30,7 +30,7 @@ const CIRCUMSTANCES: [&str; 15] = [
     "unmanaged_reported_at",
 ];
 
-/// Reads what there is of an image, its keys and its snapshots now.
+/// Reads the present state of an image, its keys and its snapshots.
 pub async fn read(hub: &Account, image: &str, keys: &[String], snapshots: &[String]) -> Result<EndState> {
     let mut end_state = EndState::new();
     if let Some(mut tags) = hub.tags_if_seen(image).await? {
@@ -38,7 +38,8 @@ pub async fn read(hub: &Account, image: &str, keys: &[String], snapshots: &[Stri
         end_state.insert("status".to_owned(), tags.remove("ami-share:status").unwrap_or_default());
     }
     for snapshot in snapshots {
-        end_state.insert(format!("open {snapshot}"), hub.snapshot_permissions(snapshot).await?.join(" "));
+        end_state
+            .insert(format!("permissions {snapshot}"), hub.snapshot_permissions(snapshot).await?.join(" "));
     }
     for key in keys {
         end_state.insert(format!("policy {key}"), hub.key_policy(key).await?);
@@ -47,40 +48,39 @@ pub async fn read(hub: &Account, image: &str, keys: &[String], snapshots: &[Stri
     add_rows(&mut end_state, image, hub.ledger(&format!("IMAGE#{image}")).await?);
     for schedule_kind in ["end", "warning"] {
         let schedule = hub.schedule(image, schedule_kind).await?;
-        end_state.insert(format!("appointment {schedule_kind}"), format!("{schedule:?}"));
+        end_state.insert(format!("schedule {schedule_kind}"), format!("{schedule:?}"));
     }
-    let general = |text: &str| in_general(text, image, keys, snapshots);
-    Ok(end_state.iter().map(|(name, value)| (general(name), sorted(&general(value)))).collect())
+    let without_ids = |text: &str| without_ids(text, image, keys, snapshots);
+    Ok(end_state.iter().map(|(name, value)| (without_ids(name), sorted(&without_ids(value)))).collect())
 }
 
-/// The words of a set in one order, whatever the order of the ids was that they stand for.
+/// The items of a set in one order, whatever the order of the ids was that they replace.
 fn sorted(text: &str) -> String {
-    let mut selectors: Vec<&str> = text.split_whitespace().collect();
-    selectors.sort_unstable();
-    selectors.join(" ")
+    let mut items: Vec<&str> = text.split_whitespace().collect();
+    items.sort_unstable();
+    items.join(" ")
 }
 
 fn add_rows(end_state: &mut EndState, of: &str, rows: Rows) {
     for (sk, row) in rows {
-        let is_over = row.get("outcome").is_some_and(|outcome| outcome == "revoked");
+        let is_revoked = row.get("outcome").is_some_and(|outcome| outcome == "revoked");
         let is_notified = row.get("notified").is_some_and(|notified| notified.starts_with("withdrawn: "));
-        // A turn that has run out is none.
-        let has_run_out = sk == "LEASE" && row.get("ends").is_some_and(|ends| ends == "0");
-        if (is_over && is_notified) || has_run_out {
+        // An expired lease is no lease.
+        let has_expired = sk == "LEASE" && row.get("ends").is_some_and(|ends| ends == "0");
+        if (is_revoked && is_notified) || has_expired {
             continue;
         }
         for (name, value) in row {
-            let is_circumstance =
-                CIRCUMSTANCES.contains(&name.as_str()) || (sk == "NOTIFIED" && name == "status");
-            if !is_circumstance {
+            let is_varying = VARYING.contains(&name.as_str()) || (sk == "NOTIFIED" && name == "status");
+            if !is_varying {
                 end_state.insert(format!("{of} {sk} {name}"), value);
             }
         }
     }
 }
 
-/// A text about this image, as it would be about any other.
-fn in_general(text: &str, image: &str, keys: &[String], snapshots: &[String]) -> String {
+/// A text about this image as it would be about any other.
+fn without_ids(text: &str, image: &str, keys: &[String], snapshots: &[String]) -> String {
     let mut text = text.replace(image, "image");
     for (what, names) in [("key", keys), ("snapshot", snapshots)] {
         for (at, name) in names.iter().enumerate() {
@@ -90,7 +90,7 @@ fn in_general(text: &str, image: &str, keys: &[String], snapshots: &[String]) ->
     text
 }
 
-/// Where two endings differ.
+/// Where two end states differ.
 pub fn differences(expected: &EndState, found: &EndState) -> Vec<String> {
     let names: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let differing = names.into_iter().filter(|name| expected.get(*name) != found.get(*name));

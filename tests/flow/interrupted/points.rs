@@ -1,4 +1,4 @@
-//! Where a look is stopped: which calls of which functions, by what they were when nobody was killed.
+//! The points where a reconciliation is interrupted: calls of its functions, as an uninterrupted one made them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,42 +6,42 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ami_share_tests::world::interruptions::{Interruption, Invocation, Then, When};
 use anyhow::{Result, ensure};
 
-/// How often a point is tried that the look did not come to: where a function is new, it makes a call more than where
-/// it is warm, and so a call less in the next look.
+/// How often to try a point that a reconciliation did not reach: a function makes one call more on a cold start than in
+/// later invocations.
 const TRIES: usize = 4;
 
-/// At how many of the calls a look is stopped.
+/// At which of its calls a reconciliation is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Density {
-    /// At every other call of each function, and at its last: before it when it reads, after it when it writes.
+    /// At every other call of each function, and at its last: before a call that reads, after a call that writes.
     EveryOtherCall {
         /// 1 for the first, the third and so on; 0 for the second and so on.
         from: usize,
     },
-    /// After every so many calls that write.
+    /// After some of the calls that write.
     Writes {
-        /// 1 for all of them.
+        /// 1 for all of them, 2 for every second one, and so on.
         every: usize,
     },
-    /// At every call of some functions, and after every so many calls of the others that write.
+    /// At every call of some functions, and after some of the calls of the others that write.
     CallsOf {
-        /// Those.
+        /// The functions that are interrupted at every call.
         functions: &'static [&'static str],
-        /// 1 for all.
+        /// As in [`Density::Writes`].
         every: usize,
     },
     /// Nowhere.
     Nowhere,
 }
 
-/// The points of one way; those that are left are handed out one by one.
+/// The points of one direction, which hands out those that are left one by one.
 pub struct Points {
     all: Vec<Interruption>,
     left: Mutex<Vec<(Interruption, usize)>>,
 }
 
 impl Points {
-    /// The points of a look that invoked these functions.
+    /// The points of a reconciliation that invoked these functions.
     pub fn of(invoked: &[Invocation], density: Density) -> Self {
         let calls = longest(invoked).into_iter().flat_map(at_every_call);
         let all: Vec<Interruption> = match density {
@@ -62,24 +62,24 @@ impl Points {
         Self { all, left: Mutex::new(left) }
     }
 
-    /// All of them.
+    /// All points, whether they are left or not.
     pub fn all(&self) -> Vec<Interruption> {
         self.all.clone()
     }
 
-    /// The next one that is left.
+    /// Takes the next point that is left, and how often it may still be tried.
     pub fn next(&self) -> Option<(Interruption, usize)> {
         self.left().pop()
     }
 
-    /// Gives one back that was not reached.
+    /// Returns a point that was not reached, to be tried again.
     pub fn missed(&self, point: Interruption, tries: usize) -> Result<()> {
-        ensure!(tries > 1, "no look came to {point:?}");
+        ensure!(tries > 1, "no reconciliation reached {point:?}");
         self.left().push((point, tries - 1));
         Ok(())
     }
 
-    /// Whether none is left.
+    /// Whether no point is left.
     pub fn are_done(&self) -> bool {
         self.left().is_empty()
     }
@@ -89,7 +89,7 @@ impl Points {
     }
 }
 
-/// Every so many of the points after calls that write.
+/// Every `every`th point after a call that writes.
 fn writes(
     calls: impl Iterator<Item = (Interruption, usize)>,
     every: usize,
@@ -97,7 +97,7 @@ fn writes(
     calls.map(|(point, _)| point).filter(|point| point.when == When::After).step_by(every)
 }
 
-/// Of the invocations of each function, the one that made most calls.
+/// The invocation of each function that made the most calls.
 fn longest(invoked: &[Invocation]) -> Vec<&Invocation> {
     let mut longest: BTreeMap<(&str, Option<&str>), &Invocation> = BTreeMap::new();
     for invocation in invoked {
@@ -109,7 +109,7 @@ fn longest(invoked: &[Invocation]) -> Vec<&Invocation> {
     longest.into_values().collect()
 }
 
-/// Before each call that reads and after each that writes; with how many calls the function makes after that one.
+/// A point before each call that reads and after each call that writes, each with the number of calls after it.
 fn at_every_call(invocation: &Invocation) -> impl Iterator<Item = (Interruption, usize)> {
     let point = |(at, call): (usize, &String)| {
         let interruption = Interruption {
@@ -124,7 +124,7 @@ fn at_every_call(invocation: &Invocation) -> impl Iterator<Item = (Interruption,
     invocation.calls.iter().enumerate().map(point)
 }
 
-/// By its name.
+/// Judges a call by its name.
 fn is_write(call: &str) -> bool {
     let operation = call.split_once(':').map_or(call, |(_, operation)| operation);
     !["Get", "GET", "Describe", "List", "Query"].iter().any(|verb| operation.starts_with(verb))

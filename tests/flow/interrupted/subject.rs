@@ -1,4 +1,4 @@
-//! One image that is killed again and again: how it is set up, changed, stopped, and looked at once more.
+//! One image whose reconciliations are interrupted again and again: how it is set up, changed and reconciled.
 
 use ami_share_tests::world::interruptions::{Interruption, Invocation};
 use anyhow::{Context, Result};
@@ -8,12 +8,12 @@ use super::accounts::Accounts;
 use super::end_state::{self, EndState};
 use crate::fixture::Fixture;
 
-/// What is done to an image; each leads to one look.
+/// A change of an image, which starts one reconciliation.
 #[derive(Debug, Clone)]
 pub enum Change {
     /// Tags it.
     Tag(Vec<(&'static str, String)>),
-    /// Takes tags off.
+    /// Removes tags.
     Untag(Vec<&'static str>),
     /// Disables it.
     Disable,
@@ -23,92 +23,94 @@ pub enum Change {
     Deregister,
 }
 
-/// One image, with keys of its own.
+/// One image with its own keys.
 pub struct Subject {
     fixture: &'static Fixture,
-    /// Its id.
+    /// The image's id.
     pub image: String,
     keys: Vec<String>,
     snapshots: Vec<String>,
 }
 
 impl Subject {
-    /// A new encrypted image on `keys` new keys, to which somebody gave another account access by hand. It is as
-    /// `begin` leaves it.
-    pub async fn set(
+    /// A new image encrypted with `keys` new keys. One account has unmanaged access to it, and the change `begin` is
+    /// applied.
+    pub async fn create(
         fixture: &'static Fixture,
         accounts: &Accounts,
         keys: usize,
         begin: &Change,
     ) -> Result<Self> {
-        let mut made = Vec::new();
+        let mut key_arns = Vec::new();
         for _ in 0..keys {
-            made.push(fixture.hub.create_key().await?);
+            key_arns.push(fixture.hub.create_key().await?);
         }
-        let named: Vec<&str> = made.iter().map(String::as_str).collect();
-        let image = fixture.hub.image(&fixture.name("killed"), &named).await?;
+        let arns: Vec<&str> = key_arns.iter().map(String::as_str).collect();
+        let image = fixture.hub.image(&fixture.name("interrupted"), &arns).await?;
         let snapshots = fixture.hub.snapshots_of(&image).await?;
-        let subject = Self { fixture, image, keys: made, snapshots };
-        fixture.hub.grant_out_of_band(&subject.image, &accounts.foreign.id).await?;
+        let subject = Self { fixture, image, keys: key_arns, snapshots };
+        fixture.hub.grant_out_of_band(&subject.image, &accounts.unmanaged.id).await?;
         for snapshot in &subject.snapshots {
-            fixture.hub.grant_snapshot_out_of_band(snapshot, &accounts.foreign.id).await?;
+            fixture.hub.grant_snapshot_out_of_band(snapshot, &accounts.unmanaged.id).await?;
         }
-        // What was done by hand leads to looks, which would be taken for those of the changes that follow.
-        fixture.hub.has_received_all().await?;
+        // The out-of-band changes start reconciliations, which must not be mistaken for those of the next changes.
+        fixture.hub.events_delivered().await?;
         fixture.hub.settled(&subject.image).await?;
-        subject.go(begin).await?;
+        subject.apply(begin).await?;
         Ok(subject)
     }
 
-    /// Makes a change and waits until a look has told of it; answers what that look invoked.
-    pub async fn go(&self, change: &Change) -> Result<Vec<Invocation>> {
+    /// Makes a change and waits until a reconciliation has notified it. Returns the invocations since the change.
+    pub async fn apply(&self, change: &Change) -> Result<Vec<Invocation>> {
         let before = self.invocations_since(0).await?.len();
-        self.make(change).await?;
+        self.change(change).await?;
         let notified = async || {
             let since = self.invocations_since(before).await?;
             Ok(since.iter().any(has_notified).then_some(since))
         };
-        self.fixture.hub.until("the look has told of what it did", notified).await
+        self.fixture.hub.until("the reconciliation has notified the change", notified).await
     }
 
-    /// Makes a change and stops its look for good at `point`; waits until that is told. `false` when the look did not
-    /// come to that point; then it has ended by itself.
-    pub async fn stop(&self, change: &Change, point: &Interruption) -> Result<bool> {
+    /// Makes a change, interrupts its reconciliation at `point`, and waits until the interruption is notified. Returns
+    /// `false` if the reconciliation ended without reaching the point.
+    pub async fn interrupt(&self, change: &Change, point: &Interruption) -> Result<bool> {
         let hub = &self.fixture.hub;
         let before = self.invocations_since(0).await?.len();
         hub.interrupt(&self.image, point).await?;
-        self.make(change).await?;
-        let stopped = async || {
+        self.change(change).await?;
+        let is_interrupted = async || {
             let since = self.invocations_since(before).await?;
             let interrupted = since.iter().find(|invocation| invocation.state == "killed").cloned();
             Ok((interrupted.is_some() || since.iter().any(has_notified)).then_some(interrupted))
         };
-        let Some(interrupted) = hub.until("the look is stopped", stopped).await? else { return Ok(false) };
+        let Some(interrupted) = hub.until("the reconciliation is interrupted", is_interrupted).await? else {
+            return Ok(false);
+        };
         self.leases_expire(&interrupted.request_id).await?;
         let notified = async || {
             let since = self.invocations_since(before).await?;
-            Ok(since.iter().any(has_notified_of_the_stop).then_some(()))
+            Ok(since.iter().any(has_notified_the_interruption).then_some(()))
         };
-        hub.until("it is told that the execution was stopped", notified).await?;
+        hub.until("the interruption is notified", notified).await?;
         Ok(true)
     }
 
-    /// Looks once more, when nobody waits for a usage report any more; answers the status of the execution.
-    pub async fn trigger(&self) -> Result<String> {
-        self.fixture.hub.usage_report_is_waited_for_no_more(&self.image).await?;
-        Ok(self.fixture.hub.trigger(&self.image).await?.0)
+    /// Starts one more reconciliation, once no usage report is awaited. Returns the status of its execution.
+    pub async fn reconcile(&self) -> Result<String> {
+        self.fixture.hub.expire_usage_report_wait(&self.image).await?;
+        Ok(self.fixture.hub.reconcile(&self.image).await?.0)
     }
 
-    /// A killed function keeps its turn for half a minute, which is too long to wait for a hundred times.
+    /// Ends the leases of a killed function, which would last half a minute: too long to wait a hundred times.
     async fn leases_expire(&self, holder: &str) -> Result<()> {
         let keys = self.keys.iter().map(|key| format!("KEY#{key}"));
         for partition in keys.chain([format!("IMAGE#{}", self.image)]) {
-            self.fixture.hub.lease_expires(&partition, holder).await?;
+            self.fixture.hub.expire_lease(&partition, holder).await?;
         }
         Ok(())
     }
 
-    async fn make(&self, change: &Change) -> Result<()> {
+    async fn change(&self, change: &Change) -> Result<()> {
         let (hub, image) = (&self.fixture.hub, self.image.as_str());
         match change {
             Change::Tag(tags) => {
@@ -133,20 +135,24 @@ impl Subject {
         Ok(all.into_iter().skip(before).collect())
     }
 
-    /// What there is now.
+    /// The present state.
     pub async fn end_state(&self) -> Result<EndState> {
         end_state::read(&self.fixture.hub, &self.image, &self.keys, &self.snapshots).await
     }
 }
 
 fn has_notified(invocation: &Invocation) -> bool {
-    invocation.function == "notify-targets" && !is_of_the_stop(invocation) && invocation.state == "ended"
+    invocation.function == "notify-targets"
+        && !is_about_the_interruption(invocation)
+        && invocation.state == "ended"
 }
 
-fn has_notified_of_the_stop(invocation: &Invocation) -> bool {
-    invocation.function == "notify-targets" && is_of_the_stop(invocation) && invocation.state == "ended"
+fn has_notified_the_interruption(invocation: &Invocation) -> bool {
+    invocation.function == "notify-targets"
+        && is_about_the_interruption(invocation)
+        && invocation.state == "ended"
 }
 
-fn is_of_the_stop(invocation: &Invocation) -> bool {
+fn is_about_the_interruption(invocation: &Invocation) -> bool {
     invocation.event.as_deref() == Some("Step Functions Execution Status Change")
 }

@@ -1,4 +1,4 @@
-//! `cargo cost`: lets images live and reviews run on the simulated AWS, and prints what a month of it would cost on AWS.
+//! `cargo cost`: runs the lives of images and reviews on the simulated AWS, and prints what a month of them would cost.
 
 use std::process::ExitCode;
 
@@ -16,21 +16,23 @@ const REVIEWS: f64 = 30.4;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    end("cargo cost", reckon().await)
+    end("cargo cost", compute().await)
 }
 
-async fn reckon() -> Result<()> {
-    say("AWS is SIMULATED here: what is counted are the calls of the real functions, workflows and rules");
+async fn compute() -> Result<()> {
+    say(
+        "AWS is SIMULATED here; the functions, workflows and rules whose calls are counted are the real ones",
+    );
     let start = tokio::task::spawn_blocking(|| Stack::start(&Options::default(), |line| say(line)));
     let stack = start.await.context("starting")??;
     let hub = Account::hub(stack.endpoint()).await;
     let month = measure(&hub, &stack).await;
     let month = month.with_context(|| format!("the functions' logs are in {}", stack.logs().display()))?;
     println!(
-        "Counted on the simulated AWS, in the mean of {LIVES} images; an invocation is taken to be a cold start of"
+        "Counted on the simulated AWS, as the mean of {LIVES} images. Every invocation counts as a cold start of"
     );
     println!(
-        "{START_SECONDS} s, and a call to take {CALL_SECONDS} s. No free tier is taken into account. See docs/cost.md."
+        "{START_SECONDS} s, and every call as {CALL_SECONDS} s. No free tier is subtracted. See docs/cost.md."
     );
     println!();
     print!("{}", page::tables(&month));

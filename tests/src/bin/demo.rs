@@ -1,4 +1,4 @@
-//! `cargo demo`: the main job as a story on the simulated AWS, from nothing to the proofs.
+//! `cargo demo`: shares one image on the simulated AWS, step by step, and proves the result.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use anyhow::{Context, Result};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match notify().await {
+    match run().await {
         Ok(false) => ExitCode::FAILURE,
-        notified => end("cargo demo", notified.map(drop)),
+        outcome => end("cargo demo", outcome.map(drop)),
     }
 }
 
-/// Tells the story; whether every proof held.
-async fn notify() -> Result<bool> {
+/// Runs the story; returns whether every proof held.
+async fn run() -> Result<bool> {
     println!("ami-share: tag an AMI, and the right accounts can launch it.");
     println!("AWS is SIMULATED here (moto with an overlay). The functions, the workflow, the rules and the");
     println!("roles are the real ones of template.yaml; no AWS account is touched.");
@@ -29,7 +29,7 @@ async fn notify() -> Result<bool> {
     let started = Instant::now();
     let hub = Account::hub(stack.endpoint()).await;
     let mut proofs = Proofs::default();
-    story::notify(&hub, &mut proofs)
+    story::run(&hub, &mut proofs)
         .await
         .with_context(|| format!("the functions' logs are in {}", stack.logs().display()))?;
     println!();

@@ -13,21 +13,21 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-/// Starts the simulated AWS with ami-share deployed in the hub account, and stays up until Ctrl-C or SIGTERM.
+/// Starts the simulated AWS with ami-share deployed in the hub account, and runs it until Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(name = "cargo local")]
 struct Arguments {
     /// The port of the simulated AWS on 127.0.0.1.
     #[arg(long, default_value_t = 5555)]
     port: u16,
-    /// An address of this machine where the simulated AWS can be reached too, such as 172.17.0.1 for containers.
-    /// Whoever reaches it can do everything there, and 0.0.0.0 is every address.
+    /// Another address of this machine on which the simulated AWS listens, such as 172.17.0.1 for containers.
+    /// Everyone who can reach it can do everything there; 0.0.0.0 is every address.
     #[arg(long)]
     address: Option<Ipv4Addr>,
-    /// How often the scheduled review runs (like 10s, 2m, 1h), instead of the parameter ReviewSchedule.
+    /// How often the scheduled review runs, such as 10s, 2m or 1h. Overrides the parameter ReviewSchedule.
     #[arg(long, value_name = "DURATION")]
     review_every: Option<String>,
-    /// A parameter of template.yaml, like AllowedExternalAccounts=999999999999. May be repeated.
+    /// A parameter of template.yaml, such as AllowedExternalAccounts=999999999999. May be repeated.
     #[arg(long = "parameter", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
 }
@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(arguments: Arguments) -> Result<()> {
-    // Asked for before the start: a signal during the deployment must not leave anything behind either.
+    // Before the start: a signal during the deployment must not leave a process behind either.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
     let Arguments { port, address, review_every, parameters } = arguments;
@@ -46,8 +46,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
     let mut start = tokio::task::spawn_blocking(move || Stack::start(&options, |line| say(line)));
     let mut stack = tokio::select! {
         started = &mut start => started.context("starting")??,
-        _ = terminate.recv() => return release_principals(start).await,
-        _ = interrupt.recv() => return release_principals(start).await,
+        _ = terminate.recv() => return stop_starting(start).await,
+        _ = interrupt.recv() => return stop_starting(start).await,
     };
     announce(&stack)?;
     loop {
@@ -65,8 +65,8 @@ async fn serve(arguments: Arguments) -> Result<()> {
     stack.stop()
 }
 
-/// Ends whatever the start is at: cargo, pip, or the simulated AWS.
-async fn release_principals(start: JoinHandle<Result<Stack>>) -> Result<()> {
+/// Ends the child process that the start waits for: cargo, pip, or the simulated AWS.
+async fn stop_starting(start: JoinHandle<Result<Stack>>) -> Result<()> {
     say("stopping");
     child::interrupt();
     match start.await.context("starting")? {
@@ -90,6 +90,6 @@ fn announce(stack: &Stack) -> Result<()> {
         "As another account: aws sts assume-role --role-arn arn:aws:iam::222222222222:role/test --role-session-name me"
     )?;
     writeln!(out, "Logs of the functions: {}", stack.logs().display())?;
-    writeln!(out, "Ctrl-C ends it.")?;
+    writeln!(out, "Press Ctrl-C to stop it.")?;
     out.flush().context("writing")
 }

@@ -13,10 +13,11 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo sbom")]
 struct Arguments {
-    /// The target that the functions are built for.
+    /// The Rust target that the functions are built for.
     #[arg(long, value_name = "TRIPLE", default_value = "aarch64-unknown-linux-gnu")]
     target: String,
-    /// What `sam build` has made, such as .aws-sam/build. Each bill then names the digest of its function's binary.
+    /// The output folder of `sam build`, such as .aws-sam/build. Each bill then names the digest of its function's
+    /// binary.
     #[arg(long, value_name = "FOLDER")]
     built: Option<PathBuf>,
 }
@@ -40,11 +41,12 @@ fn write(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// What a function is called in `template.yaml`, and so in what `sam build` makes: `share-image` is `ShareImageFunction`.
+/// The logical id of a function in `template.yaml`, and its folder in the output of `sam build`: `ShareImageFunction`
+/// for `share-image`.
 fn resource(function: &str) -> String {
-    let selectors = function.split('-').map(|selector| {
-        let mut letters = selector.chars();
+    let words = function.split('-').map(|word| {
+        let mut letters = word.chars();
         letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
     });
-    selectors.collect::<String>() + "Function"
+    words.collect::<String>() + "Function"
 }

@@ -1,4 +1,4 @@
-//! `cargo speed`: lets scripts and ami-share share images on the simulated AWS, and prints how fast each of them is.
+//! `cargo speed`: shares images on the simulated AWS with scripts and with ami-share, and prints how fast each is.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
 
 async fn compare() -> Result<()> {
     say(
-        "AWS is SIMULATED here: the functions, the workflows and the scripts are real, the way to AWS is not",
+        "AWS is SIMULATED here, and so is the latency of its calls; the functions, workflows and scripts are real",
     );
     let latency = ("SIMULATED_AWS_LATENCY".to_owned(), LATENCY.to_string());
     let options = Options { environment: vec![latency], ..Options::default() };
@@ -26,7 +26,9 @@ async fn compare() -> Result<()> {
     let printed = race(&hub).await;
     let printed =
         printed.with_context(|| format!("the functions' logs are in {}", stack.logs().display()))?;
-    println!("Measured on the simulated AWS, where a call is on its way for {LATENCY} s. See docs/speed.md.");
+    println!(
+        "Measured on the simulated AWS, with a latency of {LATENCY} s for each call. See docs/speed.md."
+    );
     println!();
     print!("{printed}");
     stack.stop()

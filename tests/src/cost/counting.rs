@@ -1,4 +1,4 @@
-//! What was used between two moments: asked of the simulated AWS, and put in terms of the bill.
+//! What was used between two moments: read from the simulated AWS, and expressed in the items of the bill.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,23 +11,23 @@ use super::usage::Usage;
 use crate::world::Account;
 use crate::world::meter::Meter;
 
-/// How long a new environment of a function takes to start, which is billed. Every invocation is taken for one.
+/// How long a new environment of a function takes to start, which is billed. Every invocation counts as such a start.
 pub const START_SECONDS: f64 = 0.2;
-/// How long a function itself takes, without its calls.
+/// How long a function takes, without its calls.
 pub const OWN_SECONDS: f64 = 0.01;
-/// How long a call of AWS takes, each after the other.
+/// How long a call of AWS takes; calls follow one another.
 pub const CALL_SECONDS: f64 = 0.02;
 /// The memory of a function, as template.yaml has it.
 pub const MEMORY_GB: f64 = 0.25;
 /// What Lambda itself writes to the log of each invocation.
 pub const PLATFORM_LOG_BYTES: f64 = 400.0;
-/// The months for which logs are kept: `LogRetentionDays` by default.
+/// The months for which logs are stored: `LogRetentionDays` by default.
 pub const LOG_MONTHS: f64 = 3.0;
-/// The months for which reviews are kept (`ReviewRetentionDays` by default), and after which the ledger is measured.
+/// The months for which reviews are stored (`ReviewRetentionDays` by default), and after which the ledger is measured.
 pub const YEAR: f64 = 12.0;
 const BYTES_OF_GB: f64 = 1e9;
 
-/// A moment.
+/// The counts at one moment.
 #[derive(Debug, Clone)]
 pub struct Moment {
     meter: Meter,
@@ -35,10 +35,10 @@ pub struct Moment {
     log_bytes: f64,
 }
 
-/// What happened between two moments.
+/// What was used between two moments.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Used {
-    /// What functions were invoked and called for; the growth of the ledger.
+    /// Invocations and calls of the functions, and the growth of the ledger.
     pub meter: Meter,
     /// Executions of both workflows.
     pub executions: f64,
@@ -51,19 +51,19 @@ pub struct Used {
 }
 
 impl Moment {
-    /// Now. `logs` is the folder of the functions' logs.
+    /// The counts now. `logs` is the folder of the functions' logs.
     pub async fn now(hub: &Account, logs: &Path) -> Result<Self> {
         let executions = hub.executions().await?.into_keys().chain(hub.reviews().await?.into_keys());
         Ok(Self { meter: hub.meter().await?, executions: executions.collect(), log_bytes: log_bytes(logs)? })
     }
 
-    /// How many executions have begun since then.
+    /// The number of executions that have started since then.
     pub async fn executions_since(&self, hub: &Account) -> Result<usize> {
         let now = hub.executions().await?.len() + hub.reviews().await?.len();
         Ok(now.saturating_sub(self.executions.len()))
     }
 
-    /// What happened since then.
+    /// What was used since then.
     pub async fn since(&self, hub: &Account, logs: &Path) -> Result<Used> {
         let now = Self::now(hub, logs).await?;
         let started: Vec<&String> = now.executions.difference(&self.executions).collect();
@@ -82,7 +82,7 @@ impl Moment {
 }
 
 impl Used {
-    /// The calls that functions made.
+    /// The number of calls that functions made.
     pub fn calls(&self) -> f64 {
         self.meter.calls.values().sum()
     }
@@ -90,7 +90,7 @@ impl Used {
     /// What AWS bills for it.
     ///
     /// # Errors
-    /// When a call is to a service of which it is not known here what it costs.
+    /// When the cost of a call is not known here.
     pub fn billed(&self) -> Result<Usage> {
         let Self { meter, executions: _, transitions, log_bytes, object_bytes } = self;
         let unit = |name: &str| meter.units.get(name).copied().unwrap_or_default();
@@ -120,7 +120,7 @@ impl Used {
     }
 }
 
-/// What a call is billed as by itself; nothing where it is free, or billed by its units.
+/// The item that a call is billed as; `None` if it is free, or billed by its units.
 fn item_of(call: &str) -> Result<Option<Item>> {
     let (service, operation) = call.split_once(':').context("a call without a service")?;
     Ok(match (service, operation) {
@@ -128,15 +128,15 @@ fn item_of(call: &str) -> Result<Option<Item>> {
         ("sqs", _) => Some(Item::QueueRequest),
         ("s3", "PutObject" | "ListObjectsV2") => Some(Item::ObjectWrite),
         ("s3", "GetObject") => Some(Item::ObjectRead),
-        // It will start something once; making and changing it is free.
+        // Its single start is billed; creating and changing it is free.
         ("scheduler", "CreateSchedule") => Some(Item::ScheduledStart),
         ("dynamodb" | "events" | "sns", _) => None,
         ("ec2" | "organizations" | "sts" | "states" | "scheduler", _) => None,
-        _ => bail!("it is not known what {call} costs; add it to tests/src/cost/counting.rs"),
+        _ => bail!("the cost of {call} is not known: add it to tests/src/cost/counting.rs"),
     })
 }
 
-/// The states that an execution entered, its tries of tasks again, and its end, which AWS's own examples count too.
+/// The states that an execution entered, its retries of tasks, and its end, which AWS's own examples count too.
 async fn transitions_of(hub: &Account, execution: &str) -> Result<f64> {
     let request = hub.sfn.get_execution_history().execution_arn(execution);
     let mut events = request.into_paginator().items().send();
@@ -166,7 +166,7 @@ fn difference(now: &Meter, before: &Meter) -> Meter {
     }
 }
 
-/// What the functions have written. The log of the simulated AWS itself is nobody's.
+/// The size of the functions' logs. The log of the simulated AWS itself does not count.
 fn log_bytes(logs: &Path) -> Result<f64> {
     let mut bytes = 0;
     for entry in fs::read_dir(logs).context("reading the folder of logs")? {

@@ -14,9 +14,9 @@ use super::usage::Usage;
 use crate::progress::say;
 use crate::world::Account;
 
-/// Accounts that the typical image names.
+/// Accounts that the tag of the typical image names.
 pub const ACCOUNTS: usize = 3;
-/// Accounts in the OU that it names besides.
+/// Accounts in the OU that the tag names besides.
 pub const ACCOUNTS_OF_OU: usize = 5;
 /// Images that live a whole life; the usage of each event is the mean of them.
 pub const LIVES: usize = 3;
@@ -24,7 +24,7 @@ pub const LIVES: usize = 3;
 pub const IDLE_RECONCILIATIONS: f64 = 4.0;
 /// The event that others are compared with.
 pub const SHARED: &str = "tagged and shared";
-/// Images of the three reviews. The last one takes one page more than the others.
+/// Images of the three reviews. The last one reads one page more than the others.
 pub const REVIEWED: [u32; 3] = [2, 12, 62];
 /// Images that are shared at the same time, where that is not measured.
 const AT_ONCE: usize = 4;
@@ -118,7 +118,7 @@ impl<'a> Accounts<'a> {
         let started =
             async || Ok((before.executions_since(self.hub).await? >= reconciliations).then_some(()));
         self.hub.until("the reconciliations have begun", started).await?;
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let used = before.since(self.hub, self.logs).await.with_context(|| format!("measuring: {name}"))?;
         Ok(Lived { name, times, used })
     }
@@ -144,8 +144,8 @@ impl<'a> Accounts<'a> {
             let key = self.hub.create_key().await?;
             let tags = [("ami-share:with", self.selectors.as_str())];
             let image = self.hub.register_image(&format!("reviewed-{number}"), &[&key], &tags).await?;
-            let (status, said) = self.hub.trigger(&image).await?;
-            ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {said}");
+            let (status, output) = self.hub.reconcile(&image).await?;
+            ensure!(status == "SUCCEEDED", "the reconciliation of {image} is {status}: {output}");
             Ok(())
         });
         shared.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
@@ -156,7 +156,7 @@ impl<'a> Accounts<'a> {
     async fn reviewed(&self, images: u32) -> Result<Usage> {
         let before = Moment::now(self.hub, self.logs).await?;
         let review = self.hub.review().await?;
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let counted = |name| review.count(name);
         ensure!(
             (counted("images"), counted("differing")) == (Some(images.into()), Some(0)),

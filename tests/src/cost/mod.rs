@@ -1,8 +1,8 @@
 //! What a month costs, computed from the calls that the functions make on the simulated AWS: `cargo cost`.
 //!
-//! [`prices`] is the only place with prices, [`usage`] and [`month`] are plain arithmetic, [`counting`] asks the
-//! simulated AWS what was used, [`life`] lets an image live and reviews run,
-//! [`watched`] counts what is billed by the month, [`page`] prints.
+//! [`prices`] is the only file with prices, [`usage`] and [`month`] are plain arithmetic, [`counting`] reads from the
+//! simulated AWS what was used, [`life`] runs the lives of images and reviews, [`watched`] counts what AWS bills by the
+//! month, [`page`] prints.
 
 pub mod counting;
 pub mod life;

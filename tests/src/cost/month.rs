@@ -1,22 +1,23 @@
-//! A month of a hub with so many images, computed from what was measured: life events, reviews, and what is billed by the month.
+//! What a hub of any size uses in a month, computed from measured life events and reviews, and from what AWS bills by
+//! the month.
 
 use super::prices::Item;
 use super::usage::Usage;
 
 /// The hours of a month, as AWS counts them.
 const HOURS: f64 = 730.0;
-/// Images on one page of a review that the ledger knows, and on one of those that are tagged.
+/// Images on one page of a review: of the pages from the ledger, and of the pages of tagged images.
 const PAGE: u32 = 50;
 const TAGGED_PAGE: u32 = 100;
 
-/// Something that happens to an image, as it was measured.
+/// Something that happens to an image, as measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LifeEvent {
     /// What happens.
     pub name: &'static str,
     /// How often it happens to each image in a month.
     pub times: f64,
-    /// The executions of workflows that it leads to.
+    /// The executions of workflows that it causes.
     pub reconciliations: f64,
     /// The calls that functions make.
     pub calls: f64,
@@ -24,7 +25,7 @@ pub struct LifeEvent {
     pub usage: Usage,
 }
 
-/// What a review uses, whatever is reviewed.
+/// What a review uses, for any number of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Review {
     /// By itself.
@@ -36,8 +37,8 @@ pub struct Review {
 }
 
 impl Review {
-    /// Computes it from three reviews, of so many images each. The first two have a page of each kind, the third has one
-    /// page of the ledger's more.
+    /// Computes it from three reviews and the numbers of their images. The first two read a page of each kind, the
+    /// third one more page from the ledger.
     pub fn from_three([(few, of_few), (some, of_some), (many, of_many)]: [(u32, Usage); 3]) -> Self {
         let image = ((of_some.clone() - of_few) * (1.0 / f64::from(some - few))).at_least_nothing();
         let page = (of_many - of_some.clone() - image.clone() * f64::from(many - some)).at_least_nothing();
@@ -46,19 +47,19 @@ impl Review {
         Self { fixed: fixed.at_least_nothing(), page, image }
     }
 
-    /// What one review of so many images uses.
+    /// What one review of `images` images uses.
     pub fn of(&self, images: u32) -> Usage {
         let pages = self.page.clone() * f64::from(pages(images));
         self.fixed.clone() + pages + self.image.clone() * f64::from(images)
     }
 }
 
-/// The pages that a review of so many images reads.
+/// The number of pages that a review of `images` images reads.
 fn pages(images: u32) -> u32 {
     images.div_ceil(PAGE).max(1) + images.div_ceil(TAGGED_PAGE).max(1)
 }
 
-/// What the template and the code have, of what is billed by the month.
+/// The resources of the template and the code that AWS bills by the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watched {
     /// Custom metrics.
@@ -83,7 +84,7 @@ pub struct Month {
 }
 
 impl Month {
-    /// What a hub with so many images uses.
+    /// What a hub with `images` images uses.
     pub fn of(&self, images: u32) -> Usage {
         let life_events = self
             .life_events

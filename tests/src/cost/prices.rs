@@ -1,7 +1,7 @@
-//! The prices of `us-east-1`: what is billed, in which unit, and where its price was found. No other file has one.
+//! The prices of `us-east-1`: what AWS bills, in which unit, and where the price was found. No other file has prices.
 //!
-//! AWS's own price pages fill in most of their numbers in the browser, so that a stored copy has them seldom. Where it
-//! has not, the price comes from a page that quotes it, or from nowhere, and is marked so.
+//! AWS's price pages fill in most of their numbers in the browser, so a stored copy rarely has them. Where it has none,
+//! the price is from a page that quotes it, or was not looked up, and is marked so.
 
 /// When the prices were looked up.
 pub const RETRIEVED_ON: &str = "2026-11-22";
@@ -47,7 +47,7 @@ pub enum Item {
     Dashboard,
     /// A GB that is written to logs.
     LogIntake,
-    /// A GB that logs keep for a month.
+    /// A GB that logs store for a month.
     LogStorage,
 }
 
@@ -58,7 +58,7 @@ pub enum Found {
     OnThePage,
     /// On another page, which quotes AWS's.
     Quoted(&'static str),
-    /// Nowhere: it is what we know.
+    /// Nowhere: it is from memory.
     NotRetrieved,
 }
 
@@ -67,11 +67,11 @@ pub enum Found {
 pub struct Price {
     /// The service on the bill.
     pub service: &'static str,
-    /// So many dollars
+    /// The dollars for
     pub dollars: f64,
-    /// for so many
+    /// this many
     pub per: f64,
-    /// of these.
+    /// of this unit.
     pub unit: &'static str,
     /// AWS's price page.
     pub page: &'static str,

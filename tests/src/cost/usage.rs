@@ -5,7 +5,7 @@ use std::ops::{Add, Mul, Sub};
 
 use super::prices::Item;
 
-/// So much of each.
+/// The amount of each item.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage(BTreeMap<Item, f64>);
 

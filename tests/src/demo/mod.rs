@@ -1,4 +1,4 @@
-//! The story that `cargo demo` tells.
+//! The story of `cargo demo`, step by step.
 
 pub mod proof;
 pub mod story;

@@ -24,16 +24,16 @@ pub(super) fn print_policy_diff(before: &str, after: &str) -> Result<()> {
 }
 
 fn pretty(policy: &str) -> Result<String> {
-    let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
+    let policy: Value = serde_json::from_str(policy).context("the key policy is not JSON")?;
     Ok(format!("{policy:#}"))
 }
 
 /// Prints the steps that an execution of the share workflow entered, with the time since its start.
 pub(super) async fn print_steps(hub: &Account, execution: &str) -> Result<()> {
-    let audit_log = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
-    let audit_log = audit_log.context("GetExecutionHistory")?;
-    let start = audit_log.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
-    for event in audit_log.events() {
+    let history = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
+    let history = history.context("GetExecutionHistory")?;
+    let start = history.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
+    for event in history.events() {
         if let Some(entered) = event.state_entered_event_details() {
             println!("   {:5.2} s  {}", event.timestamp().as_secs_f64() - start, entered.name());
         }
@@ -41,7 +41,7 @@ pub(super) async fn print_steps(hub: &Account, execution: &str) -> Result<()> {
     Ok(())
 }
 
-/// Prints rows of the ledger, the interesting attributes only.
+/// Prints rows of the ledger, with their main attributes.
 pub(super) fn print_rows(rows: &BTreeMap<String, BTreeMap<String, String>>) {
     for (sort_key, row) in rows {
         let shown = [
@@ -63,8 +63,8 @@ pub(super) fn print_rows(rows: &BTreeMap<String, BTreeMap<String, String>>) {
     }
 }
 
-/// Prints the rows of an image's history, oldest first.
-pub(super) fn print_history(rows: &BTreeMap<String, BTreeMap<String, String>>) {
+/// Prints the rows of an image's audit log, oldest first.
+pub(super) fn print_audit_log(rows: &BTreeMap<String, BTreeMap<String, String>>) {
     for row in rows.values() {
         let value = |name: &str| row.get(name).map(String::as_str).unwrap_or_default();
         println!(

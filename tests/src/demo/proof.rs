@@ -1,4 +1,4 @@
-//! Claims that are checked and counted: the demo succeeds only if every one held.
+//! Claims that the demo checks and counts: it succeeds only if every claim holds.
 
 /// The claims so far.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Proofs {
         self.failed == 0 && self.held > 0
     }
 
-    /// How many held.
+    /// The number of claims that held.
     pub fn summary(&self) -> String {
         match self.failed {
             0 => format!("All {} proofs held.", self.held),

@@ -1,4 +1,4 @@
-//! An organization, an encrypted image, one tag; then who can launch it, and who cannot; then the tag goes.
+//! Tags an encrypted image in an organization, proves which accounts can launch it, and removes the tag.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::revoking::revoke_all;
 use crate::launch::{Launch, launch};
 use crate::world::Account;
 
-/// Who takes part.
+/// The accounts of the story, and the OU `workloads`.
 pub(super) struct Accounts {
     workloads: String,
     pub(super) b: Account,
@@ -20,15 +20,15 @@ pub(super) struct Accounts {
     c: Account,
 }
 
-/// A golden image on a key of its own.
+/// A golden image, and the key that encrypts it.
 pub(super) struct Golden {
     pub(super) image: String,
     pub(super) key: String,
     pub(super) policy_before: String,
 }
 
-/// Tells the story in the hub account `hub`, and checks every claim.
-pub async fn notify(hub: &Account, proofs: &mut Proofs) -> Result<()> {
+/// Runs the story in the account `hub`, and checks every claim.
+pub async fn run(hub: &Account, proofs: &mut Proofs) -> Result<()> {
     let accounts = make_organization(hub).await?;
     let golden = make_image(hub).await?;
     tag(hub, &accounts, &golden, proofs).await?;
@@ -52,8 +52,8 @@ async fn make_organization(hub: &Account) -> Result<Accounts> {
     println!("   ├─ workloads {workloads}: account W {in_ou}");
     println!("   └─ sandbox   {sandbox}: accounts B {b} and C {c}");
     let b = hub.assume(&b).await?;
-    let b_notifications = b.listen().await.context("giving B a bus for notices")?;
-    println!("   B has an event bus `ami-share` for notices; the others have none.");
+    let b_notifications = b.listen().await.context("making a bus for notifications in B")?;
+    println!("   B has an event bus `ami-share` for notifications; the others have none.");
     Ok(Accounts { workloads, b, b_notifications, in_ou: hub.assume(&in_ou).await?, c: hub.assume(&c).await? })
 }
 
@@ -79,7 +79,7 @@ async fn tag(hub: &Account, accounts: &Accounts, golden: &Golden, proofs: &mut P
     hub.tag(&golden.image, &[("ami-share:with", &selectors)]).await?;
     let status = hub.status(&golden.image, |_| true).await?;
     println!(
-        "   ami-share:status = \"{status}\" after {:.1} s. What happened:",
+        "   ami-share:status = \"{status}\" after {:.1} s. The steps of the workflow:",
         started.elapsed().as_secs_f32()
     );
     let execution = hub
@@ -90,7 +90,10 @@ async fn tag(hub: &Account, accounts: &Accounts, golden: &Golden, proofs: &mut P
         .await?;
     print_steps(hub, &execution.0).await?;
     proofs.claim("the workflow succeeded", execution.1 == "SUCCEEDED");
-    proofs.claim("the status tag says what was shared", status == "shared with 1 account, 1 OU");
+    proofs.claim(
+        "the status tag says with how many targets the image is shared",
+        status == "shared with 1 account, 1 OU",
+    );
     Ok(())
 }
 
@@ -117,18 +120,15 @@ async fn prove_key_policy(
     let after = hub.key_policy(&golden.key).await?;
     print_policy_diff(&golden.policy_before, &after)?;
     let foreign = |policy: &str| -> Result<Vec<Value>> {
-        let policy: Value = serde_json::from_str(policy).context("a key policy that is no JSON")?;
+        let policy: Value = serde_json::from_str(policy).context("the key policy is not JSON")?;
         let statements = policy.get("Statement").and_then(Value::as_array).cloned().unwrap_or_default();
         let is_managed = |statement: &Value| {
             statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
         };
         Ok(statements.into_iter().filter(|statement| !is_managed(statement)).collect())
     };
-    proofs.claim(
-        "the statements of other people are untouched",
-        foreign(&golden.policy_before)? == foreign(&after)?,
-    );
-    proofs.claim("B is admitted by its account, the OU by its whole path, C not at all", {
+    proofs.claim("the foreign statements are unchanged", foreign(&golden.policy_before)? == foreign(&after)?);
+    proofs.claim("the policy names account B and the path of the OU, and not C", {
         after.contains(&format!("{}:root", accounts.b.id))
             && after.contains(&format!("{}/*", accounts.workloads))
             && !after.contains(&accounts.c.id)
@@ -148,18 +148,18 @@ async fn show_ledger(hub: &Account, accounts: &Accounts, golden: &Golden, proofs
             .is_some_and(|row| row.get("outcome").is_some_and(|outcome| outcome == "shared"))
     };
     proofs.claim(
-        "it has one live share for B and one for the OU",
+        "it has one share for B and one for the OU",
         is_shared(&accounts.b.id) && is_shared(&accounts.workloads),
     );
     Ok(())
 }
 
 async fn prove_notification(accounts: &Accounts, golden: &Golden, proofs: &mut Proofs) -> Result<()> {
-    println!("\n8. The notice that B received");
+    println!("\n8. The notification that B received");
     let mut notifications = Vec::new();
     accounts
         .b
-        .until("B has its notice", async || {
+        .until("B has its notification", async || {
             notifications.extend(accounts.b.take(&accounts.b_notifications).await?);
             Ok((!notifications.is_empty()).then_some(()))
         })

@@ -3,7 +3,7 @@
 use super::race::{Race, Run};
 use crate::table::table;
 
-/// What the columns are.
+/// The headings of the columns.
 pub const HEAD: [&str; 8] = [
     "images",
     "accounts each",
@@ -39,7 +39,7 @@ pub fn cold(first: &Run, races: &[Race]) -> Option<String> {
     ))
 }
 
-/// A ratio, with the digits that say something.
+/// A ratio, rounded to its significant digits.
 fn times(ratio: f64) -> String {
     if ratio >= 10.0 { format!("{ratio:.0} ×") } else { format!("{ratio:.1} ×") }
 }

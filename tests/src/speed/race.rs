@@ -1,4 +1,4 @@
-//! Lets scripts and ami-share share images of their own with the same accounts, and measures the time.
+//! Measures how long scripts and ami-share take to share images with the same accounts.
 
 use std::time::Instant;
 
@@ -9,17 +9,17 @@ use super::script::{self, Style};
 use crate::progress::say;
 use crate::world::Account;
 
-/// The races: so many images, tagged in the same moment, with so many accounts each.
+/// The races: the number of images, which are tagged in the same moment, and of accounts for each.
 pub const RACES: [(usize, usize); 4] = [(1, 1), (1, 10), (1, 100), (10, 10)];
-/// Seconds that a call is on its way, for scripts and ami-share alike.
+/// The latency of a call in seconds, the same for scripts and ami-share.
 pub const LATENCY: f64 = 0.05;
 /// Account ids that fit into the 256 characters of a tag.
 const SELECTORS_OF_A_TAG: usize = 19;
 
-/// How long something took, and what it asked of AWS.
+/// How long one of them took, and how many calls it made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Run {
-    /// From its start until everybody has access; of ami-share, until the image's status says so.
+    /// From the start until every account has access; for ami-share, until the image's status says so.
     pub seconds: f64,
     /// Calls, including those for notifications and for the ledger.
     pub calls: f64,
@@ -32,7 +32,7 @@ pub struct Race {
     pub images: usize,
     /// Accounts that each of them was shared with.
     pub accounts: usize,
-    /// By a script that takes one account after the other.
+    /// By a script that handles one account after the other.
     pub account_by_account: Run,
     /// By a script with many accounts in each call.
     pub batched: Run,
@@ -40,7 +40,7 @@ pub struct Race {
     pub ami_share: Run,
 }
 
-/// Images on one key, and the accounts to share them with.
+/// Images on one key, and the accounts with which to share them.
 struct Task<'a> {
     images: Vec<String>,
     key: String,
@@ -100,7 +100,7 @@ impl<'a> Track<'a> {
             made.push(self.hub.image(&format!("racing-{of_key}-{number}"), &[&key]).await?);
         }
         // Each new image is reconciled.
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let accounts = self.accounts.get(..accounts).context("too few accounts")?;
         Ok(Task { images: made, key, accounts })
     }
@@ -130,7 +130,7 @@ impl<'a> Track<'a> {
         }))
         .await?;
         let seconds = started.elapsed().as_secs_f64();
-        self.hub.still().await?;
+        self.hub.wait_until_idle().await?;
         let calls = self.calls().await? - before;
         self.check(&task).await?;
         Ok(Run { seconds, calls })
@@ -140,24 +140,24 @@ impl<'a> Track<'a> {
         Ok(self.hub.meter().await?.calls.values().sum())
     }
 
-    /// Whoever shared them: a race that does not reach its end is none.
+    /// Checks that every account has access. A race that ends without that is not valid.
     async fn check(&self, task: &Task<'_>) -> Result<()> {
         let mut expected = task.accounts.to_vec();
         expected.sort();
         let policy = self.hub.key_policy(&task.key).await?;
         ensure!(
             expected.iter().all(|account| policy.contains(account)),
-            "the key does not grant access to everybody"
+            "the key policy does not name every account"
         );
         for image in &task.images {
             ensure!(
                 self.hub.launch_permissions(image).await? == expected,
-                "{image} is not shared with everybody"
+                "{image} is not shared with every account"
             );
             for snapshot in self.hub.snapshots_of(image).await? {
                 ensure!(
                     self.hub.snapshot_permissions(&snapshot).await? == expected,
-                    "{image} may not be copied by everybody"
+                    "not every account may copy {image}"
                 );
             }
         }

@@ -1,14 +1,15 @@
-//! Home-made scripts: what people run who have no ami-share, call after call.
+//! Scripts that share an image call by call, as platform teams write them without ami-share.
 //!
-//! They are better than most: they forget no snapshot, and leave what stands in the key policy. But they keep no record,
-//! tell nobody, mend nothing and take nothing back, and two of them at once undo each other's key policies.
+//! They are better than most: they include every snapshot, and keep the foreign statements of the key policy. But they
+//! keep no record, notify no account, repair nothing and revoke nothing, and two of them at once undo each other's key
+//! policies.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::world::Account;
 
-/// How a script goes about it.
+/// How many accounts a script handles with each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// One account after the other, as the loops of most tutorials do.
@@ -26,8 +27,8 @@ impl Style {
     }
 }
 
-/// Shares an image of one volume with accounts, which may copy it, and admits them to its key; answers how many calls
-/// that took.
+/// Shares an image of one volume with accounts, which may also copy it, and grants them its key. Returns the number of
+/// calls.
 pub async fn share(
     hub: &Account,
     image: &str,
@@ -40,27 +41,28 @@ pub async fn share(
     for accounts in accounts.chunks(style.accounts_at_once()) {
         calls += grant(hub, key, accounts).await?;
         for snapshot in &snapshots {
-            hub.make_snapshot_public_out_of_band(snapshot, accounts).await?;
+            hub.grant_snapshot_accounts_out_of_band(snapshot, accounts).await?;
             calls += 1;
         }
-        hub.make_public_out_of_band(image, accounts).await?;
+        hub.grant_accounts_out_of_band(image, accounts).await?;
         calls += 1;
     }
     Ok(calls)
 }
 
-/// Gives those whom a key policy does not name yet a statement of their own.
+/// Adds one statement for the accounts that the key policy does not name yet.
 async fn grant(hub: &Account, key: &str, accounts: &[String]) -> Result<usize> {
     let text = hub.key_policy(key).await?;
-    let new: Vec<String> = accounts.iter().filter(|id| !text.contains(id.as_str())).map(root_of).collect();
-    if new.is_empty() {
+    let missing: Vec<String> =
+        accounts.iter().filter(|id| !text.contains(id.as_str())).map(root_of).collect();
+    if missing.is_empty() {
         return Ok(1);
     }
-    let mut policy: Value = serde_json::from_str(&text).context("a key policy that is no JSON")?;
+    let mut policy: Value = serde_json::from_str(&text).context("the key policy is not JSON")?;
     let statements = policy.get_mut("Statement").and_then(Value::as_array_mut).context("no statements")?;
     statements.push(json!({
         "Effect": "Allow",
-        "Principal": { "AWS": new },
+        "Principal": { "AWS": missing },
         "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:CreateGrant", "kms:ReEncryptFrom"],
         "Resource": "*",
     }));

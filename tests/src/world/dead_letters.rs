@@ -1,4 +1,4 @@
-//! Events that could not be served, and the queue that keeps them.
+//! Events that no function or workflow could handle, and the dead-letter queue that stores them.
 
 use anyhow::{Context, Result};
 use aws_sdk_eventbridge::types::{DeadLetterConfig as RuleDeadLetters, Target as RuleTarget};
@@ -8,20 +8,21 @@ use serde_json::{Value, json};
 use super::{Account, HUB, REGION, STACK};
 
 impl Account {
-    /// Hands a function an event, as EventBridge does: it is served later, and tried again when that fails.
+    /// Invokes a function asynchronously with an event, as EventBridge does: Lambda tries again when the function
+    /// fails.
     pub async fn deliver_event(&self, function: &str, event: &Value) -> Result<()> {
         let path = format!("/2015-03-31/functions/{STACK}-{function}/invocations");
-        // The simulated AWS tells services apart by what a request was signed for.
+        // The simulated AWS finds the service in the request's signature.
         let signed = format!("Credential=testing/20260101/{REGION}/lambda/aws4_request");
         let headers = format!(
             "Authorization: AWS4-HMAC-SHA256 {signed}, SignedHeaders=host, Signature=0\r\nX-Amz-Invocation-Type: Event\r\n"
         );
-        self.ask("POST", &path, &headers, &event.to_string()).await?;
+        self.send_request("POST", &path, &headers, &event.to_string()).await?;
         Ok(())
     }
 
-    /// Sends an event to which a rule answers with a function that does not exist.
-    pub async fn send_in_vain(&self, event: &str) -> Result<()> {
+    /// Sends an event whose rule targets a function that does not exist.
+    pub async fn send_undeliverable_event(&self, event: &str) -> Result<()> {
         let rule = self.events.put_rule().name(event).event_pattern(json!({ "source": [event] }).to_string());
         rule.send().await.context("PutRule")?;
         let function = format!("arn:aws:lambda:{REGION}:{HUB}:function:{event}");
@@ -31,11 +32,11 @@ impl Account {
         self.put_event(event, &json!({})).await
     }
 
-    /// Makes a recurring schedule with the role of an image's appointment, whose input no execution can have.
-    pub async fn schedule_in_vain(&self, image: &str, name: &str, input: &str) -> Result<()> {
+    /// Makes a recurring schedule with the role of an image's schedule, and an input with which no execution can start.
+    pub async fn create_undeliverable_schedule(&self, image: &str, name: &str, input: &str) -> Result<()> {
         let schedule = self.scheduler.get_schedule().group_name(STACK).name(format!("{image}-end"));
         let schedule = schedule.send().await.context("GetSchedule")?;
-        let role = schedule.target().context("an appointment without a target")?.role_arn();
+        let role = schedule.target().context("a schedule without a target")?.role_arn();
         let queue =
             DeadLetterConfig::builder().arn(format!("arn:aws:sqs:{REGION}:{HUB}:{STACK}-dead-letters"));
         let target = Target::builder()
@@ -57,12 +58,12 @@ impl Account {
         Ok(())
     }
 
-    /// Whether the stack's dead-letter queue keeps a message in which `text` stands.
+    /// Whether the stack's dead-letter queue has a message that contains `text`.
     pub async fn is_dead_letter(&self, text: &str) -> Result<bool> {
         let url = self.sqs.get_queue_url().queue_name(format!("{STACK}-dead-letters")).send().await;
         let url = url.context("GetQueueUrl")?.queue_url.context("no queue URL")?;
         let request = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
-        // Other tests look here too: nothing is taken, and nothing hidden from them.
+        // Other tests read this queue too: the messages stay visible to them.
         let answer = request.visibility_timeout(0).send().await.context("ReceiveMessage")?;
         Ok(answer.messages().iter().any(|message| message.body().is_some_and(|body| body.contains(text))))
     }

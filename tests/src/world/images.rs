@@ -1,4 +1,4 @@
-//! Images and snapshots: made, tagged, and looked at.
+//! Images and snapshots: makes, tags and describes them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{BlockDeviceMapping, EbsBlockDevice, Image, ResourceType
 use super::{Account, REGION};
 
 impl Account {
-    /// A snapshot of a fresh volume; encrypted with `key` if there is one.
+    /// Makes a snapshot of a new volume, encrypted with `key` if there is one.
     pub async fn snapshot(&self, key: Option<&str>) -> Result<String> {
         let volume = self.ec2.create_volume().availability_zone(format!("{REGION}a")).size(8);
         let volume = volume.encrypted(key.is_some()).set_kms_key_id(key.map(str::to_owned));
@@ -19,12 +19,12 @@ impl Account {
         Ok(snapshot.snapshot_id().context("no snapshot id")?.to_owned())
     }
 
-    /// An available image of one volume for each of `keys`; unencrypted when there is none.
+    /// Makes an available image with one volume for each of `keys`; with one unencrypted volume when `keys` is empty.
     pub async fn image(&self, name: &str, keys: &[&str]) -> Result<String> {
         self.register_image(name, keys, &[]).await
     }
 
-    /// The same, which carries `tags` from the start.
+    /// Makes the same image, with `tags` from the start.
     pub async fn register_image(&self, name: &str, keys: &[&str], tags: &[(&str, &str)]) -> Result<String> {
         let keys: Vec<Option<&str>> =
             if keys.is_empty() { vec![None] } else { keys.iter().copied().map(Some).collect() };
@@ -48,7 +48,7 @@ impl Account {
             .await
             .context("RegisterImage")?;
         let image = answer.image_id().context("no image id")?.to_owned();
-        self.becomes_available(&image).await?;
+        self.wait_until_available(&image).await?;
         Ok(image)
     }
 
@@ -67,7 +67,7 @@ impl Account {
     }
 
     /// Waits until an image is available.
-    pub async fn becomes_available(&self, image: &str) -> Result<()> {
+    pub async fn wait_until_available(&self, image: &str) -> Result<()> {
         self.until("the image is available", async || {
             Ok((self.image_state(image).await? == "available").then_some(()))
         })
@@ -80,7 +80,7 @@ impl Account {
         Ok(())
     }
 
-    /// Disables an image, so that nobody can launch it.
+    /// Disables an image, so that no account can launch it.
     pub async fn disable(&self, image: &str) -> Result<()> {
         self.ec2.disable_image().image_id(image).send().await.context("DisableImage")?;
         Ok(())
@@ -130,7 +130,7 @@ impl Account {
         Ok(())
     }
 
-    /// Takes a tag off an image.
+    /// Removes a tag from an image.
     pub async fn untag(&self, image: &str, tag: &str) -> Result<()> {
         let tag = Tag::builder().key(tag).build();
         self.ec2.delete_tags().resources(image).tags(tag).send().await.context("DeleteTags")?;
@@ -150,11 +150,11 @@ impl Account {
         Ok(self.found(image).await?.map(|found| found.tags().iter().map(pair).collect()))
     }
 
-    /// Waits until `ami-share:status` is there and `accept`s it; answers it.
+    /// Waits until the image has an `ami-share:status` that `accept` returns `true` for, and returns it.
     pub async fn status(&self, image: &str, accept: impl Fn(&str) -> bool) -> Result<String> {
         let mut last = None;
         let found = self
-            .until("the status tag says what is expected", async || {
+            .until("the status tag has an expected value", async || {
                 last = self.tags(image).await?.remove("ami-share:status");
                 Ok(last.clone().filter(|status| accept(status)))
             })
@@ -172,19 +172,19 @@ impl Account {
             .iter()
             .filter_map(|entry| {
                 let group = entry.group().map(|group| group.as_str());
-                let named = entry
+                let grantee = entry
                     .user_id()
                     .or(entry.organizational_unit_arn())
                     .or(entry.organization_arn())
                     .or(group);
-                named.map(str::to_owned)
+                grantee.map(str::to_owned)
             })
             .collect();
         entries.sort();
         Ok(entries)
     }
 
-    /// The accounts that may copy a snapshot, and `all` where everybody may; sorted.
+    /// The accounts that may copy a snapshot, and `all` where every account may; sorted.
     pub async fn snapshot_permissions(&self, snapshot: &str) -> Result<Vec<String>> {
         let request = self
             .ec2

@@ -1,4 +1,5 @@
-//! Kills functions in the middle of their work or holds them up, and tells how far they came: no AWS has an API for that.
+//! Kills or holds functions at one of their calls, and lists the calls that they made. The real AWS has no API for
+//! that.
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -9,60 +10,60 @@ use tokio::net::TcpStream;
 
 use super::{Account, STACK};
 
-/// Whether the service still does what the killed function asked for.
+/// Whether the service receives the call at which the function is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum When {
     /// The call never reaches the service.
     Before,
-    /// The service does it, and the function never hears of it.
+    /// The service executes the call, and the function never receives the answer.
     After,
 }
 
-/// What becomes of a function that is interrupted.
+/// What happens to a function that is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Then {
-    /// Its process is killed, and the workflow may try again.
+    /// Its process is killed, and the workflow may retry.
     Kill,
-    /// Its process is killed, and the execution that waits for it is stopped: nothing is tried again.
+    /// Its process is killed, and the execution that waits for it is stopped: nothing is retried.
     Stop,
-    /// It waits until it is released.
+    /// It waits until [`Account::release`].
     Hold,
 }
 
 /// One call of one function, at which it is interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interruption {
-    /// The function's name, without the stack's.
+    /// The function's name, without the name of the stack.
     pub function: String,
-    /// The `action` of its payload, for a function that has several.
+    /// The `action` of its payload, for a function with several actions.
     pub action: Option<String>,
-    /// Which of its calls, from 1.
+    /// The number of the call, from 1.
     pub call: usize,
-    /// On which side of the call.
+    /// Before or after the service executes the call.
     pub when: When,
-    /// What happens there.
+    /// What happens to the function.
     pub then: Then,
 }
 
-/// One invocation that spoke of an image.
+/// One invocation whose payload names an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
-    /// The function's name, without the stack's.
+    /// The function's name, without the name of the stack.
     pub function: String,
-    /// The id of its request, by which the ledger knows the holder of a turn.
+    /// The id of its request, which the ledger records as the holder of a lease.
     pub request_id: String,
-    /// The `action` of its payload, where it has one.
+    /// The `action` of its payload, if it has one.
     pub action: Option<String>,
-    /// The `detail-type` of its payload, where that is an event.
+    /// The `detail-type` of its payload, if that is an event.
     pub event: Option<String>,
     /// `running`, `held`, `interrupted`, `failed`, or `ended` with an answer.
     pub state: String,
-    /// The calls that it made so far, like `dynamodb:PutItem`.
+    /// Its calls so far, like `dynamodb:PutItem`.
     pub calls: Vec<String>,
 }
 
 impl Account {
-    /// Interrupts a function once, when it works for `image`. Replaces what was asked for of this image before.
+    /// Interrupts a function once, when it works on `image`. Replaces an earlier interruption for this image.
     pub async fn interrupt(&self, image: &str, interruption: &Interruption) -> Result<()> {
         let Interruption { function, action, call, when, then } = interruption;
         let when = match when {
@@ -79,36 +80,39 @@ impl Account {
         Ok(())
     }
 
-    /// Lets go of a function that is held, and fails when none is: then nothing was held up as long as a test thinks.
-    /// Answers whether the function still waited for its call; the SDK gives one up after a while.
+    /// Releases the function that is held for `image`; an error if there is none. Returns whether the function still
+    /// waited for its call: the SDK stops waiting after a while.
     pub async fn release(&self, image: &str) -> Result<bool> {
         let answer = self.control("POST", "releases", &json!({ "image": image }).to_string()).await;
-        let answer = answer.with_context(|| format!("nothing is held up for {image}"))?;
-        answer.get("waited").and_then(Value::as_bool).context("not said whether it waited")
+        let answer = answer.with_context(|| format!("no function is held for {image}"))?;
+        answer.get("waited").and_then(Value::as_bool).context("no `waited` in the answer")
     }
 
-    /// The invocations that spoke of `image`, in their order, since it was first asked about here.
+    /// The invocations whose payload names `image`, in order, since the first request about it.
     pub async fn invocations(&self, image: &str) -> Result<Vec<Invocation>> {
         let answer = self.control("GET", &format!("invocations?image={image}"), "").await?;
         let all = answer.get("invocations").and_then(Value::as_array).context("no list of invocations")?;
         Ok(all.iter().map(read).collect())
     }
 
-    /// Ends the turn that a killed invocation has left in a partition of the ledger, as half a minute would.
-    pub async fn lease_expires(&self, partition: &str, holder: &str) -> Result<()> {
+    /// Expires the lease that a killed invocation left in a partition of the ledger, instead of waiting 30 seconds.
+    pub async fn expire_lease(&self, partition: &str, holder: &str) -> Result<()> {
         let request = self.update_row(partition, "LEASE").update_expression("SET ends = :past");
         let request = request.condition_expression("holder = :holder");
         let request = request.expression_attribute_values(":holder", AttributeValue::S(holder.to_owned()));
-        unless_refused(request.expression_attribute_values(":past", AttributeValue::N("0".to_owned()))).await
+        ignore_failed_condition(
+            request.expression_attribute_values(":past", AttributeValue::N("0".to_owned())),
+        )
+        .await
     }
 
-    /// Ends the time for which the notices of a killed look wait for its usage report, as some minutes would.
-    pub async fn usage_report_is_waited_for_no_more(&self, image: &str) -> Result<()> {
+    /// Expires the wait for the usage report of an interrupted reconciliation, instead of waiting five minutes.
+    pub async fn expire_usage_report_wait(&self, image: &str) -> Result<()> {
         let request = self.update_row(&format!("IMAGE#{image}"), "NOTIFIED");
         let request = request.update_expression("SET waiting_until = :past");
         let request = request.condition_expression("attribute_exists(waiting_until)");
         let past = AttributeValue::S("1970-01-01T00:00:00Z".to_owned());
-        unless_refused(request.expression_attribute_values(":past", past)).await
+        ignore_failed_condition(request.expression_attribute_values(":past", past)).await
     }
 
     fn update_row(&self, partition: &str, row: &str) -> UpdateItemFluentBuilder {
@@ -118,33 +122,39 @@ impl Account {
     }
 
     pub(super) async fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
-        let content = self.ask(method, &format!("/simulated-aws/{path}"), "", body).await?;
-        serde_json::from_str(&content).context("an answer that is no JSON")
+        let content = self.send_request(method, &format!("/simulated-aws/{path}"), "", body).await?;
+        serde_json::from_str(&content).context("the answer is not JSON")
     }
 
-    /// Asks the simulated AWS for what no client of an SDK here asks for. `headers` end with a line break each.
-    pub(super) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Result<String> {
+    /// Sends a request that no SDK client sends. Each of `headers` ends with a line break.
+    pub(super) async fn send_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<String> {
         let endpoint = self.config.endpoint_url().context("the hub has no endpoint")?;
         let host = endpoint.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).await.context("reaching the simulated AWS")?;
+        let mut stream = TcpStream::connect(host).await.context("connecting to the simulated AWS")?;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        stream.write_all(request.as_bytes()).await.context("asking the simulated AWS")?;
+        stream.write_all(request.as_bytes()).await.context("sending to the simulated AWS")?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.context("hearing the simulated AWS")?;
+        stream.read_to_string(&mut answer).await.context("reading from the simulated AWS")?;
         let (head, content) =
-            answer.split_once("\r\n\r\n").context("an answer without an end of its head")?;
+            answer.split_once("\r\n\r\n").context("the answer has no end of its headers")?;
         if !head.lines().next().is_some_and(|status| status.contains(" 20")) {
-            bail!("the simulated AWS does not take {method} {path}: {head}");
+            bail!("the simulated AWS refused {method} {path}: {head}");
         }
         Ok(content.to_owned())
     }
 }
 
-/// Writes, if the condition is met.
-async fn unless_refused(request: UpdateItemFluentBuilder) -> Result<()> {
+/// Updates the row, unless the condition fails.
+async fn ignore_failed_condition(request: UpdateItemFluentBuilder) -> Result<()> {
     match request.send().await {
         Err(error)
             if error

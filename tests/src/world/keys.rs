@@ -1,36 +1,36 @@
-//! Keys, and their policies as other people write them.
+//! KMS keys, and foreign changes of their policies.
 
 use anyhow::{Context, Result};
 use aws_sdk_kms::error::ProvideErrorMetadata;
 
 use super::Account;
 
-/// The tag without which ami-share writes no key's policy.
+/// The tag that a key needs before ami-share writes its policy.
 const MANAGED: &str = "ami-share:managed";
 
 impl Account {
-    /// Makes a key that ami-share may write (it carries the tag); answers its ARN.
+    /// Makes a key with the tag that lets ami-share write its policy; returns its ARN.
     pub async fn create_key(&self) -> Result<String> {
         let key = self.create_untagged_key().await?;
         self.tag_key_managed(&key).await?;
         Ok(key)
     }
 
-    /// Gives a key the tag that lets ami-share write it.
+    /// Adds the tag that lets ami-share write the key's policy.
     pub async fn tag_key_managed(&self, key: &str) -> Result<()> {
         let tag = aws_sdk_kms::types::Tag::builder().tag_key(MANAGED).tag_value("true").build()?;
         self.kms.tag_resource().key_id(key).tags(tag).send().await.context("kms:TagResource")?;
         Ok(())
     }
 
-    /// Takes that tag off a key.
-    pub async fn forbid_key_to_be_managed(&self, key: &str) -> Result<()> {
+    /// Removes that tag from a key.
+    pub async fn untag_key_managed(&self, key: &str) -> Result<()> {
         let request = self.kms.untag_resource().key_id(key).tag_keys(MANAGED);
         request.send().await.context("kms:UntagResource")?;
         Ok(())
     }
 
-    /// Makes a key without the tag; answers its ARN.
+    /// Makes a key without the tag; returns its ARN.
     pub async fn create_untagged_key(&self) -> Result<String> {
         let answer = self.kms.create_key().description("golden images").send().await.context("CreateKey")?;
         Ok(answer.key_metadata().and_then(|key| key.arn()).context("no key ARN")?.to_owned())
@@ -49,7 +49,7 @@ impl Account {
         Ok(answer.policy().context("no policy")?.to_owned())
     }
 
-    /// Whether this account may use a key, wherever it is.
+    /// Whether this account may use a key of any account.
     pub async fn may_use_key(&self, key: &str) -> Result<bool> {
         match self.kms.describe_key().key_id(key).send().await {
             Err(error) if error.code() == Some("AccessDeniedException") => Ok(false),
@@ -57,14 +57,14 @@ impl Account {
         }
     }
 
-    /// Puts a key's policy, as other people do.
+    /// Puts a key's policy out of band.
     pub async fn put_key_policy(&self, key: &str, policy: &str) -> Result<()> {
         let request = self.kms.put_key_policy().key_id(key).policy_name("default").policy(policy);
         request.send().await.context("PutKeyPolicy")?;
         Ok(())
     }
 
-    /// Puts a key's policy that takes this account's own right to put the next one.
+    /// Puts a key's policy that denies this account the right to put the next one.
     pub async fn lock_out_by_key_policy(&self, key: &str, policy: &str) -> Result<()> {
         let request = self.kms.put_key_policy().key_id(key).policy_name("default").policy(policy);
         request.bypass_policy_lockout_safety_check(true).send().await.context("PutKeyPolicy")?;

@@ -1,4 +1,4 @@
-//! Accounts that join or leave the organization, or lose what they were tagged with.
+//! Accounts that join or leave the organization, or lose a tag.
 
 use anyhow::{Context, Result};
 use aws_sdk_organizations::types::{HandshakeParty, HandshakePartyType};
@@ -6,8 +6,8 @@ use aws_sdk_organizations::types::{HandshakeParty, HandshakePartyType};
 use super::Account;
 
 impl Account {
-    /// Brings `other` into the organization of this management account: invites it, and accepts as `other`.
-    pub async fn bring_in(&self, other: &Self) -> Result<()> {
+    /// Adds `other` to the organization of this management account: invites it, and accepts as `other`.
+    pub async fn add_to_organization(&self, other: &Self) -> Result<()> {
         let party = HandshakeParty::builder().id(&other.id).r#type(HandshakePartyType::Account).build()?;
         let request = self.organizations.invite_account_to_organization().target(party);
         let answer = request.send().await.context("InviteAccountToOrganization")?;
@@ -17,7 +17,7 @@ impl Account {
         Ok(())
     }
 
-    /// Takes a tag off an account or OU of the organization.
+    /// Removes a tag from an account or OU of the organization.
     pub async fn untag_in_organization(&self, id: &str, key: &str) -> Result<()> {
         let request = self.organizations.untag_resource().resource_id(id).tag_keys(key);
         request.send().await.context("UntagResource")?;
@@ -31,7 +31,7 @@ impl Account {
         Ok(())
     }
 
-    /// Leaves the organization, as the member that this account is.
+    /// Leaves the organization, as a member account.
     pub async fn leave_organization(&self) -> Result<()> {
         self.organizations.leave_organization().send().await.context("LeaveOrganization")?;
         Ok(())

@@ -1,4 +1,4 @@
-//! What functions have been billed for so far, as the simulated AWS counts it: no AWS has an API for that.
+//! What AWS would have billed for functions so far, counted by the simulated AWS. The real AWS has no API for that.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Account;
 
-/// What all functions did since the simulated AWS was started.
+/// What all functions used since the simulated AWS started.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meter {
     /// Their invocations.
@@ -21,7 +21,7 @@ pub struct Meter {
 }
 
 impl Account {
-    /// What functions have been billed for so far.
+    /// What AWS would have billed for functions so far.
     pub async fn meter(&self) -> Result<Meter> {
         let answer = self.control("GET", "meter", "").await?;
         let invocations = answer.get("invocations").and_then(Value::as_object).context("no invocations")?;
@@ -34,12 +34,12 @@ impl Account {
     }
 }
 
-/// What is counted by function, of all functions together.
+/// The sums over all functions of what is counted by function.
 fn over_functions(by_function: Option<&Value>) -> Result<BTreeMap<String, f64>> {
-    let by_function = by_function.and_then(Value::as_object).context("nothing by function")?;
+    let by_function = by_function.and_then(Value::as_object).context("no counts by function")?;
     let mut sums = BTreeMap::new();
     for (name, amount) in by_function.values().filter_map(Value::as_object).flatten() {
-        *sums.entry(name.clone()).or_default() += amount.as_f64().context("an amount that is no number")?;
+        *sums.entry(name.clone()).or_default() += amount.as_f64().context("an amount is not a number")?;
     }
     Ok(sums)
 }

@@ -1,4 +1,4 @@
-//! What an account hears: buses, queues behind them, and what the queues hold.
+//! Event buses, topics, the queues that receive from them, and the messages in the queues.
 
 use anyhow::{Context, Result};
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target as RuleTarget};
@@ -8,20 +8,21 @@ use serde_json::{Value, json};
 use super::{Account, HUB, REGION, TARGET_BUS};
 
 impl Account {
-    /// Gives this account a bus for the hub's notices, and a queue that keeps them; answers the queue's URL.
+    /// Makes a bus for the hub's notifications in this account, and a queue that receives them; returns the queue's
+    /// URL.
     pub async fn listen(&self) -> Result<String> {
         self.events.create_event_bus().name(TARGET_BUS).send().await.context("CreateEventBus")?;
         let permit = self.events.put_permission().event_bus_name(TARGET_BUS).action("events:PutEvents");
         permit.principal(HUB).statement_id("hub").send().await.context("PutPermission")?;
-        self.listen_on(TARGET_BUS, "notices").await
+        self.listen_on(TARGET_BUS, "notifications").await
     }
 
-    /// A queue that keeps every event of ami-share on one of this account's buses; answers the queue's URL.
+    /// Makes a queue that receives every event of ami-share on one of this account's buses; returns its URL.
     pub async fn listen_on(&self, bus: &str, queue: &str) -> Result<String> {
         self.watch(bus, queue, &json!({ "source": ["ami-share"] })).await
     }
 
-    /// A queue that keeps the events of a bus that match `pattern`; answers the queue's URL.
+    /// Makes a queue that receives the events of a bus that match `pattern`; returns its URL.
     pub async fn watch(&self, bus: &str, queue: &str, pattern: &Value) -> Result<String> {
         let (url, arn) = self.queue(queue).await?;
         let rule = self.events.put_rule().name(queue).event_bus_name(bus).event_pattern(pattern.to_string());
@@ -40,7 +41,7 @@ impl Account {
         Ok(())
     }
 
-    /// A queue that keeps what a topic of this account publishes; answers the queue's URL.
+    /// Makes a queue that receives what a topic of this account publishes; returns its URL.
     pub async fn subscribe(&self, topic: &str, queue: &str) -> Result<String> {
         let (url, arn) = self.queue(queue).await?;
         let topic = format!("arn:aws:sns:{REGION}:{}:{topic}", self.id);
@@ -49,7 +50,7 @@ impl Account {
         Ok(url)
     }
 
-    /// Makes a queue that rules and topics may send to; answers its URL and its ARN.
+    /// Makes a queue that rules and topics may send to; returns its URL and its ARN.
     pub async fn queue(&self, name: &str) -> Result<(String, String)> {
         let made = self.sqs.create_queue().queue_name(name).send().await.context("CreateQueue")?;
         let url = made.queue_url().context("no queue URL")?.to_owned();
@@ -69,9 +70,9 @@ impl Account {
         Ok((url, arn.clone()))
     }
 
-    /// Takes what a queue holds now.
+    /// Receives and deletes all messages of a queue.
     pub async fn take(&self, queue: &str) -> Result<Vec<Value>> {
-        let mut taken = Vec::new();
+        let mut messages = Vec::new();
         loop {
             let answer = self
                 .sqs
@@ -82,12 +83,12 @@ impl Account {
                 .await
                 .context("ReceiveMessage")?;
             if answer.messages().is_empty() {
-                return Ok(taken);
+                return Ok(messages);
             }
             for message in answer.messages() {
-                taken.push(
+                messages.push(
                     serde_json::from_str(message.body().unwrap_or_default())
-                        .context("a message that is no JSON")?,
+                        .context("a message is not JSON")?,
                 );
                 let receipt = message.receipt_handle().context("no receipt")?;
                 self.sqs

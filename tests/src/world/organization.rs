@@ -1,11 +1,11 @@
-//! What the management account does with its organization.
+//! Changes of the organization by its management account.
 
 use anyhow::{Context, Result};
 
 use super::Account;
 
 impl Account {
-    /// Makes an organization with this account as its management account; answers its id.
+    /// Makes an organization with this account as its management account; returns its id.
     pub async fn create_organization(&self) -> Result<String> {
         let answer = self.organizations.create_organization().send().await.context("CreateOrganization")?;
         Ok(answer.organization().and_then(|made| made.id()).context("no organization id")?.to_owned())
@@ -17,14 +17,14 @@ impl Account {
         Ok(answer.roots().first().and_then(|root| root.id()).context("no root")?.to_owned())
     }
 
-    /// Makes an OU; answers its id.
+    /// Makes an OU; returns its id.
     pub async fn create_ou(&self, parent: &str, name: &str) -> Result<String> {
         let request = self.organizations.create_organizational_unit().parent_id(parent).name(name);
         let answer = request.send().await.context("CreateOrganizationalUnit")?;
         Ok(answer.organizational_unit().and_then(|unit| unit.id()).context("no OU id")?.to_owned())
     }
 
-    /// Makes an account of the organization, under `parent`; answers its id.
+    /// Makes an account of the organization, under `parent`; returns its id.
     pub async fn create_account(&self, name: &str, parent: &str) -> Result<String> {
         let request =
             self.organizations.create_account().account_name(name).email(format!("{name}@example.com"));
@@ -38,7 +38,7 @@ impl Account {
         Ok(account)
     }
 
-    /// Makes an account under the root that carries a tag from the start; answers its id.
+    /// Makes an account under the root that carries a tag from the start; returns its id.
     pub async fn create_tagged_account(&self, name: &str, key: &str, value: &str) -> Result<String> {
         let tag = aws_sdk_organizations::types::Tag::builder().key(key).value(value).build()?;
         let request = self.organizations.create_account().account_name(name).tags(tag);

@@ -1,4 +1,4 @@
-//! What people do with permissions by hand, beside ami-share.
+//! Out-of-band changes of the permissions of images and snapshots.
 
 use anyhow::{Context, Result};
 use aws_sdk_ec2::types::{
@@ -9,30 +9,30 @@ use aws_sdk_ec2::types::{
 use super::Account;
 
 impl Account {
-    /// Opens an image to an account by hand, as people without ami-share do.
+    /// Adds a launch permission for an account.
     pub async fn grant_out_of_band(&self, image: &str, account: &str) -> Result<()> {
-        self.make_public_out_of_band(image, &[account.to_owned()]).await
+        self.grant_accounts_out_of_band(image, &[account.to_owned()]).await
     }
 
-    /// Opens an image to accounts, with one call.
-    pub async fn make_public_out_of_band(&self, image: &str, accounts: &[String]) -> Result<()> {
+    /// Adds launch permissions for several accounts, with one call.
+    pub async fn grant_accounts_out_of_band(&self, image: &str, accounts: &[String]) -> Result<()> {
         let add = accounts.iter().map(|id| LaunchPermission::builder().user_id(id).build()).collect();
         self.change_image(image, LaunchPermissionModifications::builder().set_add(Some(add)).build()).await
     }
 
-    /// Takes an image from an account by hand.
+    /// Removes the launch permission of an account.
     pub async fn revoke_out_of_band(&self, image: &str, account: &str) -> Result<()> {
         let remove = LaunchPermission::builder().user_id(account).build();
         self.change_image(image, LaunchPermissionModifications::builder().remove(remove).build()).await
     }
 
-    /// Opens an image to everybody.
+    /// Adds the launch permission of the group `all`.
     pub async fn make_public(&self, image: &str) -> Result<()> {
         let add = LaunchPermission::builder().group(PermissionGroup::All).build();
         self.change_image(image, LaunchPermissionModifications::builder().add(add).build()).await
     }
 
-    /// Takes an image from everybody who is not named.
+    /// Removes the launch permission of the group `all`; those of accounts stay.
     pub async fn make_private(&self, image: &str) -> Result<()> {
         let remove = LaunchPermission::builder().group(PermissionGroup::All).build();
         self.change_image(image, LaunchPermissionModifications::builder().remove(remove).build()).await
@@ -44,26 +44,30 @@ impl Account {
         Ok(())
     }
 
-    /// Opens a snapshot to an account by hand.
+    /// Adds the permission to copy a snapshot for an account.
     pub async fn grant_snapshot_out_of_band(&self, snapshot: &str, account: &str) -> Result<()> {
-        self.make_snapshot_public_out_of_band(snapshot, &[account.to_owned()]).await
+        self.grant_snapshot_accounts_out_of_band(snapshot, &[account.to_owned()]).await
     }
 
-    /// Opens a snapshot to accounts, with one call.
-    pub async fn make_snapshot_public_out_of_band(&self, snapshot: &str, accounts: &[String]) -> Result<()> {
+    /// Adds the permission to copy a snapshot for several accounts, with one call.
+    pub async fn grant_snapshot_accounts_out_of_band(
+        &self,
+        snapshot: &str,
+        accounts: &[String],
+    ) -> Result<()> {
         let add = accounts.iter().map(|id| CreateVolumePermission::builder().user_id(id).build()).collect();
         let change = CreateVolumePermissionModifications::builder().set_add(Some(add)).build();
         self.change_snapshot(snapshot, change).await
     }
 
-    /// Takes a snapshot from an account by hand.
+    /// Removes the permission of an account to copy a snapshot.
     pub async fn revoke_snapshot_out_of_band(&self, snapshot: &str, account: &str) -> Result<()> {
         let remove = CreateVolumePermission::builder().user_id(account).build();
         self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().remove(remove).build())
             .await
     }
 
-    /// Opens a snapshot to everybody.
+    /// Adds the permission of the group `all` to copy a snapshot.
     pub async fn make_snapshot_public(&self, snapshot: &str) -> Result<()> {
         let add = CreateVolumePermission::builder().group(PermissionGroup::All).build();
         self.change_snapshot(snapshot, CreateVolumePermissionModifications::builder().add(add).build()).await

@@ -1,4 +1,4 @@
-//! The stack, seen from the hub: the ledger, and the executions of the workflow.
+//! The ledger, and the executions of the share workflow.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ impl Account {
         Ok(())
     }
 
-    /// Takes the turn of a key and keeps it, as a writer that hangs would.
-    pub async fn hold_key(&self, key: &str) -> Result<()> {
+    /// Takes the lease of a key and never releases it, as a hanging writer would.
+    pub async fn hold_key_lease(&self, key: &str) -> Result<()> {
         let item =
             [("pk", format!("KEY#{key}")), ("sk", "LEASE".to_owned()), ("holder", "a test".to_owned())];
         let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
@@ -48,16 +48,16 @@ impl Account {
         Ok(())
     }
 
-    /// Gives the turn of a key back.
-    pub async fn release_key(&self, key: &str) -> Result<()> {
+    /// Releases the lease of a key.
+    pub async fn release_key_lease(&self, key: &str) -> Result<()> {
         let request = self.dynamodb.delete_item().table_name(format!("{STACK}-ledger"));
         let request = request.key("pk", AttributeValue::S(format!("KEY#{key}")));
         request.key("sk", AttributeValue::S("LEASE".to_owned())).send().await.context("DeleteItem")?;
         Ok(())
     }
 
-    /// Writes down that an image needed one more key for a target, as if it had had a snapshot on it.
-    pub async fn remember_key(&self, image: &str, key: &str, account: &str) -> Result<()> {
+    /// Records that an image needs one more key for a target, as if it had a snapshot on that key.
+    pub async fn record_key_need(&self, image: &str, key: &str, account: &str) -> Result<()> {
         let keys = AttributeValue::L(vec![AttributeValue::S(key.to_owned())]);
         let request = self.dynamodb.update_item().table_name(format!("{STACK}-ledger"));
         let request = request.key("pk", AttributeValue::S(format!("IMAGE#{image}")));
@@ -90,51 +90,51 @@ impl Account {
         Ok(executions)
     }
 
-    /// Starts the share workflow; answers the execution's ARN.
+    /// Starts the share workflow; returns the execution's ARN.
     pub async fn start_execution(&self, input: &Value) -> Result<String> {
         let request = self.sfn.start_execution().state_machine_arn(share_workflow()).input(input.to_string());
         Ok(request.send().await.context("StartExecution")?.execution_arn().to_owned())
     }
 
-    /// Waits until an execution has ended; answers its status, and its output (or its cause of failure).
+    /// Waits until an execution has ended; returns its status, and its output or the cause of its failure.
     pub async fn outcome(&self, execution: &str) -> Result<(String, String)> {
         self.until("the execution has ended", async || {
             let answer = self.sfn.describe_execution().execution_arn(execution).send().await;
             let answer = answer.context("DescribeExecution")?;
             let status = answer.status().as_str().to_owned();
-            let said = answer.output().or(answer.cause()).unwrap_or_default().to_owned();
-            Ok((status != "RUNNING").then_some((status, said)))
+            let output = answer.output().or(answer.cause()).unwrap_or_default().to_owned();
+            Ok((status != "RUNNING").then_some((status, output)))
         })
         .await
     }
 
-    /// When an execution was started, in whole seconds since 1970.
+    /// When an execution started, in whole seconds since 1970.
     pub async fn started_at(&self, execution: &str) -> Result<i64> {
         let answer = self.sfn.describe_execution().execution_arn(execution).send().await;
         Ok(answer.context("DescribeExecution")?.start_date().secs())
     }
 
-    /// Looks at an image by hand and waits for the end; answers as [`Self::outcome`] does.
-    pub async fn trigger(&self, image: &str) -> Result<(String, String)> {
+    /// Starts a reconciliation of an image and waits for its end; returns the same as [`Self::outcome`].
+    pub async fn reconcile(&self, image: &str) -> Result<(String, String)> {
         let execution = self.start_execution(&json!({ "image_id": image })).await?;
         self.outcome(&execution).await
     }
 
-    /// The input of every execution so far that speaks of an image, by ARN.
+    /// The inputs of all executions so far whose input names an image, by ARN.
     pub async fn executions_of(&self, image: &str) -> Result<BTreeMap<String, Value>> {
         let mut of_image = BTreeMap::new();
         for execution in self.executions().await?.into_keys() {
             let input = self.input(&execution).await?;
             if input.contains(image) {
-                of_image.insert(execution, serde_json::from_str(&input).context("an input that is no JSON")?);
+                of_image.insert(execution, serde_json::from_str(&input).context("the input is not JSON")?);
             }
         }
         Ok(of_image)
     }
 
-    /// Waits until no execution that speaks of an image runs any more; answers how many there were.
+    /// Waits until no execution whose input names an image runs; returns how many there were.
     pub async fn settled(&self, image: &str) -> Result<usize> {
-        self.until("every look at the image has ended", async || {
+        self.until("every reconciliation of the image has ended", async || {
             let of_image = self.executions_of(image).await?;
             let all = self.executions().await?;
             let ended = |execution| all.get(execution).is_some_and(|status| status != "RUNNING");
@@ -143,7 +143,7 @@ impl Account {
         .await
     }
 
-    /// The input of an execution. It never changes, so it is asked for once.
+    /// The input of an execution. It never changes, so it is read once.
     async fn input(&self, execution: &str) -> Result<String> {
         let mut inputs = self.inputs.lock().await;
         if let Some(input) = inputs.get(execution) {

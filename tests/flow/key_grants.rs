@@ -1,4 +1,4 @@
-//! What ami-share writes into key policies: its own statements, with the least access, and nothing else.
+//! In a key policy ami-share writes only its own statements, which grant the least access.
 
 use std::collections::BTreeSet;
 
@@ -55,10 +55,10 @@ fn foreign_statements_stay_unchanged_to_the_letter() -> Result<()> {
             r#"{"Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Resource":"*","Action":"kms:*","Effect":"Allow"}"#,
             r#"{"Sid":"","Effect":"Deny","NotPrincipal":{"AWS":["arn:aws:iam::111122223333:root","111122223333"]},"NotAction":["kms:Decrypt","kms:*"],"Resource":["*","*"],"Condition":{"NumericLessThan":{"kms:x":1.50,"kms:y":1e3}}}"#,
             r#"{"Sid":"caf\u00e9 \"q\" \/ ünïcode","Effect":"Allow","Principal":"*","Action":["kms:List*","kms:List*"],"Resource":"*","Condition":{"StringEquals":{"kms:CallerAccount":["111122223333"]},"Bool":{"aws:SecureTransport":true}},"FieldOfTomorrow":{"b":[],"a":null,"b2":[[0]]}}"#,
-            r#"{"Sid":"amishare in small letters is not ours","Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},"Action":"kms:Decrypt","Resource":"*"}"#,
+            r#"{"Sid":"amishare in small letters is foreign","Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},"Action":"kms:Decrypt","Resource":"*"}"#,
         ];
         let written = format!(
-            r#"{{"Id":"ours for years","Version":"2008-10-17","Statement":[{}],"Extra":{{"z":1,"a":2}}}}"#,
+            r#"{{"Id":"written years ago","Version":"2008-10-17","Statement":[{}],"Extra":{{"z":1,"a":2}}}}"#,
             statements.join(",")
         );
         fixture.hub.put_key_policy(&golden.key, &written).await?;
@@ -112,9 +112,9 @@ fn the_next_reconciliation_repairs_overwritten_managed_statements() -> Result<()
         let before = fixture.hub.key_policy(&golden.key).await?;
         fixture.share(&golden.image, &b.id).await?;
         let after = fixture.hub.key_policy(&golden.key).await?;
-        for spoilt in [before, after.replace("kms:DescribeKey", "kms:*")] {
-            fixture.hub.put_key_policy(&golden.key, &spoilt).await?;
-            let (status, output) = fixture.hub.trigger(&golden.image).await?;
+        for overwritten in [before, after.replace("kms:DescribeKey", "kms:*")] {
+            fixture.hub.put_key_policy(&golden.key, &overwritten).await?;
+            let (status, output) = fixture.hub.reconcile(&golden.image).await?;
             assert_eq!(status, "SUCCEEDED", "{output}");
             assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
         }
