@@ -1,4 +1,5 @@
-//! What a rebuilt ledger takes for ours, and what is found to have been taken by hand or left by a look that died.
+//! Adoption, drift and recovery: a rebuilt ledger adopts only desired access, access removed out of band is restored, and
+//! the audit log recovers what an interrupted reconciliation did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +22,13 @@ use ami_share_testkit::shares::account_target;
 use ami_share_testkit::world::{Managed, World};
 use proptest::prelude::*;
 
-/// A request whose key has just admitted `granted`.
+/// A request whose key has just granted `granted`.
 fn request(share: Share, granted: &[Target]) -> ImageRequest {
     let added = granted.iter().map(Target::key_principal).collect();
     ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }] }
 }
 
-/// A ledger that knows of some targets, and of some accounts of a snapshot.
+/// The ledger after a reconciliation that may have been interrupted.
 fn ledgers() -> impl Strategy<Value = ImageLedger> {
     (desired_states(1), 0..20_usize).prop_map(|(share, steps)| {
         let mut world = World::default();
@@ -70,7 +71,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&adopted.snapshots, &snapshots);
-        // The history says of everything adopted, once, that it was.
+        // The audit log records everything adopted once.
         let rows = adopted.rows(&request.share);
         prop_assert!(rows.iter().all(|row| row.action == AuditAction::Adopted && !row.principals.is_empty()));
         prop_assert_eq!(rows.len(), usize::from(!expected.is_empty()) + snapshots.len());
@@ -87,19 +88,19 @@ proptest! {
         let lost = world.images.get_mut(&image_id(1)).unwrap();
         lost.ledger = ImageLedger::default();
         world.needs = Default::default();
-        // What other people opened meanwhile to those whom the tags do not name is not taken for ours.
+        // Unmanaged access of targets that the tags do not name is not adopted.
         let is_named = |account: &AccountId| first.targets.iter().any(|target| target.accounts().contains(account));
-        let open = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
-        let strange: BTreeSet<_> =
+        let observed = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
+        let unmanaged: BTreeSet<_> =
             out_of_band.launch.iter().filter(|permission| !first.includes(permission.name())).cloned().collect();
-        open.launch.extend(strange.clone());
+        observed.launch.extend(unmanaged.clone());
         let copiers: BTreeSet<AccountId> =
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
-        open.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
+        observed.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
         world.trigger(&Share { adopt: true, ..first.clone() });
         world.trigger(&revocation_reason(1, RevocationReason::Untagged));
         let access = world.access();
-        prop_assert_eq!(&access.launch[&image_id(1)], &strange);
+        prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);
         prop_assert_eq!(access.snapshots.get(&snapshot(11)), None);
         prop_assert_eq!(world.key.granted(), BTreeSet::<KeyPrincipal>::new());
@@ -117,11 +118,11 @@ proptest! {
         let found = ledger.unrecorded(&second, &observed);
         let is_written = |action: AuditAction, name: &str| {
             let new = audit_log.iter().skip(before.audit_log.len());
-            new.filter(|row| row.action == action).any(|row| row.principals.iter().any(|principals| principals == name))
+            new.filter(|row| row.action == action).any(|row| row.principals.iter().any(|principal| principal == name))
         };
         let is_found = |what: &str, name: &str| {
             let rows = found.iter().filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains(what)));
-            rows.clone().all(|row| row.action == AuditAction::Found) && rows.flat_map(|row| &row.principals).any(|principals| principals == name)
+            rows.clone().all(|row| row.action == AuditAction::Found) && rows.flat_map(|row| &row.principals).any(|principal| principal == name)
         };
         for target in pool() {
             let (name, permission) = (target.name(), target.launch_permission());
@@ -133,7 +134,7 @@ proptest! {
             if was_granted_before && !has_access {
                 prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found closed", name), "{}", name);
             }
-            // What nobody did is not found.
+            // Only changes that were made are found.
             prop_assert!(!is_found("found open", name) || has_access);
             prop_assert!(!is_found("found closed", name) || !has_access);
         }
@@ -141,22 +142,22 @@ proptest! {
 
     #[test]
     fn only_access_removed_after_its_grant_is_restored_and_its_targets_are_named(
-        share in desired_states(1), taken in prop::sample::subsequence(pool(), 0..=3), from_key in any::<bool>(),
+        share in desired_states(1), removed in prop::sample::subsequence(pool(), 0..=3), from_key in any::<bool>(),
     ) {
         let mut world = World::default();
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
-        let taken: BTreeSet<&Target> = taken.iter().filter(|target| share.targets.contains(target)).collect();
+        let removed: BTreeSet<&Target> = removed.iter().filter(|target| share.targets.contains(target)).collect();
         match from_key {
             true => {
-                world.key.revoke(&taken.iter().map(|target| target.key_principal()).collect());
+                world.key.revoke(&removed.iter().map(|target| target.key_principal()).collect());
             }
             false => {
                 let launch = &mut world.images.get_mut(&image_id(1)).unwrap().observed.launch;
-                launch.retain(|permission| !taken.iter().any(|target| target.launch_permission() == *permission));
+                launch.retain(|permission| !removed.iter().any(|target| target.launch_permission() == *permission));
             }
         }
-        let names: BTreeSet<String> = taken.iter().map(|target| target.name().to_owned()).collect();
+        let names: BTreeSet<String> = removed.iter().map(|target| target.name().to_owned()).collect();
         let restored = world.trigger(&share).result.unwrap().restored;
         prop_assert_eq!(restored.into_iter().collect::<BTreeSet<_>>(), names);
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
@@ -170,14 +171,14 @@ fn each_audit_row_names_action_resource_principals_and_reason() {
     world.trigger(&share);
     world.trigger(&revocation_reason(1, RevocationReason::Untagged));
     let rows = world.first().audit_log;
-    let said: Vec<(AuditAction, &str, &[String], u64)> = rows
+    let found: Vec<(AuditAction, &str, &[String], u64)> = rows
         .iter()
         .map(|row| (row.action, row.resource.as_str(), row.principals.as_slice(), row.intent))
         .collect();
     let (image, one, two) = (image_id(1).to_string(), snapshot(10).to_string(), snapshot(11).to_string());
     let principals = [account(1).to_string()];
     assert_eq!(
-        said,
+        found,
         [
             (AuditAction::SnapshotGranted, one.as_str(), &principals[..], 1),
             (AuditAction::SnapshotGranted, two.as_str(), &principals[..], 1),

@@ -1,5 +1,5 @@
-//! The examples in `events/`: AWS's events become the right look, and the documents between the steps
-//! are what the steps read and write, field by field.
+//! The examples in `events/`: each event of AWS becomes the right trigger, and the documents between the steps have
+//! exactly the fields that the steps read and write.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,13 +32,13 @@ fn event(name: &str) -> Value {
     read(&format!("events/{name}"))
 }
 
-/// Which image, who asked, and when; an event without a time happened in 1970.
+/// The image, the triggering principal and the time of an event; the time is in 1970 if the event has none.
 fn trigger(event: &Value) -> (String, Option<String>, String) {
     let Trigger { image, triggered_by, .. } = Trigger::from_event(event, Timestamp::UNIX_EPOCH).unwrap();
     (image.to_string(), triggered_by.principal, triggered_by.at.to_string())
 }
 
-/// Reads a document as `T`, and writes it again.
+/// Reads a document as `T` and writes it again.
 fn again<T: DeserializeOwned + Serialize>(document: &Value) -> Value {
     serde_json::to_value(T::deserialize(document).unwrap()).unwrap()
 }
@@ -53,7 +53,7 @@ fn an_image_that_becomes_available_triggers_a_reconciliation() {
 fn a_tag_change_of_an_image_triggers_a_reconciliation() {
     let seen = trigger(&event("tag-change-image.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-07-01T09:20:03Z".to_owned()));
-    // No rule lets this one through; should it come all the same, it is a look like any other.
+    // No rule matches this event. If it arrives nevertheless, it is a trigger like any other.
     let seen = trigger(&event("tag-change-status-only.json"));
     assert_eq!(seen, (IMAGE.to_owned(), None, "2026-07-01T09:20:11Z".to_owned()));
 }
@@ -110,26 +110,26 @@ fn the_example_documents_describe_one_share() {
     let result = ShareResult::deserialize(&event("notify-targets.json")).unwrap();
     let request = ImageRequest::deserialize(&request).unwrap();
     let (granted, excluded) = request.granted();
-    // What was refused stands beside the share then.
+    // The result has the refusals beside the share.
     assert_eq!(result.share, Share { refused: Vec::new(), ..request.share.clone() });
     assert_eq!(result.shared, granted.iter().map(|target| target.name()).collect::<Vec<_>>());
     assert_eq!(result.refused, [request.share.refused.as_slice(), excluded.as_slice()].concat());
 }
 
-/// What the Map state hands to `extend-key-policy` is made by the workflow, not by code of ours.
+/// No Rust type checks what the Map state passes to `extend-key-policy`: the workflow builds it.
 #[test]
 fn the_workflow_passes_extend_key_policy_the_fields_of_its_example() {
     let workflow = read("workflows/share.asl.json");
     let selector = workflow["States"]["ExtendKeyPolicies"]["ItemSelector"].as_object().unwrap();
-    let made: BTreeSet<&str> = selector.keys().map(|name| name.trim_end_matches(".$")).collect();
+    let passed: BTreeSet<&str> = selector.keys().map(|name| name.trim_end_matches(".$")).collect();
     let item = event("extend-key-policy.json");
     let shown: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(made, shown);
+    assert_eq!(passed, shown);
     assert_eq!(selector["targets.$"], json!("$.share.targets"));
 }
 
-/// What the review workflow hands to `review-shares`, and from its answer to the share workflow, is made by the
-/// workflow, not by code of ours.
+/// No Rust type checks what the review workflow passes to `review-shares` and from its answer to the share workflow: the
+/// workflow builds it.
 #[test]
 fn the_review_workflow_passes_on_the_fields_of_its_examples() {
     let states = &read("workflows/review.asl.json")["States"];
@@ -145,10 +145,10 @@ fn the_review_workflow_passes_on_the_fields_of_its_examples() {
     }
     let input = &states["ReconcileEachDifference"]["ItemProcessor"]["States"]["ReconcileImage"]["Parameters"]
         ["Input"];
-    let mut handed_on = names(input);
-    assert!(handed_on.remove("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"));
+    let mut passed_on = names(input);
+    assert!(passed_on.remove("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"));
     let differing = &page["state"]["differing"][0];
-    assert_eq!(handed_on, names(differing));
+    assert_eq!(passed_on, names(differing));
     let Trigger { image, triggered_by, adopt, organization_changed_at, .. } =
         Trigger::from_event(differing, Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(
@@ -158,7 +158,7 @@ fn the_review_workflow_passes_on_the_fields_of_its_examples() {
     assert!(!adopt && organization_changed_at.is_none());
 }
 
-/// By that its log lines are found; `shared/lambda` takes it off the document that is the step's own.
+/// The log lines name the execution; `shared/lambda` separates its id from the step's own document.
 #[test]
 fn each_workflow_step_that_invokes_a_function_passes_its_execution_id() {
     fn payloads(value: &Value) -> Vec<&Value> {

@@ -1,4 +1,4 @@
-//! The memory between two looks: whatever dies where, the ledger knows what we gave and what we did not.
+//! The ledger between two reconciliations: wherever one is interrupted, the ledger tells managed from unmanaged access.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +21,13 @@ use ami_share_testkit::world::{Managed, World};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// Looks, each killed after some steps or never.
+/// Reconciliations, each interrupted after some steps or not at all.
 fn reconciliations() -> impl Strategy<Value = Vec<(Share, usize)>> {
     let steps = prop_oneof![2 => 0..20_usize, 1 => Just(99)];
     prop::collection::vec((desired_states(1), steps), 0..5)
 }
 
-/// Principals of some targets, which KMS does not take.
+/// Principals of some targets, which KMS rejects.
 fn rejected() -> impl Strategy<Value = BTreeSet<KeyPrincipal>> {
     let none = Just(BTreeSet::new());
     let some = some_targets().prop_map(|targets| targets.iter().map(Target::key_principal).collect());
@@ -74,7 +74,7 @@ proptest! {
             world.reconciliation_interrupted_after(&share, steps);
         }
         world.trigger(&last);
-        // What was withdrawn and told is forgotten by the next look.
+        // The next reconciliation deletes the rows of revocations that were notified.
         world.trigger(&last);
         let before = world.first();
         world.trigger(&last);
@@ -124,7 +124,7 @@ proptest! {
         for target in pool() {
             let name = target.name();
             let about = |row: &&AuditRow| {
-                row.resource == image_id(1).as_str() && row.principals.iter().any(|principals| principals == name)
+                row.resource == image_id(1).as_str() && row.principals.iter().any(|principal| principal == name)
             };
             let has_access = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
                 AuditAction::ImageGranted => true,
@@ -228,12 +228,12 @@ fn key_accounts() -> impl Strategy<Value = KeyPrincipal> {
     (1..=5_usize).prop_map(|number| KeyPrincipal::Account(account(number)))
 }
 
-/// Everybody of them.
+/// All of [`key_accounts`].
 fn all() -> BTreeSet<KeyPrincipal> {
     (1..=5).map(|number| KeyPrincipal::Account(account(number))).collect()
 }
 
-/// A ledger of a key that several images need, with some left out already.
+/// The ledger of a key that several images need, with some principals already excluded.
 fn key_ledgers() -> impl Strategy<Value = KeyLedger> {
     let principals = || prop::collection::btree_set(key_accounts(), 0..4);
     let need =
@@ -275,7 +275,7 @@ proptest! {
         prop_assert!(released.is_disjoint(&own));
         let needed = ledger.needed_by.get(&image).cloned().unwrap_or_default().principals;
         prop_assert_eq!(&released | &(&needed & &own), needed.clone());
-        // Once given up, it leaves the key exactly when no other image needs it.
+        // The key revokes a released principal exactly when no other image needs it.
         let mut after = ledger.clone();
         let need = after.needed_by.entry(image.clone()).or_default();
         need.principals = &need.principals - &released;
@@ -331,7 +331,7 @@ proptest! {
             prop_assert!(need.excluded.is_subset(&need.principals));
             prop_assert!(excluded.intersection(&need.principals).all(|bad| need.excluded.contains(bad)));
         }
-        // Another image's writer is not held up by those that were just found bad.
+        // The principals that were just rejected do not delay the next image on this key.
         let other = after.required_by(&id("ami-00000000000000099"), &all());
         prop_assert!(other.is_disjoint(&excluded));
     }
@@ -349,7 +349,10 @@ fn a_status_is_written_when_new_or_overwritten_and_not_by_a_late_reconciliation(
     };
     assert!(notified.needs_status("refused", &seen(Some("shared"), 20)), "it says something new");
     assert!(notified.needs_status("shared", &seen(Some("by hand"), 20)), "it was overwritten");
-    assert!(!notified.needs_status("shared", &seen(None, 5)), "it was written since this look");
+    assert!(
+        !notified.needs_status("shared", &seen(None, 5)),
+        "it was written after this reconciliation read the image"
+    );
     assert!(!notified.needs_status("shared", &seen(Some("shared"), 20)), "it stands");
 }
 
@@ -361,12 +364,12 @@ fn a_failure_is_outdated_once_a_later_outcome_is_notified_even_with_the_same_sta
         outcome_at: Some(at(outcome)),
         ..NotifiedRow::default()
     };
-    assert!(!NotifiedRow::default().is_newer_than(at(15)), "nothing was ever told");
+    assert!(!NotifiedRow::default().is_newer_than(at(15)), "nothing was ever notified");
     assert!(!notified(10, 10).is_newer_than(at(15)));
-    assert!(notified(10, 20).is_newer_than(at(15)), "what was told was no other status");
+    assert!(notified(10, 20).is_newer_than(at(15)), "a later outcome with the same status was notified");
     let of_an_older_release = NotifiedRow { at: Some(at(20)), ..NotifiedRow::default() };
     assert!(of_an_older_release.is_newer_than(at(15)));
-    // Whether somebody overwrote the status is asked by when that was written, not by what was told besides.
+    // Whether the status was overwritten depends on when it was written, not on later notifications.
     let row = NotifiedRow { status: Some("shared".to_owned()), ..notified(10, 30) };
     let overwritten = Image { status: Some("by hand".to_owned()), seen_at: at(20), ..image() };
     assert!(row.needs_status("shared", &overwritten));

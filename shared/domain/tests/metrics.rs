@@ -1,4 +1,4 @@
-//! What counts as what.
+//! Which outcomes each metric counts or measures.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a value that is not there should stop the test")]
 
@@ -24,7 +24,7 @@ fn of<const N: usize>(values: [(&'static str, f64); N]) -> BTreeMap<&'static str
     BTreeMap::from(values)
 }
 
-/// What a look counts that opens the image to two accounts and refuses these words, and the ledger after it.
+/// The metrics of a reconciliation that grants two accounts and refuses these selectors, and the ledger after it.
 fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
     let desired = share(vec![account_target(account(2)), account_target(account(3))]);
     let result = result(desired, refused.to_vec());
@@ -59,23 +59,23 @@ fn a_share_that_was_notified_is_not_counted_again() {
 #[test]
 fn the_time_to_share_is_measured_only_for_newly_granted_managed_targets() {
     let desired = share(vec![account_target(account(2))]);
-    let opened = desired.event_time.unwrap() + SignedDuration::from_millis(4_250);
+    let granted_at = desired.event_time.unwrap() + SignedDuration::from_millis(4_250);
     let result = result(desired.clone(), Vec::new());
     let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&result, at).0;
-    // Open already, and not by our hand.
-    let foreign = rows(&ImageLedger::default(), opened);
-    assert!(metrics::of_granting(&desired, &foreign, opened).is_empty());
+    // The target already had unmanaged access.
+    let unmanaged = rows(&ImageLedger::default(), granted_at);
+    assert!(metrics::of_granting(&desired, &unmanaged, granted_at).is_empty());
     let targets: Vec<_> = desired.targets.iter().collect();
-    let before = ImageLedger::default().rows_before(&desired, &targets, |_| true, opened);
+    let before = ImageLedger::default().rows_before(&desired, &targets, |_| true, granted_at);
     let of_rows = |rows: Vec<_>| {
         let shares =
             rows.into_iter().map(|row: ami_share_domain::image::ledger::ShareRow| (row.target.clone(), row));
         ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
     };
-    let new = rows(&of_rows(before), opened);
-    assert_eq!(values(&metrics::of_granting(&desired, &new, opened)), of([("SecondsToShare", 4.25)]));
-    // The next look finds it open since then.
-    let later = opened + SignedDuration::from_hours(1);
+    let new = rows(&of_rows(before), granted_at);
+    assert_eq!(values(&metrics::of_granting(&desired, &new, granted_at)), of([("SecondsToShare", 4.25)]));
+    // The next reconciliation finds the access already granted.
+    let later = granted_at + SignedDuration::from_hours(1);
     let previous = of_rows(new);
     assert!(metrics::of_granting(&desired, &rows(&previous, later), later).is_empty());
 }

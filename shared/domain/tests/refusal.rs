@@ -1,4 +1,4 @@
-//! Refusals in the documents between the steps: however many words one sentence refuses, it stands there once.
+//! Refusals in the documents between the steps: a reason that refuses many subjects is written once.
 
 use ami_share_domain::image::desired::{Resolved, Share};
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
@@ -10,13 +10,13 @@ use ami_share_testkit::shares::{refusals, share};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What Step Functions takes from one step to the next. Source:
+/// How many bytes Step Functions passes from one step to the next. Source:
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const BETWEEN_STEPS: usize = 256 * 1024;
-/// What the workflows put around a document, and more.
+/// More bytes than the workflows add to a document.
 const AROUND: usize = 1024;
 
-/// Refusals of which some, now and then neighbours, are for one reason; words stand in it by chance.
+/// Refusals of which some, sometimes in a row, have the same reason, which may happen to contain their subjects.
 fn alike() -> impl Strategy<Value = Vec<Refusal>> {
     let reasons = prop::collection::vec(prop_oneof![refusals(), named()], 1..4);
     (reasons, prop::collection::vec((any::<prop::sample::Index>(), "[a-z]{0,3}"), 0..12)).prop_map(
@@ -34,7 +34,7 @@ fn named() -> impl Strategy<Value = Refusal> {
     "[a-z ]{0,20}".prop_map(|reason| Refusal::new("", RefusalCode::RejectedByAws, reason))
 }
 
-/// Sentences that are said of some words each, once with the word and once without; what they say besides is none.
+/// Reasons with several subjects each. Some reasons name their subject; no other part of a reason contains one.
 fn sentences() -> impl Strategy<Value = Vec<Vec<Refusal>>> {
     let subjects = prop::collection::vec("[a-z]{1,5}", 1..6);
     prop::collection::vec(("[A-Z]{1,9}", subjects, any::<bool>()), 0..5).prop_map(|sentences| {
@@ -58,7 +58,7 @@ proptest! {
         let mut earlier = document.clone();
         earlier["refused"] = json!(refused);
         prop_assert_eq!(serde_json::from_value::<Share>(earlier).unwrap(), share);
-        // A sentence that does not name its own word never stands twice in a row, and each word stands once.
+        // A reason that does not name its subject never occurs twice in a row, and each subject occurs once.
         let written = document["refused"].as_array().unwrap();
         let sentence = |refusal: &Value| (refusal["code"].clone(), refusal["reason"].clone());
         let names_its_subject = |refusal: &Value| {
@@ -79,7 +79,7 @@ proptest! {
     }
 }
 
-/// Twice as many targets as an image may have, unless its owner has asked for more.
+/// Twice as many targets as an image may have by default.
 fn crowd() -> Vec<Target> {
     let through = vec!["tag:Stage=production".to_owned()];
     (1..=2000).map(|number| Target::Account { id: account(number), through: through.clone() }).collect()
@@ -99,14 +99,14 @@ fn fits(document: &Value) {
 #[test]
 fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     let targets = crowd();
-    // Where it is known before anything is tried: everybody is kept, and refused.
+    // Known before any call: all targets are retained, and refused.
     let refused = targets.iter().map(|target| untagged(target.name())).collect();
     let share_of_all = Share { retained: targets.clone(), refused, ..share(Vec::new()) };
     fits(&json!(Resolved::Share { share: Box::new(share_of_all.clone()) }));
     let result = ShareResult::of(share_of_all, &[], []);
     assert_eq!((result.refused.len(), result.share.refused.len()), (2000, 0));
     fits(&json!(result));
-    // Where it is found when the key is to be written.
+    // Found when the key is to be written.
     let outcome = KeyOutcome { refused: Some(untagged("the key")), ..KeyOutcome::unchanged(&key(1)) };
     let request = ImageRequest { share: share(targets), keys: vec![outcome] };
     fits(&json!(request));

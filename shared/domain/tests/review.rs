@@ -1,4 +1,4 @@
-//! A review finds a difference exactly when the next look would change something.
+//! A review finds a difference exactly when the next reconciliation would change something.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ fn differences(world: &World, share: &Share) -> Vec<String> {
     review(world, share).differences
 }
 
-/// Image 1 shared with accounts 1 and 2, all of it as it should be.
+/// Image 1, shared with accounts 1 and 2, without a difference.
 fn settled() -> (World, Share) {
     let share = share_of(1, vec![account_target(account(1)), account_target(account(2))], true);
     let mut world = World::default();
@@ -166,7 +166,7 @@ fn unmanaged_access_is_a_difference_until_it_is_reported_and_is_never_revoked() 
     );
     world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
-    assert_eq!(review(&world, &share).unmanaged.len(), 2, "it is in every review all the same");
+    assert_eq!(review(&world, &share).unmanaged.len(), 2, "every review reports it nevertheless");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn an_account_that_an_image_had_no_room_for_is_retried_when_there_is_room() {
 #[test]
 fn an_account_that_a_policy_had_no_room_for_is_retried_when_there_is_room() {
     let (mut world, share) = settled();
-    // As extend-key-policy leaves it: no room, and so left out, refused and told.
+    // The state that extend-key-policy leaves if there is no room: the principal is excluded, refused and notified.
     let principal = KeyPrincipal::Account(account(2));
     let alone = BTreeSet::from([KeyPrincipal::Account(account(1))]);
     world.key.policy = default_policy().written(&[]);
@@ -315,7 +315,7 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
     let extra =
         r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
     world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
-    assert_eq!(world.key.granted(), actual, "it admits nobody whom we know");
+    assert_eq!(world.key.granted(), actual, "the extra statement grants no known principal");
     let sentence = format!("the statements of ami-share on {} were changed", key(1).short());
     assert_eq!(differences(&world, &share), [sentence]);
 }
@@ -323,14 +323,14 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
 #[test]
 fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation() {
     let (mut world, share) = settled();
-    let nobody = revocation_reason(1, RevocationReason::Expired { at: world.clock });
+    let no_target = revocation_reason(1, RevocationReason::Expired { at: world.clock });
     let need = world.needs.needed_by.get_mut(&image_id(1)).unwrap();
     need.pending_revocation = std::mem::take(&mut need.principals);
     let mut seen = review_key(&world, &key(1));
     let found = |seen: &ReviewedKeyState| {
         let keys = BTreeMap::from([(key(1), seen.clone())]);
         let found =
-            review_with(&world, &Share { keys: share.keys.clone(), ..nobody.clone() }, &keys).differences;
+            review_with(&world, &Share { keys: share.keys.clone(), ..no_target.clone() }, &keys).differences;
         found.into_iter().filter(|sentence| sentence.contains("not yet closed")).count()
     };
     assert_eq!(found(&seen), 1);
@@ -339,7 +339,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
     assert_eq!(
         found(&ReviewedKeyState::gone(key(1), world.needs.clone())),
         1,
-        "of a key that is gone it is only forgotten"
+        "the pending revocation of a deleted key is only removed from the ledger"
     );
 }
 
@@ -367,7 +367,7 @@ fn the_review_says_who_has_what_since_when_and_why() {
     let trigger = before..world.clock;
     first(&mut world).observed.launch.retain(|permission| permission.name() != account(1).as_str());
     let found = review(&world, &share);
-    let [shared] = found.shares.as_slice() else { panic!("only what is really open is a share: {found:?}") };
+    let [shared] = found.shares.as_slice() else { panic!("only actual access is a share: {found:?}") };
     assert_eq!(
         (shared.target.as_str(), shared.selectors.as_slice()),
         ("000000000002", ["tag:Env=prod".to_owned()].as_slice())
@@ -449,7 +449,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     share.targets = vec![ou_target(1, vec![account(11), account(12)])];
     let mut world = World::default();
     world.trigger(&share);
-    // As share-image leaves it: on record as let in, refused, and not let in.
+    // The state that share-image leaves: the OU's snapshot accounts are recorded, but EC2 rejected one of them.
     let managed = first(&mut world);
     for open in managed.observed.snapshots.values_mut() {
         open.remove(&account(12));
@@ -462,7 +462,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     row.notified = row.notifiable_outcome();
     first(&mut world).ledger.shares.insert(row.target.clone(), row);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
-    // A step that is refused nobody stays what it is.
+    // A rejected account does not hide that another one lacks access.
     world.apply(
         &image_id(1),
         &ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
@@ -478,7 +478,7 @@ fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is
     let found = differences(&world, &revoked);
     assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
     world.trigger(&revoked);
-    // It stays on the list of managed images: its tags still say something.
+    // The image stays on the list of managed images, because it still has tags.
     assert_eq!(differences(&world, &revoked), Vec::<String>::new());
     assert_eq!(review(&world, &revoked).shares, []);
     let found = differences(&world, &share);

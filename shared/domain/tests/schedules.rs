@@ -1,4 +1,4 @@
-//! When an image is looked at again: at the end of its shares and some days before, never twice for one moment.
+//! The schedules of an image: one for its expiry and one for the warning some days before, never two for one moment.
 
 use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::schedule::{
@@ -10,7 +10,7 @@ use ami_share_testkit::shares::{account_target, share};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-/// A moment within some days of now, to the millisecond; many of them are very near.
+/// A moment within twenty days of now, to the millisecond. Many are within two minutes.
 fn moments() -> impl Strategy<Value = Timestamp> {
     let milliseconds = prop_oneof![-120_000..120_000_i64, -20 * 86_400_000..20 * 86_400_000_i64];
     milliseconds.prop_map(|milliseconds| now() + SignedDuration::from_millis(milliseconds))
@@ -21,7 +21,7 @@ fn schedules() -> impl Strategy<Value = Schedules> {
         .prop_map(|(end, warning)| Schedules { end, warning })
 }
 
-/// A share of one account that ends then.
+/// A share with one account that expires at `until`.
 fn ending_on(until: Option<Timestamp>, warning_days: u32) -> Share {
     Share { until, warn_at: warn_at(until, warning_days), ..share(vec![account_target(account(1))]) }
 }
@@ -64,7 +64,7 @@ proptest! {
                     prop_assert!(moment > now());
                     prop_assert!(moment.duration_since(now()) < SignedDuration::from_secs(60 + 16));
                 }
-                ScheduleStep::Cancel { .. } => prop_assert!(false, "nothing was made"),
+                ScheduleStep::Cancel { .. } => prop_assert!(false, "there was no schedule to delete"),
             }
         }
     }
@@ -87,8 +87,8 @@ proptest! {
 
     #[test]
     fn a_share_without_targets_has_no_schedule(until in moments(), days in 0..9_u32) {
-        let nobody = Share { targets: Vec::new(), ..ending_on(Some(until), days) };
-        prop_assert_eq!(desired(&nobody, now()), Schedules::default());
+        let no_target = Share { targets: Vec::new(), ..ending_on(Some(until), days) };
+        prop_assert_eq!(desired(&no_target, now()), Schedules::default());
         let ended = Share { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
         prop_assert_eq!(desired(&ended, now()), Schedules::default());
     }
@@ -112,9 +112,9 @@ proptest! {
         let ahead = |moment: Option<Timestamp>| moment.filter(|moment| *moment > now());
         let as_before = Schedules { end: ahead(made.end), warning: ahead(made.warning) };
         for desired in [desired(&ending_on(next, days), now()), as_before] {
-            let taken: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
+            let planned: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
             for step in &steps {
-                prop_assert!(taken.contains(&step.schedule_kind()), "{step:?} is not among {taken:?}");
+                prop_assert!(planned.contains(&step.schedule_kind()), "{step:?} is not among {planned:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The events that say *look at this image*, and all that does not.
+//! The events that trigger a reconciliation of an image, and input that does not.
 
 use ami_share_domain::trigger::Trigger;
 use ami_share_testkit::ids::{id, now};
@@ -120,11 +120,11 @@ fn a_schedule_names_the_time_that_counts_as_now() {
     let moment = "2026-06-01T12:00:30Z";
     let trigger = trigger(&json!({ "image_id": IMAGE, "not_before": moment })).unwrap();
     assert_eq!(trigger.not_before, Some(id(moment)));
-    assert_eq!(trigger.now(now()), id(moment), "this machine's clock is behind");
+    assert_eq!(trigger.now(now()), id(moment), "the clock of this machine is slow");
     assert_eq!(
         trigger.now(id("2026-06-02T00:00:00Z")),
         id("2026-06-02T00:00:00Z"),
-        "never earlier than it is"
+        "never earlier than the present"
     );
     let unreadable = self::trigger(&json!({ "image_id": IMAGE, "not_before": "soon" })).unwrap();
     assert_eq!((unreadable.not_before, unreadable.now(now())), (None, now()));

@@ -1,5 +1,5 @@
-//! What the tags of an image may ask for from one look to the next: strategies for shares of few targets, some
-//! of them within others, so that looks often undo each other's work.
+//! Strategies for the desired states of an image from one reconciliation to the next. They have few targets, some of
+//! which contain others, so that one reconciliation often revokes what another granted.
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::desired::Share;
@@ -11,19 +11,19 @@ use proptest::prelude::*;
 use crate::ids::{account, image_id, now, snapshot};
 use crate::shares::{account_target, ou_target, refusal, share};
 
-/// The targets that a tag may name here: account 11 alone, or the OU that it lies in.
+/// All targets that these strategies use. Account 11 is a target and also an account of OU 1.
 pub fn pool() -> Vec<Target> {
     let accounts = [1, 2, 3, 11].map(|number| account_target(account(number)));
     let units = [ou_target(1, vec![account(11), account(12)]), ou_target(2, Vec::new())];
     accounts.into_iter().chain(units).collect()
 }
 
-/// Without the targets that another one covers, as `resolve` leaves none.
+/// Removes the targets that another target covers, as `resolve` does.
 pub fn folded(targets: Vec<Target>) -> Vec<Target> {
     let is_covered = |inner: &Target| {
-        let outer = |target: &&Target| *target != inner && matches!(target, Target::Ou { .. });
+        let may_cover = |target: &&Target| *target != inner && matches!(target, Target::Ou { .. });
         matches!(inner, Target::Account { id, .. }
-            if targets.iter().filter(outer).any(|outer| outer.accounts().contains(id)))
+            if targets.iter().filter(may_cover).any(|outer| outer.accounts().contains(id)))
     };
     targets.iter().filter(|target| !is_covered(target)).cloned().collect()
 }
@@ -35,7 +35,7 @@ pub fn some_targets() -> impl Strategy<Value = Vec<Target>> {
     prop::sample::subsequence(pool, 0..=count).prop_map(folded)
 }
 
-/// A share of image `number` with these targets, and with copies of its two snapshots or without.
+/// A share of image `number` with these targets, which may copy its two snapshots if `copies` is set.
 pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     let mut share = share(targets);
     share.image.id = image_id(number);
@@ -45,21 +45,21 @@ pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     share
 }
 
-/// What one look may find wanted of image `number`: nothing is kept, so that what comes of it depends on
-/// nothing before.
+/// Any desired state of image `number`. It retains nothing, so the result of its reconciliation does not depend on
+/// earlier ones.
 pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
-    let endings = prop::sample::select(vec![
+    let revocation_reasons = prop::sample::select(vec![
         None,
         Some(RevocationReason::Untagged),
         Some(RevocationReason::SharingDisabled),
         Some(RevocationReason::Expired { at: now() }),
     ]);
-    (some_targets(), any::<bool>(), some_targets(), endings).prop_map(
+    (some_targets(), any::<bool>(), some_targets(), revocation_reasons).prop_map(
         move |(targets, copies, refused, revocation_reason)| {
             let refused = refused.iter().filter(|refused| !targets.contains(refused));
             let revocation_reason = revocation_reason.filter(|_| targets.is_empty());
             let refused = match revocation_reason {
-                // Then nobody has asked whether the words are good.
+                // Then the selectors are not read.
                 Some(_) => Vec::new(),
                 None => refused.map(|target| refusal(target.name())).collect(),
             };
@@ -68,19 +68,19 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
     )
 }
 
-/// The share that takes all of image `number` back.
+/// The share that revokes all access to image `number` for this reason.
 pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
     Share { revocation_reason: Some(revocation_reason), ..share_of(number, Vec::new(), false) }
 }
 
-/// Image 1 as other people's hands may have opened it.
+/// Any unmanaged access to image 1.
 pub fn out_of_band() -> impl Strategy<Value = ObservedImage> {
     let accounts = || prop::sample::subsequence([1, 3, 11, 12, 99].map(account).to_vec(), 0..=3);
     (some_targets(), accounts(), accounts()).prop_map(|(targets, first, second)| {
-        let open = |accounts: Vec<AccountId>| accounts.into_iter().collect();
+        let set = |accounts: Vec<AccountId>| accounts.into_iter().collect();
         ObservedImage {
             launch: targets.iter().map(Target::launch_permission).collect(),
-            snapshots: [(snapshot(10), open(first)), (snapshot(11), open(second))].into(),
+            snapshots: [(snapshot(10), set(first)), (snapshot(11), set(second))].into(),
             ..ObservedImage::default()
         }
     })

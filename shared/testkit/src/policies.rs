@@ -1,5 +1,5 @@
-//! Key policies that other people wrote, what AWS makes of our statements when it stores them, and what
-//! people do to them by hand.
+//! Key policies with foreign statements, statements of ami-share as AWS stores them, and out-of-band changes of these
+//! statements.
 
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use proptest::prelude::*;
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use crate::ids::{HUB, matching};
 use crate::json::{Json, strings, values};
 
-/// All of a key policy that is not ours.
+/// Everything in a key policy that ami-share did not write.
 #[derive(Debug, Clone)]
 pub struct Foreign {
-    /// The members of the document before `Statement`; names carry their quotes.
+    /// The fields of the document before `Statement`. The names keep their quotes.
     pub before: Vec<(String, Json)>,
     /// The statements.
     pub statements: Vec<Json>,
-    /// The members behind `Statement`.
+    /// The fields after `Statement`.
     pub after: Vec<(String, Json)>,
     /// The white space between tokens.
     pub spaces: Vec<u8>,
 }
 
 impl Foreign {
-    /// The policy as it was typed, with `managed` strewn among the foreign statements.
+    /// The policy with its original white space, and with the statements `managed` among the foreign ones.
     pub fn actual(&self, managed: &[Value]) -> String {
         let mut statements = self.statements.clone();
         for (position, statement) in managed.iter().enumerate() {
@@ -30,7 +30,7 @@ impl Foreign {
             statements.insert(place, Json::token(statement.to_string()));
         }
         let statement = match <[Json; 1]>::try_from(statements) {
-            // A statement alone may stand without its list.
+            // A policy with a single statement may have it without a list.
             Ok([only]) if self.spaces.len() % 2 == 1 && matches!(only, Json::Object(_)) => only,
             Ok([only]) => Json::List(vec![only]),
             Err(statements) => Json::List(statements),
@@ -38,7 +38,7 @@ impl Foreign {
         self.document(statement).spaced(&self.spaces)
     }
 
-    /// The policy as it must be written: everything foreign as it was, then `managed`.
+    /// The policy as ami-share must write it: the foreign part unchanged, then `managed`.
     pub fn written(&self, managed: &[Value]) -> String {
         let managed = managed.iter().map(|statement| Json::token(statement.to_string()));
         self.document(Json::List(self.statements.iter().cloned().chain(managed).collect())).compact()
@@ -82,11 +82,11 @@ pub fn crowded_policy(room: usize) -> Foreign {
     policy
 }
 
-/// Any foreign part of a policy: shapes that AWS documents, and shapes that nobody has seen yet.
+/// Any foreign part of a policy: shapes that AWS documents, and unknown ones.
 pub fn foreign() -> impl Strategy<Value = Foreign> {
-    let member = || prop::collection::vec((names(), values()), 0..3);
+    let fields = || prop::collection::vec((names(), values()), 0..3);
     let spaces = prop::collection::vec(any::<u8>(), 0..6);
-    (member(), prop::collection::vec(statements(), 0..4), member(), spaces)
+    (fields(), prop::collection::vec(statements(), 0..4), fields(), spaces)
         .prop_map(|(before, statements, after, spaces)| Foreign { before, statements, after, spaces })
 }
 
@@ -96,10 +96,10 @@ fn names() -> impl Strategy<Value = String> {
         Just("\"Id\"".to_owned()),
         matching("\"[a-zA-Zäß日 .:-]{0,8}\"")
     ]
-    .prop_filter("the one member that is made elsewhere", |name| name != "\"Statement\"")
+    .prop_filter("the field that `document` adds", |name| name != "\"Statement\"")
 }
 
-/// Any statement that is not ours.
+/// Any foreign statement.
 fn statements() -> impl Strategy<Value = Json> {
     let sids =
         ["\"amishareUse\"", "\"NotAmiShare\"", "\" AmiShare\"", "\"AmiShar\\u0045\"", "7", "\"\"", "null"];
@@ -119,72 +119,72 @@ fn statements() -> impl Strategy<Value = Json> {
         named("NotPrincipal", principal.boxed()),
         named("Condition", values().boxed()),
     );
-    let unheard_of = prop::collection::vec((strings(), values()), 0..3);
-    let object = (documented, unheard_of).prop_map(|((sid, principal, not_principal, condition), rest)| {
+    let unknown = prop::collection::vec((strings(), values()), 0..3);
+    let object = (documented, unknown).prop_map(|((sid, principal, not_principal, condition), rest)| {
         Json::Object([principal, sid, not_principal, condition].into_iter().flatten().chain(rest).collect())
     });
     prop_oneof![9 => object, 1 => values()]
 }
 
-/// Our statements as AWS may give them back: a list of one as the item alone; lists, members and statements
-/// in another order.
-pub fn as_stored(statements: &[Value], turn: usize) -> Vec<Value> {
-    turned(statements.iter().map(|statement| stored(statement, turn)).collect(), turn)
+/// Statements of ami-share as AWS may return them: a list of one item as the item alone; lists, fields and statements in
+/// another order, which `rotation` chooses.
+pub fn as_stored(statements: &[Value], rotation: usize) -> Vec<Value> {
+    rotated(statements.iter().map(|statement| stored(statement, rotation)).collect(), rotation)
 }
 
-fn stored(value: &Value, turn: usize) -> Value {
+fn stored(value: &Value, rotation: usize) -> Value {
     match value {
-        Value::Array(items) if items.len() == 1 => stored(&items[0], turn),
-        Value::Array(items) => Value::Array(turned(items.clone(), turn)),
-        Value::Object(members) => {
-            let members = members.iter().map(|(name, value)| (name.clone(), stored(value, turn)));
-            Value::Object(turned(members.collect(), turn).into_iter().collect())
+        Value::Array(items) if items.len() == 1 => stored(&items[0], rotation),
+        Value::Array(items) => Value::Array(rotated(items.clone(), rotation)),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), stored(value, rotation)));
+            Value::Object(rotated(fields.collect(), rotation).into_iter().collect())
         }
         other => other.clone(),
     }
 }
 
-fn turned<T>(mut items: Vec<T>, turn: usize) -> Vec<T> {
+fn rotated<T>(mut items: Vec<T>, rotation: usize) -> Vec<T> {
     if !items.is_empty() {
-        let middle = turn % items.len();
+        let middle = rotation % items.len();
         items.rotate_left(middle);
     }
-    if turn % 2 == 1 {
+    if rotation % 2 == 1 {
         items.reverse();
     }
     items
 }
 
-/// What people do to a statement of ours by hand.
+/// An out-of-band change of a statement of ami-share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tampering {
-    /// One more action.
+    /// Another action is added.
     ExtraAction,
-    /// Everybody, without a condition.
-    Everybody,
-    /// Its condition is gone, or was never there.
+    /// Every principal, without a condition.
+    AnyPrincipal,
+    /// The condition is removed.
     NoCondition,
-    /// One more principal, of a form that we never write.
+    /// A principal of a form that ami-share never writes is added.
     ExtraPrincipal,
-    /// One more condition, which we would not keep.
+    /// A condition that ami-share never writes is added.
     ExtraCondition,
-    /// A denial under our Sid.
+    /// The statement denies.
     Denial,
 }
 
 impl Tampering {
-    /// Does it to a statement.
+    /// The changed statement.
     pub fn to(self, statement: &Value) -> Value {
         let mut statement = statement.clone();
         match self {
             Self::ExtraAction => statement["Action"] = json!(["kms:Decrypt", "kms:PutKeyPolicy"]),
-            Self::Everybody => {
+            Self::AnyPrincipal => {
                 statement["Principal"] = json!("*");
-                without(&mut statement, "Condition");
+                remove(&mut statement, "Condition");
             }
             Self::NoCondition => {
                 statement["Principal"] = json!({ "AWS": "*" });
-                without(&mut statement, "Condition");
+                remove(&mut statement, "Condition");
             }
             Self::ExtraPrincipal => {
                 statement["Principal"] = json!({ "AWS": ["*", "arn:aws:iam::999999999999:user/eve"] })
@@ -198,12 +198,12 @@ impl Tampering {
     }
 }
 
-fn without(statement: &mut Value, member: &str) {
-    statement.as_object_mut().unwrap().shift_remove(member);
+fn remove(statement: &mut Value, field: &str) {
+    statement.as_object_mut().unwrap().shift_remove(field);
 }
 
-/// Any tampering.
+/// Any out-of-band change.
 pub fn tamperings() -> impl Strategy<Value = Tampering> {
-    use Tampering::{Denial, Everybody, ExtraAction, ExtraCondition, ExtraPrincipal, NoCondition};
-    prop::sample::select(vec![ExtraAction, Everybody, NoCondition, ExtraPrincipal, ExtraCondition, Denial])
+    use Tampering::{AnyPrincipal, Denial, ExtraAction, ExtraCondition, ExtraPrincipal, NoCondition};
+    prop::sample::select(vec![ExtraAction, AnyPrincipal, NoCondition, ExtraPrincipal, ExtraCondition, Denial])
 }

@@ -1,4 +1,4 @@
-//! A review of one image of the model [`crate::world`]: what `review-shares` would find if it came by now.
+//! Reviews of an image of the model [`crate::world`]: what `review-shares` would find at this moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use jiff::SignedDuration;
 
 use crate::world::World;
 
-/// The status that the model's image carries; the model writes none, so it always says what it should.
-const STATUS: &str = "as it should be";
+/// The status of every image. The model writes none, so the status is always as recorded.
+const STATUS: &str = "as recorded";
 
-/// The key of all images of the world, as a review sees it.
+/// The key of all images of the world as a review sees it.
 pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     if world.key_is_unreadable {
         let reason = "it is not readable in this test".to_owned();
@@ -30,13 +30,13 @@ pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     }
 }
 
-/// What a review finds of the image for which `share` is wanted now.
+/// What a review finds of an image whose desired state is `share`.
 pub fn review(world: &World, share: &Share) -> ReviewedImage {
     let keys = share.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
     review_with(world, share, &keys)
 }
 
-/// The same, with the keys as the test has them.
+/// The same, with the keys in the given states.
 pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, ReviewedKeyState>) -> ReviewedImage {
     let now = world.clock + SignedDuration::from_secs(1);
     let managed = world.image(&share.image.id);
@@ -63,7 +63,7 @@ pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, Reviewe
     })
 }
 
-/// The world in which the appointments of the image of `share` are kept, as `schedule-expiry` would leave them.
+/// The world in which the image has the schedules that `schedule-expiry` would create for `share`.
 #[must_use]
 pub fn scheduled(mut world: World, share: &Share) -> World {
     let desired: Schedules = ami_share_domain::image::schedule::desired(share, world.clock);

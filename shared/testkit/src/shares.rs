@@ -24,18 +24,18 @@ pub fn image() -> Image {
     }
 }
 
-/// An account as a target.
+/// A target: this account.
 pub fn account_target(id: AccountId) -> Target {
     Target::Account { id, through: Vec::new() }
 }
 
-/// OU number `number` with these accounts as a target.
+/// A target: OU number `number` with these accounts.
 pub fn ou_target(number: usize, accounts: Vec<AccountId>) -> Target {
     let id = ou(number);
     Target::Ou { arn: ou_arn(&id), path: top_path(&id), id, accounts, through: Vec::new() }
 }
 
-/// The hub's organization with these accounts as a target.
+/// A target: the hub's organization with these accounts.
 pub fn organization_target(accounts: Vec<AccountId>) -> Target {
     Target::Organization { id: own_organization(), arn: organization_arn(&own_organization()), accounts }
 }
@@ -62,7 +62,7 @@ pub fn share(targets: Vec<Target>) -> Share {
     }
 }
 
-/// What `share-image` says when the targets that `refused` names got nothing and all others their access.
+/// What `share-image` returns when all targets have access except those that `refused` names.
 pub fn result(share: Share, refused: Vec<Refusal>) -> ShareResult {
     let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.subject == target.name());
     let targets = share.targets.clone();
@@ -88,7 +88,7 @@ pub fn target_lists() -> impl Strategy<Value = Vec<Target>> {
     })
 }
 
-/// Any refusal of a word, with a reason of any length.
+/// Any refusal of a selector, with a reason of any length.
 pub fn refusals() -> impl Strategy<Value = Refusal> {
     (matching("\\PC{1,20}"), matching("\\PC{0,300}"))
         .prop_map(|(selector, reason)| Refusal::new(selector, RefusalCode::ExternalNotAllowed, reason))

@@ -1,6 +1,6 @@
-//! A small model of what looks act upon: the hub's images with their snapshots, one key, and the ledger.
+//! A small model of what reconciliations change: the hub's images with their snapshots, one key, and the ledger.
 //!
-//! It changes one call at a time: [`crate::looks`] makes the calls, in any order and as far as a test likes.
+//! It changes one call at a time. [`crate::looks`] makes the calls, in any order and as many as a test wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,69 +19,69 @@ use jiff::Timestamp;
 use crate::ids::{image_id, now};
 use crate::policies::default_policy;
 
-/// One image, and what the ledger knows of it.
+/// One image and its rows in the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Managed {
-    /// Who has access.
+    /// The access that AWS shows.
     pub observed: ObservedImage,
-    /// What the ledger knows.
+    /// The image's rows in the ledger.
     pub ledger: ImageLedger,
-    /// Its history, the oldest row first.
+    /// The image's audit log, the oldest row first.
     pub audit_log: Vec<AuditRow>,
-    /// What was told about it: an account on its bus, or the hub (`None`).
+    /// The notifications about the image, each to an account's bus or to the hub (`None`).
     pub sent: Vec<(Option<AccountId>, Notification)>,
 }
 
-/// The hub.
+/// The hub with its images, their key and the ledger.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// Its images.
+    /// The hub's images.
     pub images: BTreeMap<ImageId, Managed>,
-    /// The key of all of them.
+    /// The key of all images.
     pub key: Key,
-    /// Whether AWS does not let us read it.
+    /// Whether AWS denies reading the key.
     pub key_is_unreadable: bool,
-    /// Whom each image needs on the key.
+    /// The principals that each image needs on the key.
     pub needs: KeyLedger,
-    /// Whom KMS does not take.
+    /// The principals that KMS rejects.
     pub rejected: BTreeSet<KeyPrincipal>,
-    /// Accounts that have no bus for us.
+    /// The accounts without a bus for notifications.
     pub without_bus: BTreeSet<AccountId>,
     /// How many launch permissions an image may have.
     pub limit: usize,
-    /// Whether what is public is made private.
+    /// Whether public images and snapshots are made private.
     pub makes_private: bool,
-    /// The moment that counts as now.
+    /// The present moment.
     pub clock: Timestamp,
-    /// Which look has which turn.
+    /// Which reconciliation holds which lease.
     pub(crate) leases: BTreeMap<Lease, usize>,
-    /// How many looks there have been.
+    /// How many reconciliations have started.
     pub(crate) reconciliations: usize,
 }
 
-/// What only one look at a time may write.
+/// What only one reconciliation at a time may write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Lease {
     Key,
     Image(ImageId),
 }
 
-/// Who can use what by our hand; two worlds in which it is equal differ for nobody.
+/// Everything that decides which access exists and how ami-share manages it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The launch permissions of each image, other people's included.
+    /// The launch permissions of each image, unmanaged ones included.
     pub launch: BTreeMap<ImageId, BTreeSet<LaunchPermission>>,
-    /// The accounts of each snapshot, other people's included.
+    /// The accounts that may copy each snapshot, unmanaged ones included.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// The key's policy: what other people wrote, and ours.
+    /// The key's policy.
     pub policy: KeyPolicy,
-    /// The targets that the ledger calls open, by image.
+    /// The targets with access on record, by image.
     pub managed: BTreeSet<(ImageId, String)>,
-    /// The accounts that the ledger says we let copy each snapshot.
+    /// The accounts with managed access to each snapshot.
     pub copiers: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// Whom the ledger says each image needs on the key.
+    /// The principals that the ledger records as needed on the key, by image.
     pub needed: BTreeMap<ImageId, BTreeSet<KeyPrincipal>>,
-    /// Whom the ledger says to have left the key, or nearly.
+    /// The principals whose revocation from the key is pending.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
 }
 
@@ -104,25 +104,25 @@ impl Default for World {
 }
 
 impl World {
-    /// A world in which other people's hands opened image 1.
+    /// A world in which image 1 has unmanaged access.
     pub fn granted_out_of_band(observed: ObservedImage) -> Self {
         let managed = Managed { observed, ..Managed::default() };
         Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
     }
 
-    /// The same world, in which the key has this policy.
+    /// The same world with this policy of the key.
     #[must_use]
     pub fn with_policy(self, policy: String) -> Self {
         Self { key: Key { policy }, ..self }
     }
 
-    /// The same world, in which KMS does not take these.
+    /// The same world in which KMS rejects these principals.
     #[must_use]
     pub fn with_rejected(self, rejected: BTreeSet<KeyPrincipal>) -> Self {
         Self { rejected, ..self }
     }
 
-    /// An image.
+    /// The image with this id.
     pub fn image(&self, image: &ImageId) -> Managed {
         self.images.get(image).cloned().unwrap_or_default()
     }
@@ -136,7 +136,7 @@ impl World {
         self.images.entry(image.clone()).or_default()
     }
 
-    /// Somebody deregisters an image; its snapshots stay.
+    /// Deregisters an image. Its snapshots stay.
     pub fn deregister(&mut self, image: &ImageId) {
         let observed = &mut self.image_mut(image).observed;
         observed.launch.clear();
@@ -144,12 +144,12 @@ impl World {
         observed.is_public = false;
     }
 
-    /// Who can use what.
+    /// The present access.
     pub fn access(&self) -> Access {
         let images = || self.images.iter();
         let managed = images().flat_map(|(image, managed)| {
-            let open = managed.ledger.shares.values().filter(|row| row.has_access());
-            open.map(|row| (image.clone(), row.target.clone()))
+            let rows = managed.ledger.shares.values().filter(|row| row.has_access());
+            rows.map(|row| (image.clone(), row.target.clone()))
         });
         let needs = || self.needs.needed_by.iter();
         Access {
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// Makes one call.
+    /// Makes one call to EC2 for an image.
     pub fn apply(&mut self, image: &ImageId, step: &ImageStep) {
         apply(&mut self.image_mut(image).observed, step);
     }
@@ -182,8 +182,8 @@ pub fn apply(observed: &mut ObservedImage, step: &ImageStep) {
             observed.launch.retain(|permission| !permissions.contains(permission));
         }
         ImageStep::RevokeSnapshot { snapshot, accounts } => {
-            let open = observed.snapshots.entry(snapshot.clone()).or_default();
-            open.retain(|account| !accounts.contains(account));
+            let copiers = observed.snapshots.entry(snapshot.clone()).or_default();
+            copiers.retain(|account| !accounts.contains(account));
         }
         ImageStep::MakeImagePrivate => observed.is_public = false,
         ImageStep::MakeSnapshotPrivate { snapshot } => {
@@ -202,7 +202,7 @@ fn without_empty<K: Ord, V: Ord>(sets: impl Iterator<Item = (K, BTreeSet<V>)>) -
     sets.filter(|(_, set)| !set.is_empty()).collect()
 }
 
-/// A key's policy as KMS keeps it.
+/// A key with its policy, as KMS stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// The document.
@@ -210,43 +210,43 @@ pub struct Key {
 }
 
 impl Key {
-    /// Plans to admit `desired`.
+    /// Plans to grant `desired`.
     pub fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         grant(&self.read(), desired, "aws")
     }
 
-    /// Plans to take `pending_revocation` out.
+    /// Plans to revoke `pending_revocation`.
     pub fn plan_without(&self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         revoke(&self.read(), pending_revocation, "aws")
     }
 
-    /// Puts the plan's document, if it has one.
+    /// Puts the policy of a plan, if the plan changes it.
     pub fn apply(&mut self, plan: &KeyPlan) {
         if let Some(document) = &plan.document {
             self.policy.clone_from(document);
         }
     }
 
-    /// Plans and applies.
+    /// Plans to grant `desired`, and applies the plan.
     pub fn grant(&mut self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         let plan = self.plan(desired);
         self.apply(&plan);
         plan
     }
 
-    /// Plans and applies.
+    /// Plans to revoke `pending_revocation`, and applies the plan.
     pub fn revoke(&mut self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         let plan = self.plan_without(pending_revocation);
         self.apply(&plan);
         plan
     }
 
-    /// Whom our statements admit.
+    /// The principals that the statements of ami-share grant.
     pub fn granted(&self) -> BTreeSet<KeyPrincipal> {
         granted(&self.read(), "aws")
     }
 
-    /// The policy, parted into foreign statements and ours.
+    /// The policy, split into foreign and managed statements.
     pub fn read(&self) -> KeyPolicy {
         KeyPolicy::parse(&self.policy).unwrap()
     }
