@@ -85,10 +85,10 @@ fn the_audit_log_records_a_revocation_with_its_reason() -> Result<()> {
             .filter(|row| row["action"] == "image-revoked")
             .map(|row| (row["principals"].as_str(), row["reason"].as_str()))
             .collect();
-        let left = format!("{} is no longer among those whom ami-share:with names", b.id);
+        let removed = format!("{} is no longer among those whom ami-share:with names", b.id);
         assert_eq!(
             revoked,
-            [(b.id.as_str(), left.as_str()), (c.id.as_str(), "the image has no ami-share: tags any more")]
+            [(b.id.as_str(), removed.as_str()), (c.id.as_str(), "the image has no ami-share: tags any more")]
         );
         Ok(())
     })

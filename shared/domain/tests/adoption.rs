@@ -14,7 +14,7 @@ use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{
-    desired_states, out_of_band, pool, revocation_reason, share_of, some_targets,
+    desired_states, out_of_band, pool, revocation, share_of, some_targets,
 };
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, image_id, key, snapshot};
@@ -63,9 +63,9 @@ proptest! {
         let mut snapshots = BTreeMap::new();
         for snapshot in share.snapshots.iter().filter(|_| adopt) {
             let known = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
-            let open = observed.snapshots.get(snapshot).into_iter().flatten();
+            let copiers = observed.snapshots.get(snapshot).into_iter().flatten();
             let unknown: Vec<AccountId> =
-                open.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
+                copiers.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
             if !unknown.is_empty() {
                 snapshots.insert(snapshot.clone(), unknown);
             }
@@ -98,7 +98,7 @@ proptest! {
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
         observed.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
         world.trigger(&Share { adopt: true, ..first.clone() });
-        world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+        world.trigger(&revocation(1, RevocationReason::Untagged));
         let access = world.access();
         prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);
@@ -169,7 +169,7 @@ fn each_audit_row_names_action_resource_principals_and_reason() {
     let mut world = World::default();
     let share = share_of(1, vec![account_target(account(1))], true);
     world.trigger(&share);
-    world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+    world.trigger(&revocation(1, RevocationReason::Untagged));
     let rows = world.first().audit_log;
     let found: Vec<(AuditAction, &str, &[String], u64)> = rows
         .iter()

@@ -166,8 +166,8 @@ proptest! {
             targets.iter().flat_map(|target| target.accounts()).cloned().collect();
         let mut expected = observed.snapshots.clone();
         for (snapshot, accounts) in snapshots_pending_revocation {
-            let open = expected.entry(snapshot).or_default();
-            open.retain(|account| !accounts.contains(account));
+            let copiers = expected.entry(snapshot).or_default();
+            copiers.retain(|account| !accounts.contains(account));
         }
         for snapshot in snapshots {
             expected.entry(snapshot).or_default().extend(accounts.iter().cloned());
@@ -201,8 +201,8 @@ proptest! {
         let behind = |names: &dyn Fn(&str) -> bool, case: &Case| -> BTreeSet<AccountId> {
             let units = (1..=6).map(|number| ou_target(number, vec![account(number), account(number + 6)]));
             let known = units.chain((1..=12).map(|number| account_target(account(number))));
-            let open = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
-            open.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
+            let granted = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
+            granted.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
         };
         let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.pending_revocation.contains(name);
         let steps: Vec<ImageStep> = plan.steps().cloned().collect();
@@ -218,8 +218,8 @@ proptest! {
         prop_assert!(!plan.revokes_first || is_crowded);
         // The image never exceeds its limit of launch permissions, unless it exceeded it before.
         for count in 0..=steps.len() {
-            let open = case.after(&steps[..count]).observed.launch.len();
-            prop_assert!(open <= limit.max(case.observed.launch.len()));
+            let count = case.after(&steps[..count]).observed.launch.len();
+            prop_assert!(count <= limit.max(case.observed.launch.len()));
         }
     }
 
@@ -309,12 +309,12 @@ fn an_account_is_revoked_after_its_ou_is_granted_unless_there_is_no_room() {
     let observed = ObservedImage { launch: [alone.launch_permission()].into(), ..ObservedImage::default() };
     let pending_revocation = BTreeSet::from([alone.name().to_owned()]);
     let change = Case { observed, pending_revocation, ..case(vec![unit.clone()]) };
-    let open = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
-    let close = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
-    assert_eq!(change.steps(), [open.clone(), close.clone()]);
-    assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [close.clone(), open]);
+    let grant = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
+    let revoke = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
+    assert_eq!(change.steps(), [grant.clone(), revoke.clone()]);
+    assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [revoke.clone(), grant]);
     let full = Case { limit: 0, ..change };
-    assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![close], true));
+    assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![revoke], true));
 }
 
 #[test]
@@ -367,33 +367,33 @@ fn public_access_is_unmanaged_whatever_the_tags_say() {
 fn answered() -> impl Strategy<Value = (BTreeMap<AccountId, Verdict>, BTreeSet<AccountId>, bool)> {
     let verdict = prop::sample::select(vec![Verdict::Accepted, Verdict::Rejected, Verdict::Unknown]);
     let accounts = prop::collection::btree_map((1..=20_usize).prop_map(account), verdict, 1..8);
-    let open = prop::collection::btree_set((1..=20_usize).prop_map(account), 0..8);
-    (accounts, open, any::<bool>())
+    let had_access = prop::collection::btree_set((1..=20_usize).prop_map(account), 0..8);
+    (accounts, had_access, any::<bool>())
 }
 
 proptest! {
     #[test]
     fn after_a_snapshot_step_exactly_the_accounts_with_certain_or_possible_access_stay_managed(
-        (verdicts, open, revokes) in answered(),
+        (verdicts, had_access, revokes) in answered(),
     ) {
         let accounts: Vec<AccountId> = verdicts.keys().cloned().collect();
         let step = match revokes {
             true => ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts },
             // The plan grants only accounts without access.
             false => {
-                let accounts = accounts.into_iter().filter(|account| !open.contains(account)).collect();
+                let accounts = accounts.into_iter().filter(|account| !had_access.contains(account)).collect();
                 ImageStep::GrantSnapshot { snapshot: snapshot(10), accounts }
             }
         };
-        let observed = ObservedImage { snapshots: [(snapshot(10), open.clone())].into(), ..ObservedImage::default() };
+        let observed = ObservedImage { snapshots: [(snapshot(10), had_access.clone())].into(), ..ObservedImage::default() };
         // Before the step, the ledger has all its accounts: they have access or are about to get it.
         let mut managed: BTreeSet<String> = step.principals().into_iter().collect();
         for account in step.forgets(&observed, |account| verdicts[account]) {
-            prop_assert!(managed.remove(account.as_str()), "{} was not ours", account);
+            prop_assert!(managed.remove(account.as_str()), "{} was not managed", account);
         }
         let is_managed = |account: &&AccountId| match verdicts[*account] {
             Verdict::Accepted => !revokes,
-            Verdict::Rejected => open.contains(*account),
+            Verdict::Rejected => had_access.contains(*account),
             Verdict::Unknown => true,
         };
         let about = verdicts.keys().filter(|account| step.principals().contains(&account.to_string()));

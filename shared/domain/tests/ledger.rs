@@ -56,11 +56,11 @@ proptest! {
                 let is_unmanaged = out_of_band.launch.contains(&permission);
                 prop_assert!(!has_access || is_managed != is_unmanaged, "{:?}: {:?}", target, ledger.shares);
             }
-            for (snapshot, open) in &observed.snapshots {
+            for (snapshot, copiers) in &observed.snapshots {
                 let unmanaged = out_of_band.snapshots.get(snapshot).cloned().unwrap_or_default();
                 let managed = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
                 prop_assert!(managed.is_disjoint(&unmanaged), "{:?} and {:?}", managed, unmanaged);
-                prop_assert!((open - &unmanaged).is_subset(&managed), "{:?} and {:?}", open, managed);
+                prop_assert!((copiers - &unmanaged).is_subset(&managed), "{:?} and {:?}", copiers, managed);
             }
         }
     }
@@ -126,13 +126,13 @@ proptest! {
             let about = |row: &&AuditRow| {
                 row.resource == image_id(1).as_str() && row.principals.iter().any(|principal| principal == name)
             };
-            let has_access = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
+            let is_recorded = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
                 AuditAction::ImageGranted => true,
                 AuditAction::Found => row.reason.as_ref().is_some_and(|reason| reason.contains("found open")),
                 _ => false,
             });
-            let open = observed.launch.contains(&target.launch_permission());
-            prop_assert_eq!(has_access, open, "{}: {:?}", name, audit_log);
+            let has_access = observed.launch.contains(&target.launch_permission());
+            prop_assert_eq!(is_recorded, has_access, "{}: {:?}", name, audit_log);
         }
     }
 
@@ -348,7 +348,7 @@ fn a_status_is_written_when_new_or_overwritten_and_not_by_a_late_reconciliation(
         ..image()
     };
     assert!(notified.needs_status("refused", &seen(Some("shared"), 20)), "it says something new");
-    assert!(notified.needs_status("shared", &seen(Some("by hand"), 20)), "it was overwritten");
+    assert!(notified.needs_status("shared", &seen(Some("out of band"), 20)), "it was overwritten");
     assert!(
         !notified.needs_status("shared", &seen(None, 5)),
         "it was written after this reconciliation read the image"
@@ -371,6 +371,6 @@ fn a_failure_is_outdated_once_a_later_outcome_is_notified_even_with_the_same_sta
     assert!(of_an_older_release.is_newer_than(at(15)));
     // Whether the status was overwritten depends on when it was written, not on later notifications.
     let row = NotifiedRow { status: Some("shared".to_owned()), ..notified(10, 30) };
-    let overwritten = Image { status: Some("by hand".to_owned()), seen_at: at(20), ..image() };
+    let overwritten = Image { status: Some("out of band".to_owned()), seen_at: at(20), ..image() };
     assert!(row.needs_status("shared", &overwritten));
 }

@@ -15,7 +15,7 @@ use ami_share_domain::notify::notification::{
 };
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
-use ami_share_testkit::desired_states::{desired_states, revocation_reason, share_of, some_targets};
+use ami_share_testkit::desired_states::{desired_states, revocation, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, now, snapshot};
 use ami_share_testkit::shares::{account_target, ou_target, refusal, result, share};
@@ -292,7 +292,7 @@ fn a_target_that_lost_access_and_regains_it_is_notified_again() {
             kinds(&hub_notifications(&mut world, &shared)),
             [(NotificationKind::Shared, "ou-ab12-00000001")]
         );
-        let end = revocation_reason(1, RevocationReason::Untagged);
+        let end = revocation(1, RevocationReason::Untagged);
         assert_eq!(
             kinds(&hub_notifications(&mut world, &end)),
             [(NotificationKind::Unshared, "ou-ab12-00000001")]
@@ -314,7 +314,7 @@ fn a_revoked_account_without_a_bus_is_forgotten_and_not_notified() {
     let mut world = World::default();
     world.without_bus.insert(account(1));
     world.trigger(&share(vec![account_target(account(1))]));
-    let end = world.trigger(&revocation_reason(1, RevocationReason::ImageGone)).notified.unwrap();
+    let end = world.trigger(&revocation(1, RevocationReason::ImageGone)).notified.unwrap();
     assert_eq!((end.former_accounts, end.forgotten), (vec![], vec![account(1)]));
     assert!(world.first().ledger.notified.without_bus.is_empty());
 }
@@ -324,7 +324,7 @@ fn why_access_ended_and_whether_it_is_still_used_is_said_to_the_hub_and_to_the_a
     let mut world = World::default();
     world.trigger(&share(vec![account_target(account(1))]));
     let at = now();
-    let mut trigger = world.begin(&revocation_reason(1, RevocationReason::Expired { at }));
+    let mut trigger = world.begin(&revocation(1, RevocationReason::Expired { at }));
     while trigger.notified.is_none() {
         trigger.step(&mut world);
     }

@@ -22,7 +22,7 @@ use ami_share_domain::review::key::{ReviewedKeyState, problem};
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
-use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation_reason, share_of};
+use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation, share_of};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
 use ami_share_testkit::policies::{crowded_policy, default_policy};
@@ -323,7 +323,7 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
 #[test]
 fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation() {
     let (mut world, share) = settled();
-    let no_target = revocation_reason(1, RevocationReason::Expired { at: world.clock });
+    let no_target = revocation(1, RevocationReason::Expired { at: world.clock });
     let need = world.needs.needed_by.get_mut(&image_id(1)).unwrap();
     need.pending_revocation = std::mem::take(&mut need.principals);
     let mut seen = review_key(&world, &key(1));
@@ -347,7 +347,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
 fn an_image_without_remaining_access_is_removed_from_the_managed_images() {
     let (mut world, _) = settled();
     world.deregister(&image_id(1));
-    let gone = revocation_reason(1, RevocationReason::ImageGone);
+    let gone = revocation(1, RevocationReason::ImageGone);
     let found = differences(&world, &gone);
     assert!(found.len() > 1 && !found.contains(&IS_OVER.to_owned()), "{found:?}");
     world.trigger(&gone);
@@ -473,8 +473,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
 #[test]
 fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is_enabled() {
     let (mut world, share) = settled();
-    let revoked =
-        Share { keys: share.keys.clone(), ..revocation_reason(1, RevocationReason::SharingDisabled) };
+    let revoked = Share { keys: share.keys.clone(), ..revocation(1, RevocationReason::SharingDisabled) };
     let found = differences(&world, &revoked);
     assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
     world.trigger(&revoked);
@@ -487,7 +486,7 @@ fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is
 
 #[test]
 fn an_image_tagged_while_sharing_is_disabled_differs_until_its_status_gives_the_reason() {
-    let revoked = revocation_reason(1, RevocationReason::SharingDisabled);
+    let revoked = revocation(1, RevocationReason::SharingDisabled);
     let mut world = World::default();
     assert_eq!(differences(&world, &revoked)[0], "no look at it is on record");
     world.trigger(&revoked);

@@ -31,7 +31,7 @@ fn names() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Values, some of which look like dates.
+/// Values, some of which resemble dates.
 fn values() -> impl Strategy<Value = String> {
     prop_oneof![matching("\\PC{0,40}"), matching("[0-9TZ:+.-]{0,25}")]
 }

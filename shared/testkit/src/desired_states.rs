@@ -19,7 +19,7 @@ pub fn pool() -> Vec<Target> {
 }
 
 /// Removes the targets that another target covers, as `resolve` does.
-pub fn folded(targets: Vec<Target>) -> Vec<Target> {
+pub fn without_covered(targets: Vec<Target>) -> Vec<Target> {
     let is_covered = |inner: &Target| {
         let may_cover = |target: &&Target| *target != inner && matches!(target, Target::Ou { .. });
         matches!(inner, Target::Account { id, .. }
@@ -32,7 +32,7 @@ pub fn folded(targets: Vec<Target>) -> Vec<Target> {
 pub fn some_targets() -> impl Strategy<Value = Vec<Target>> {
     let pool = pool();
     let count = pool.len();
-    prop::sample::subsequence(pool, 0..=count).prop_map(folded)
+    prop::sample::subsequence(pool, 0..=count).prop_map(without_covered)
 }
 
 /// A share of image `number` with these targets, which may copy its two snapshots if `copies` is set.
@@ -68,9 +68,9 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
     )
 }
 
-/// The share that revokes all access to image `number` for this reason.
-pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
-    Share { revocation_reason: Some(revocation_reason), ..share_of(number, Vec::new(), false) }
+/// The desired state that revokes all access to image `number` for this reason.
+pub fn revocation(number: usize, reason: RevocationReason) -> Share {
+    Share { revocation_reason: Some(reason), ..share_of(number, Vec::new(), false) }
 }
 
 /// Any unmanaged access to image 1.

@@ -30,7 +30,7 @@ impl Json {
         self.spaced(&[])
     }
 
-    /// The text with white space between tokens, chosen by each of `spaces` in turn.
+    /// The text with white space between tokens, chosen by `spaces` again and again.
     pub fn spaced(&self, spaces: &[u8]) -> String {
         let mut text = Spaced { text: String::new(), spaces: spaces.iter().cycle() };
         text.value(self);
