@@ -1,5 +1,5 @@
-//! Adoption, drift and recovery: a rebuilt ledger adopts only desired access, access removed out of band is restored, and
-//! the audit log recovers what an interrupted reconciliation did.
+//! Adoption, drift and recovery: a rebuilt ledger adopts only desired access, access removed out of band is restored,
+//! and the audit log recovers what an interrupted reconciliation did.
 
 use std::collections::{BTreeMap, BTreeSet};
 

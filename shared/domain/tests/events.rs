@@ -128,8 +128,8 @@ fn the_workflow_passes_extend_key_policy_the_fields_of_its_example() {
     assert_eq!(selector["targets.$"], json!("$.share.targets"));
 }
 
-/// No Rust type checks what the review workflow passes to `review-shares` and from its answer to the share workflow: the
-/// workflow builds it.
+/// No Rust type checks what the review workflow passes to `review-shares` and from its answer to the share workflow:
+/// the workflow builds it.
 #[test]
 fn the_review_workflow_passes_on_the_fields_of_its_examples() {
     let states = &read("workflows/review.asl.json")["States"];

@@ -154,8 +154,8 @@ proptest! {
     }
 }
 
-/// Notifications of rows: one for each of the first `once` rows, two for each of the next `twice`, and `others` without a
-/// row.
+/// Notifications of rows: one for each of the first `once` rows, two for each of the next `twice`, and `others`
+/// without a row.
 fn notifications_of_rows(
     notification: &HubNotification,
     once: usize,

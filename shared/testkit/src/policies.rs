@@ -126,8 +126,8 @@ fn statements() -> impl Strategy<Value = Json> {
     prop_oneof![9 => object, 1 => values()]
 }
 
-/// Statements of ami-share as AWS may return them: a list of one item as the item alone; lists, fields and statements in
-/// another order, which `rotation` chooses.
+/// Statements of ami-share as AWS may return them: a list of one item as the item alone; lists, fields and statements
+/// in another order, which `rotation` chooses.
 pub fn as_stored(statements: &[Value], rotation: usize) -> Vec<Value> {
     rotated(statements.iter().map(|statement| stored(statement, rotation)).collect(), rotation)
 }
