@@ -126,7 +126,7 @@ fn a_revocation_and_a_share_in_the_same_second_end_with_access() -> Result<()> {
 }
 
 #[test]
-fn old_events_that_repeat_events_in_any_order_change_nothing() -> Result<()> {
+fn old_events_that_come_again_in_any_order_change_nothing() -> Result<()> {
     flow(async |fixture| {
         let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
         let golden = fixture.golden("again").await?;
