@@ -1,7 +1,7 @@
-"""Brings Debian's headless Chromium without installing anything on this machine.
+"""Fetches Debian's headless Chromium without installing anything on this machine.
 
-The browser, and those of its libraries that this machine lacks, are unpacked into a folder of our own. Its version
-cannot be pinned, because Debian's mirrors keep only the newest Chromium: it is told instead.
+The browser, and the libraries that this machine lacks, are unpacked into a folder of this project. Its version cannot be
+pinned, because Debian's mirrors keep only the newest Chromium; the report has the version.
 """
 
 import fcntl
@@ -14,10 +14,10 @@ from pathlib import Path
 import debian_packages
 
 PACKAGE = "chromium-headless-shell"
-# A font, and what Playwright's own driver is linked to.
+# A font, and the libraries of Playwright's driver.
 BESIDE = ["fonts-dejavu-core", "libatomic1"]
 
-# Fontconfig's own configuration may be missing, and would not know our folder.
+# The configuration of Fontconfig may be missing, and does not include our folder.
 # https://www.freedesktop.org/software/fontconfig/fontconfig-user.html
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
@@ -39,12 +39,12 @@ class Chromium:
     """A browser that can be started."""
 
     executable: Path
-    # What it, and the driver that starts it, need in the environment.
+    # The environment that the browser and its driver need.
     environment: dict[str, str]
 
 
 def find_or_install(home: Path) -> Chromium:
-    """The machine's own browser, or the one in `home`, which is fetched first if it is not there."""
+    """The machine's own browser, or the one in `home`, which is fetched first if it is missing."""
     own = shutil.which(PACKAGE)
     if own:
         return Chromium(Path(own), {})
@@ -79,5 +79,5 @@ def unpacked(home: Path) -> Chromium:
         "LD_LIBRARY_PATH": ":".join(libraries + ([before] if before else [])),
         "FONTCONFIG_FILE": str(home / "fonts.conf"),
     }
-    # What is in /usr/bin is a script that starts the machine's own browser.
+    # The file in /usr/bin is a script that starts the machine's own browser.
     return Chromium(root / "usr/lib/chromium" / PACKAGE, environment)

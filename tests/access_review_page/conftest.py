@@ -1,9 +1,9 @@
-"""Opens the page in Chromium, and watches what the browser complains about and asks for.
+"""Opens the page in Chromium, and records the browser's errors and requests.
 
 Reads the environment:
 - AMI_SHARE_ACCESS_REVIEW_HTML: the page's file.
-- AMI_SHARE_BROWSER_HOME: the folder of the browser, which is fetched when it is not there.
-- AMI_SHARE_PICTURES: the folder for pictures of the page, and for the report of what was done.
+- AMI_SHARE_BROWSER_HOME: the folder of the browser, which is fetched if it is missing.
+- AMI_SHARE_PICTURES: the folder for pictures of the page, and for the report.
 """
 
 import json
@@ -53,12 +53,12 @@ def browser():
 
 @pytest.fixture
 def open_page(browser: Browser, html: Path):
-    """Opens the page as often as a test likes. No opening may end with a complaint or another request."""
+    """Opens the page, any number of times. The browser must report no error and make no other request."""
     complaints: list[str] = []
     requests: list[str] = []
     contexts = []
 
-    def opened(viewport=WIDE, scheme="light") -> Page:
+    def open_one(viewport=WIDE, scheme="light") -> Page:
         context = browser.new_context(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE_MILLISECONDS)
         contexts.append(context)
@@ -69,7 +69,7 @@ def open_page(browser: Browser, html: Path):
         page.goto(html.as_uri())
         return page
 
-    yield opened
+    yield open_one
     opened_pages = len(contexts)
     for context in contexts:
         context.close()
@@ -84,7 +84,7 @@ def page(open_page) -> Page:
 
 @pytest.fixture
 def take_picture(html: Path):
-    """Keeps a picture of the page, from its top; a very long page is cut."""
+    """Saves a picture of the top of the page; a very long page is cut."""
 
     def take(page: Page, name: str) -> Path:
         height = page.evaluate("document.documentElement.scrollHeight")
@@ -104,4 +104,4 @@ def pytest_sessionfinish():
 
 def pytest_terminal_summary(terminalreporter):
     if REPORT["browser"]:
-        terminalreporter.write_line(f"looked at with {REPORT['browser']}")
+        terminalreporter.write_line(f"checked with {REPORT['browser']}")

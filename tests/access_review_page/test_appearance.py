@@ -1,10 +1,10 @@
-"""How the page looks: on a phone, in the dark, on paper. Keeps a picture of each."""
+"""The appearance of the page: on a phone, in dark mode, on paper. Saves a picture of each."""
 
 import pytest
 
 from conftest import NARROW, WIDE
 
-# The least contrast between text and what is behind it, with an example.
+# The lowest contrast between text and its background, with an example.
 # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio
 CONTRAST = """() => {
     const parse = (text) => text.match(/[\\d.]+/g).map(Number);

@@ -1,8 +1,8 @@
-"""What the page asks of the browser: nothing."""
+"""Loading the page: no errors, and no other request."""
 
 
-def test_the_page_opens_without_complaint_and_asks_for_nothing_else(page):
-    # The fixture sees complaints and requests; here the page's own script must have run.
+def test_the_page_opens_without_errors_and_makes_no_other_request(page):
+    # The fixture checks errors and requests; here the page's own script must have run.
     assert page.locator("h1").inner_text() == "Who can use our images"
     has_tables = page.locator("table").count() > 0
     assert page.locator("#filter").is_visible() == has_tables

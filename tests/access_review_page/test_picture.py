@@ -1,4 +1,4 @@
-"""The picture of images and targets: that it is there, that its curves end where their labels are."""
+"""The picture of images and targets: it is there, and its curves end at their labels."""
 
 import pytest
 

@@ -1,10 +1,10 @@
-"""Sorting and filtering, by hand and by keyboard, on whatever tables the page has."""
+"""Sorting and filtering with mouse and keyboard, in all tables of the page."""
 
 import re
 
 import pytest
 
-# Clicks on each heading of a table twice; says what the table is sorted by before and after each click.
+# Clicks on each heading of a table twice; returns the sorting before and after each click.
 CLICKS = """(table) => Array.from(table.tHead.rows[0].cells, (heading, column) => {
     const values = () => Array.from(table.tBodies[0].rows, (row) =>
         row.cells[column].dataset.value ?? row.cells[column].textContent.trim());
@@ -14,7 +14,7 @@ CLICKS = """(table) => Array.from(table.tHead.rows[0].cells, (heading, column) =
     };
     return { before: values(), first: clicked(), second: clicked() };
 })"""
-# The rows that can be seen, each with what it can be found by.
+# The visible rows, each with its searchable text.
 SHOWN = """() => Array.from(document.querySelectorAll("tbody tr"))
     .filter((row) => row.getClientRects().length > 0)
     .map((row) => row.textContent + (row.dataset.also ? document.getElementById(row.dataset.also).textContent : ""))"""
@@ -25,7 +25,7 @@ NEXT_FRAME = "() => new Promise(requestAnimationFrame)"
 
 
 def numbers(texts):
-    """The texts as numbers, where all of them are."""
+    """The texts as numbers, if all of them are numbers."""
     plain = [text.replace(",", "") for text in texts]
     return [int(text) for text in plain] if all(text.isdigit() for text in plain) else None
 
@@ -117,5 +117,5 @@ def test_a_long_table_is_sorted_and_filtered_at_once(page):
         await drawn();
         return (performance.now() - start) / 1000;
     }""")
-    # It takes a second or so where nothing else runs; the machine may be busy with other tests.
+    # This takes about a second on an idle machine; the machine may be busy with other tests.
     assert seconds < 60

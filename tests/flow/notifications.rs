@@ -145,7 +145,7 @@ pub async fn on_the_bus(fixture: &Fixture) -> Result<String> {
 
 /// A queue that receives the messages of the hub's topic.
 pub async fn on_the_topic(fixture: &Fixture) -> Result<String> {
-    fixture.hub.subscribe("ami-share-notices", &fixture.name("messages")).await
+    fixture.hub.subscribe("ami-share-notifications", &fixture.name("messages")).await
 }
 
 /// All that a queue receives, up to the first notification about `image`.

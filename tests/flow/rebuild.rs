@@ -33,7 +33,7 @@ fn an_adopting_review_makes_the_desired_access_managed_again_so_that_it_can_be_r
         assert_eq!(adopted.len(), 2, "{audit_log:#?}");
         for row in adopted {
             assert_eq!(row["principals"], b.id);
-            assert!(row["reason"].contains("since when and by whom is not known"), "{row:?}");
+            assert!(row["reason"].contains("who granted it, and when, is not known"), "{row:?}");
         }
         assert!(launches(&b, &golden.image).await?);
         copies(&b, fixture, &golden).await?;

@@ -1,8 +1,8 @@
-"""The image that stands in for Lambda's own where no image registry can be reached: a few of Debian's packages.
+"""Replaces Lambda's base image where no image registry can be reached: an image of a few Debian packages.
 
 `sam local invoke` puts its emulator of Lambda's runtime on top of a base image, in a `RUN` step that needs a shell. The
-functions need no more than the C library, as in Lambda's image for `provided.al2023`; certificates are there for who
-calls AWS itself. It is named apart from Lambda's images, and gone after the test, so that nobody takes it for one.
+functions need only the C library, as in Lambda's image for `provided.al2023`; the certificates are for calls of AWS itself.
+Its name differs from Lambda's images, and it is removed after the test, so that it is not mistaken for one.
 """
 
 import io
@@ -19,7 +19,7 @@ COMMANDS = ["sh", "mv", "chmod"]
 
 
 def make(client: docker.DockerClient, name: str, folder: Path) -> None:
-    """Makes the image of the name; the packages go through the folder."""
+    """Builds the image with this name; the folder holds the packages."""
     root = folder / "root"
     debian_packages.unpack(PACKAGES, root, with_what_they_lack=False)
     _merge_usr(root)
@@ -36,14 +36,14 @@ def make(client: docker.DockerClient, name: str, folder: Path) -> None:
 
 
 def remove(client: docker.DockerClient, name: str) -> None:
-    """Removes the image, and what SAM has put on top of it."""
+    """Removes the image, and the images that SAM built on it."""
     for image in client.images.list(name=name):
         for tag in image.tags:
             client.images.remove(tag, force=True)
 
 
 def _merge_usr(root: Path) -> None:
-    """Debian's packages count on `/lib` and the like being links into `/usr`, which no package of ours makes."""
+    """Makes `/lib` and similar folders links into `/usr`, as Debian's packages expect; none of our packages does it."""
     for name in ("bin", "sbin", "lib", "lib64"):
         folder, merged = root / name, root / "usr" / name
         merged.mkdir(parents=True, exist_ok=True)

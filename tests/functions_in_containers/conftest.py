@@ -1,11 +1,11 @@
-"""Builds on what the test target has made ready.
+"""The fixtures, from what the Rust test prepared.
 
 Reads the environment:
 - AMI_SHARE_BUILT: the folder of what `sam build` made, with its template.
 - AMI_SHARE_INVOKE: the command line of docs/local.md for one function in a container.
 - AMI_SHARE_ENDPOINT: a simulated AWS that containers can reach.
 - AMI_SHARE_REFERENCE: an equal one, in which Lambda runs the functions.
-- AMI_SHARE_SCRATCH: a folder of our own.
+- AMI_SHARE_SCRATCH: a folder for these tests.
 """
 
 import os
@@ -37,7 +37,7 @@ def scratch() -> Path:
 
 @pytest.fixture(scope="session")
 def image(scratch: Path):
-    """A base image for this run alone, so that two runs at once are in nobody's way; it is removed at the end."""
+    """A base image for this run alone, so that concurrent runs do not conflict; it is removed at the end."""
     client, name = engine.client(), f"ami-share-test-{uuid.uuid4().hex[:12]}"
     base_image.make(client, name, scratch / "base-image")
     yield name
@@ -46,7 +46,7 @@ def image(scratch: Path):
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    """The simulated AWS that functions in containers work on."""
+    """The simulated AWS that the functions in containers call."""
     return _furnished(os.environ["AMI_SHARE_ENDPOINT"])
 
 

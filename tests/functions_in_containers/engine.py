@@ -1,6 +1,6 @@
-"""The container engine of this machine, if there is one that the test can use.
+"""Finds the container engine of this machine, if the tests can use it.
 
-`python engine.py` prints one line of JSON: the address at which containers reach this machine, or why there is none.
+`python engine.py` prints one line of JSON: the address at which containers reach this machine, or why there is no engine.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from docker.errors import DockerException
 
 
 class NoEngine(Exception):
-    """Containers cannot be run here; the text says why."""
+    """Containers cannot run here; the text has the reason."""
 
 
 def client() -> docker.DockerClient:
@@ -36,7 +36,7 @@ def address_for_containers() -> str:
     except (DockerException, KeyError, StopIteration, TypeError) as error:
         raise NoEngine(f"the container engine has no bridge: {error!r}") from error
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-        # Nothing is sent: the kernel only says from which address it would be.
+        # Nothing is sent: the kernel only chooses the source address.
         route.connect((str(network[2]), 9))
         address = route.getsockname()[0]
     if ipaddress.ip_address(address) not in network:

@@ -1,4 +1,4 @@
-"""`sam local invoke`, as docs/local.md has it: one function, one event, one container."""
+"""Runs `sam local invoke` as in the README: one function, one event, one container."""
 
 import json
 import os
@@ -12,23 +12,23 @@ from world import REGION, World
 
 ROOT = Path(__file__).parents[2]
 
-# What the documented command line stands for; what it names is put in its place.
+# Placeholders in the README's command line.
 FUNCTION, EVENT, VARIABLES = "ResolveShareFunction", "events/tag-change-image.json", "variables.json"
 
 
 class Sam:
-    """The SAM CLI with a base image of its own, on a simulated AWS."""
+    """The SAM CLI with its own base image, for a simulated AWS."""
 
     def __init__(self, invoke: str, built: Path, image: str, scratch: Path, world: World):
         self._invoke = shlex.split(invoke)
         self._scratch = scratch
         self._world = world
-        # What a user leaves to SAM: where the artifacts are, where it keeps its own files, and Lambda's image.
+        # A user relies on SAM's defaults for these: the artifacts, its own files, and Lambda's image.
         self._further = ["--template", str(built / "template.yaml"), "--layer-cache-basedir", str(scratch / "layers")]
         self._further += ["--skip-pull-image", "--invoke-image", image]
 
     def invoke(self, function: str, event: Path) -> Any:
-        """What the function answers; it works with its role's credentials and the variables that Lambda has for it."""
+        """The answer of the function, which has its role's credentials and its variables in Lambda."""
         configuration = self._world.function(function)
         logical_id = self.logical_id(function)
         variables = self._scratch / "variables.json"

@@ -1,4 +1,4 @@
-"""What `sam build` made: for each function of the template one program that is built for Lambda, small, and alone."""
+"""The output of `sam build`: for each function one small program built for Lambda, and no other file."""
 
 import os
 import zipfile
@@ -9,9 +9,9 @@ from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
 
-# What may be uploaded, zipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+# The limit of a zipped upload: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LIMIT = 50 * 2**20
-# Lambda unpacks the program before a cold start, and an artifact that grew tenfold would mean a build gone wrong.
+# Lambda unpacks the program before a cold start. An artifact ten times as large would mean a broken build.
 ENOUGH = LIMIT // 5
 
 # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html (e_machine)
@@ -44,7 +44,7 @@ def test_an_artifact_holds_the_program_and_nothing_else(artifacts: dict[str, Pat
         assert os.access(folder / "bootstrap", os.X_OK), name
 
 
-def test_a_program_is_built_for_the_architecture_that_was_asked_for(artifacts: dict[str, Path]):
+def test_a_program_is_built_for_the_configured_architecture(artifacts: dict[str, Path]):
     for name, folder in artifacts.items():
         head = (folder / "bootstrap").read_bytes()[:20]
         assert head[:4] == b"\x7fELF", name

@@ -1,6 +1,6 @@
-"""What `.ci/package` puts together, as whoever downloads it finds it: see docs/releasing.md.
+"""The archive of `.ci/package`, as a user downloads it: see docs/releasing.md.
 
-Reads the environment: AMI_SHARE_BUILT, the folder of what `sam build` made, as the archive names it, and
+Reads the environment: AMI_SHARE_BUILT, the folder of the output of `sam build`, as in the archive, and
 AMI_SHARE_RELEASE, the folder of the release.
 """
 
@@ -27,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def local_paths(template: Path) -> dict[str, Path]:
-    """What the template takes from files, by the resource that takes it."""
+    """The files that the template refers to, by resource."""
     resources = yaml_parse(template.read_text())["Resources"]
     paths = {name: one.get("Properties", {}) for name, one in resources.items()}
     paths = {name: one.get("CodeUri") or one.get("DefinitionUri") for name, one in paths.items()}

@@ -1,7 +1,7 @@
-"""The simulated AWS that the documents in `events/` speak of, and what can be seen of it from outside.
+"""The simulated AWS that matches the documents in `events/`, and its state as clients see it.
 
-Images, keys and accounts have the ids that the documents name, because the process was started with `CHOSEN_IDS`. No
-rule delivers anything: nothing happens but what a test does.
+Images, keys and accounts have the ids in the documents, because the process was started with `CHOSEN_IDS`. All rules are
+disabled: only the test starts anything.
 """
 
 import json
@@ -19,8 +19,8 @@ CLOSED, TAGGED = "444455556666", "333333333333"
 OUTSIDE_THE_OU, IN_THE_OU = ["222222222222", TAGGED, CLOSED], ["555555555555", "666666666666"]
 REPORT = "amiur-00b877d192f6b02d0"
 
-# For the variable SIMULATED_AWS_IDS. The first of the keys is that which AWS manages for the topic, and comes with the
-# stack; the first of the OUs is the root.
+# For the variable SIMULATED_AWS_IDS. The first key is the AWS managed key of the topic, created with the
+# stack; the first OU is the root.
 CHOSEN_IDS = {
     "ami": [IMAGE, COPY, SECOND], "snap": SNAPSHOTS, "key": ["00000000-0000-4000-8000-000000000000", *KEYS],
     "amiur": [REPORT], "organization": ["o-a1b2c3d4e5"], "root": ["r-ab12"], "ou": ["", "ou-ab12-cdef3456"],
@@ -36,7 +36,7 @@ class World:
     def __init__(self, endpoint: str):
         self.endpoint = endpoint
         self._clients: dict[tuple[str, str], Any] = {}
-        self._told: list[Any] = []
+        self._received: list[Any] = []
         self._queues: list[tuple[Any, str]] = []
 
     def client(self, service: str, account: str = HUB) -> Any:
@@ -52,7 +52,7 @@ class World:
         return self._clients[service, account]
 
     def credentials(self, role: str, session: str) -> dict[str, str]:
-        """Those of a session of a role, as boto3 takes them."""
+        """The credentials of a session of a role, as arguments of boto3."""
         made = self.client("sts").assume_role(RoleArn=role, RoleSessionName=session)["Credentials"]
         return {
             "aws_access_key_id": made["AccessKeyId"],
@@ -61,7 +61,7 @@ class World:
         }
 
     def furnish(self) -> None:
-        """Makes everything that the documents name, and listens to what is told."""
+        """Creates everything that the documents name, and subscribes queues to the notifications."""
         events = self.client("events")
         for rule in events.list_rules()["Rules"]:
             events.disable_rule(Name=rule["Name"])
@@ -80,29 +80,29 @@ class World:
         self._listen()
 
     def tag(self, image: str, **tags: str) -> None:
-        """Puts tags on an image."""
+        """Adds tags to an image."""
         self.client("ec2").create_tags(
             Resources=[image], Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
 
     def invoke(self, function: str, payload: bytes) -> Any:
-        """What Lambda answers when the function is invoked."""
+        """Lambda's answer to an invocation of the function."""
         answer = self.client("lambda").invoke(FunctionName=f"{STACK}-{function}", Payload=payload)
         return json.loads(answer["Payload"].read())
 
     def share(self, image: str) -> None:
-        """Runs the share workflow with an image, and waits for its end."""
+        """Runs the share workflow for an image, and waits for its end."""
         workflow = next(one for one in self._workflows() if one.endswith(f":{STACK}-share"))
         self.client("stepfunctions").start_execution(stateMachineArn=workflow, input=json.dumps({"image_id": image}))
         self._settle()
 
     def function(self, function: str) -> dict[str, Any]:
-        """What Lambda knows of a function: its role and its variables."""
+        """The configuration of a function in Lambda: its role and its variables."""
         configuration: dict[str, Any] = self.client("lambda").get_function_configuration(FunctionName=f"{STACK}-{function}")
         return configuration
 
-    def look(self) -> dict[str, Any]:
-        """Everything that a function can change, once no execution runs any more."""
+    def state(self) -> dict[str, Any]:
+        """Everything that a function can change, read once no execution runs."""
         self._settle()
         rows = self._rows()
         return {
@@ -110,12 +110,12 @@ class World:
             "snapshots' permissions": {snapshot: self._snapshot_permissions(snapshot) for snapshot in SNAPSHOTS},
             "key policies": {key: json.loads(self._policy(key)) for key in KEYS},
             "status": {image: self._status(image) for image in self._images()},
-            "appointments": self._appointments(),
+            "schedules": self._schedules(),
             "ledger": [row for row in rows if not row["pk"].startswith("AUDIT#")],
-            "history": [row for row in rows if row["pk"].startswith("AUDIT#")],
+            "audit log": [row for row in rows if row["pk"].startswith("AUDIT#")],
             "executions": self._inputs(),
             "reviews": self._reviews(),
-            "notices": self._notices(),
+            "notifications": self._notifications(),
         }
 
     def _found_organization(self) -> None:
@@ -139,7 +139,7 @@ class World:
         return str(ec2.create_snapshot(VolumeId=volume["VolumeId"])["SnapshotId"])
 
     def _listen(self) -> None:
-        """Queues behind the topic, the hub's bus and the bus of one member; the other members have none."""
+        """Subscribes queues to the topic, the hub's bus and the bus of one target account; the others have no bus."""
         topic = f"arn:aws:sns:{REGION}:{HUB}:{STACK}-notices"
         self.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=self._queue(HUB, "topic"))
         member = self.client("events", "222222222222")
@@ -163,14 +163,14 @@ class World:
         self._queues.append((sqs, url))
         return arn
 
-    def _notices(self) -> list[Any]:
-        """All that was told so far."""
+    def _notifications(self) -> list[Any]:
+        """All notifications so far."""
         for sqs, url in self._queues:
             while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
                 for message in messages:
-                    self._told.append([url.rsplit("/", 1)[-1], _said(json.loads(message["Body"]))])
+                    self._received.append([url.rsplit("/", 1)[-1], _content(json.loads(message["Body"]))])
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return list(self._told)
+        return list(self._received)
 
     def _workflows(self) -> list[str]:
         return [machine["stateMachineArn"] for machine in self.client("stepfunctions").list_state_machines()["stateMachines"]]
@@ -186,7 +186,7 @@ class World:
             time.sleep(0.2)
 
     def _inputs(self) -> list[Any]:
-        """What each execution was started with, and how it ended."""
+        """The input and the final status of each execution."""
         sfn = self.client("stepfunctions")
         found = [sfn.describe_execution(executionArn=one["executionArn"]) for one in self._executions()]
         found.sort(key=lambda one: one["startDate"])
@@ -217,7 +217,7 @@ class World:
         tags = self.client("ec2").describe_images(ImageIds=[image])["Images"][0].get("Tags", [])
         return next((tag["Value"] for tag in tags if tag["Key"] == "ami-share:status"), None)
 
-    def _appointments(self) -> list[Any]:
+    def _schedules(self) -> list[Any]:
         scheduler = self.client("scheduler")
         made = scheduler.list_schedules(GroupName=STACK)["Schedules"]
         found = [scheduler.get_schedule(GroupName=STACK, Name=one["Name"]) for one in made]
@@ -231,13 +231,13 @@ class World:
         return {key: self._review(bucket, key) for key in sorted(keys)}
 
     def _review(self, bucket: str, key: str) -> str:
-        """The page says what the JSON says, with moments as people write them."""
+        """The content of a review. The page is not compared: it shows the same data as the JSON, with times in words."""
         content = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         return "a page" if "<!DOCTYPE html>" in content else content
 
 
-def _said(body: dict[str, Any]) -> dict[str, Any]:
-    """An event as it is; what a topic publishes without its signature, which is of that moment."""
+def _content(body: dict[str, Any]) -> dict[str, Any]:
+    """An event as it is; a message of a topic without its signature, which differs each time."""
     return {name: body[name] for name in ("Subject", "Message")} if "Signature" in body else body
 
 

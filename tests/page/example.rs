@@ -153,7 +153,7 @@ fn refused(number: usize) -> Vec<Refusal> {
         0 => vec![Refusal::new(
             "123456789012",
             RefusalCode::ExternalNotAllowed,
-            "account 123456789012 is not in the organization: add it to AllowedExternalAccounts, or take the word away",
+            "account 123456789012 is not in the organization: add it to AllowedExternalAccounts, or remove the selector",
         )],
         2 => vec![Refusal::new(
             "<script>alert(1)</script>",
@@ -166,7 +166,7 @@ fn refused(number: usize) -> Vec<Refusal> {
 
 fn differences(number: usize) -> Vec<String> {
     match number {
-        2 => vec!["ou-ab12-build567 lacks the launch permission that somebody removed".to_owned()],
+        2 => vec!["ou-ab12-build567 has no launch permission: it was removed out of band".to_owned()],
         _ => Vec::new(),
     }
 }

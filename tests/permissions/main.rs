@@ -9,10 +9,10 @@ use anyhow::Result;
 fn every_permission_is_used_by_a_whole_flow_and_no_flow_lacks_one() -> Result<()> {
     let (functions, record) = (workspace::binaries(), workspace::permission_record());
     let (functions, record) = (functions.to_string_lossy(), record.to_string_lossy());
-    install::run_python(&["-m", "simulated_aws.unused_permissions", "template.yaml", &functions, &record])
+    install::run_python(&["-m", "simulated_aws.iam.unused_permissions", "template.yaml", &functions, &record])
 }
 
 #[test]
 fn every_statement_names_what_its_actions_know() -> Result<()> {
-    install::run_python(&["-m", "simulated_aws.permission_lint", "template.yaml"])
+    install::run_python(&["-m", "simulated_aws.iam.permission_lint", "template.yaml"])
 }

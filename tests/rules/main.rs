@@ -11,5 +11,5 @@ fn the_simulated_aws_follows_the_rules_that_aws_documents() -> Result<()> {
 
 #[test]
 fn the_expanded_template_passes_cfn_lint() -> Result<()> {
-    run_python(&["-m", "simulated_aws.lint", "template.yaml"])
+    run_python(&["-m", "simulated_aws.cloudformation.lint", "template.yaml"])
 }

@@ -25,7 +25,7 @@ NOTIFICATIONS = {"StringEquals": {"events:source": "ami-share"}, "StringLike": {
 
 
 def statements(fixture: Fixture) -> list[dict[str, Any]]:
-    """As in template.yaml: `tests/simulated_aws_rules/test_assumptions.py` compares them with it."""
+    """As in template.yaml: `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares them with it."""
     here, ec2 = fixture.account, f"arn:{fixture.account.partition}:ec2:{fixture.account.region}"
     permissions = ["ec2:ModifyImageAttribute", "ec2:ModifySnapshotAttribute"]
     table = here.arn("dynamodb", f"table/{fixture.name('table')}")

@@ -8,7 +8,7 @@ from sandbox.findings import Finding, NotChecked, check, holds_if
 from sandbox.fixture import Fixture
 
 # The failed executions of the share workflow that have not reported their failure, as in template.yaml:
-# `tests/simulated_aws_rules/test_assumptions.py` compares.
+# `tests/simulated_aws_rules/sandbox_checks/test_assumptions.py` compares.
 FAILURES = [
     {"status": ["TIMED_OUT", "ABORTED"]},
     {"status": ["FAILED"], "error": [{"anything-but": "ShareRefused"}, {"exists": False}]},

@@ -1,6 +1,6 @@
-"""`python -m simulated_aws`: starts the simulated AWS, deploys the stack, and stays until it is told to stop.
+"""`python -m simulated_aws`: starts the simulated AWS, deploys the stack, and runs until it is stopped.
 
-It stops on SIGTERM, on SIGINT and at the end of its standard input, so that it never outlives whoever started it.
+It stops on SIGTERM, on SIGINT and at the end of its standard input, so that it never outlives the process that started it.
 """
 
 import argparse
@@ -17,14 +17,16 @@ HUB_ACCOUNT = "111122223333"
 
 
 def main() -> int:
-    """Exit status: 0 when told to stop, 1 if the stack cannot be deployed, 2 if the port is taken."""
+    """Exit status: 0 after a stop, 1 if the stack cannot be deployed, 2 if the port is taken."""
     arguments = _arguments()
     _set_environment(arguments.port, arguments.region)
     _set_up_logging(arguments.logs)
     stop = _Stop()
 
     # These import moto, which reads the environment when it is imported.
-    from simulated_aws import deploy, schedule_clock, server
+    from simulated_aws.cloudformation import deploy
+    from simulated_aws.core import server
+    from simulated_aws.scheduler import clock
 
     try:
         simulation = server.start(arguments.port, arguments.logs, arguments.address)
@@ -36,7 +38,7 @@ def main() -> int:
         if arguments.template is not None:
             parameters = dict(parameter.split("=", 1) for parameter in arguments.parameter)
             deploy.deploy(simulation, arguments.template, arguments.functions, parameters, lambda line: _say(f"stack: {line}"))
-        schedule_clock.start(arguments.review_every)
+        clock.start(arguments.review_every)
         _say(f"ready: AWS_ENDPOINT_URL={simulation.public_url}")
         stop.wait()
         return 0
@@ -81,7 +83,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def pace(text: str) -> timedelta:
-    """Reads `10s`, `2m` or `1h`: EventBridge itself knows no seconds, and who watches a demo waits for no day."""
+    """Reads `10s`, `2m` or `1h`: EventBridge itself has no seconds, but a demo cannot wait for a day."""
     form = re.fullmatch(r"([1-9]\d*)([smh])", text)
     if form is None:
         raise argparse.ArgumentTypeError(f"`{text}` is not a pace: write 10s, 2m or 1h")
@@ -89,7 +91,7 @@ def pace(text: str) -> timedelta:
 
 
 def _set_environment(port: int, region: str) -> None:
-    """For moto, and for our own calls to it, which must not depend on anybody's profile or proxy."""
+    """Sets what moto and our own calls to it need. They must not depend on the user's profile or proxy."""
     os.environ.pop("AWS_PROFILE", None)
     os.environ |= {
         "MOTO_ACCOUNT_ID": HUB_ACCOUNT,
@@ -105,7 +107,7 @@ def _set_environment(port: int, region: str) -> None:
 
 
 def _set_up_logging(logs: Path | None) -> None:
-    """To a file if there is one: the terminal belongs to the progress lines."""
+    """Logs to a file, if there is one: the terminal shows only the progress lines."""
     if logs is None:
         logging.getLogger().addHandler(logging.NullHandler())
         return
@@ -117,10 +119,10 @@ def _set_up_logging(logs: Path | None) -> None:
 
 
 class _Stop:
-    """Comes when it is time to end: by a signal, or because nobody holds our standard input any more.
+    """The request to stop: a signal, or the end of standard input.
 
-    A pipe that the signal itself writes to, whichever thread it reaches: a handler in Python runs only once the main
-    thread comes back from its system call, and a signal that another thread took does not call it back.
+    The signal itself writes to a pipe, whichever thread it reaches. A handler in Python runs only when the main thread
+    returns from its system call, and a signal that another thread received does not interrupt that call.
     https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
     """
 
@@ -133,7 +135,7 @@ class _Stop:
         threading.Thread(target=self._watch_stdin, name="standard input", daemon=True).start()
 
     def wait(self) -> None:
-        """Returns when it has come."""
+        """Returns when the process must stop."""
         os.read(self._read_end, 1)
 
     def _watch_stdin(self) -> None:
@@ -145,5 +147,5 @@ class _Stop:
 if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
-    # Daemon threads wait in executions and long polls; nothing of theirs is worth waiting for.
+    # Daemon threads wait in executions and long polls; do not wait for them.
     os._exit(status)

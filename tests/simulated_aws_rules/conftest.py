@@ -1,6 +1,6 @@
-"""Starts moto with this project's rules in the test's own process, and makes clients for any account.
+"""Starts moto with this project's rules in the process of the tests, and makes clients for any account.
 
-The whole stack (delivery of events, functions, workflow) is not started: these tests are about AWS's rules alone.
+It does not start the rest (delivery of events, functions, workflows); the fixture `simulation` does.
 """
 
 import os
@@ -12,7 +12,8 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 os.environ["SIMULATED_AWS_IMAGE_DELAY"] = "0.3"
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from simulated_aws import emission, rules  # noqa: E402
+from simulated_aws.core import rules  # noqa: E402
+from simulated_aws.eventbridge import emission  # noqa: E402
 
 rules.install_all()
 
@@ -20,6 +21,7 @@ import pytest  # noqa: E402
 from moto.core.base_backend import BackendDict  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 from running import simulation  # noqa: E402, F401
+from stack_calls import short_timeout  # noqa: E402, F401
 from world import World  # noqa: E402
 
 
@@ -34,7 +36,7 @@ def endpoint():
 
 @pytest.fixture
 def events(monkeypatch):
-    """The events that AWS's services emit during the test, in place of their delivery."""
+    """The events that AWS services send during the test, recorded instead of delivered."""
     emitted = []
     lock = threading.Lock()
 
@@ -49,6 +51,6 @@ def events(monkeypatch):
 
 @pytest.fixture
 def aws(endpoint, events):
-    """An empty simulated AWS: clients for the hub and for other accounts, and makers of the things that tests need."""
+    """An empty simulated AWS: clients for the hub and other accounts, and short ways to create resources."""
     BackendDict.reset()
     return World(endpoint)

@@ -1,4 +1,4 @@
-"""The whole simulated AWS as a process of its own, with the stack in `stack/` deployed: for tests of events and functions."""
+"""Runs the whole simulated AWS in its own process, with the stack in `stack/` deployed: for tests of events and functions."""
 
 import json
 import os
@@ -15,14 +15,14 @@ import pytest
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
-HUB, MEMBER, STRANGER = "111122223333", "222222222222", "999999999999"
+HUB, TARGET_ACCOUNT, EXTERNAL_ACCOUNT = "111122223333", "222222222222", "999999999999"
 REGION = "us-east-1"
 
 
-def eventually(look: Callable[[], Any], seconds: float = 120) -> Any:
-    """The first true value that `look` returns. It has as long as a machine may take that is busy with other tests."""
+def eventually(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """Waits for the first true value of `condition`. The time allows for a machine that is busy with other tests."""
     end = time.monotonic() + seconds
-    while not (seen := look()):
+    while not (seen := condition()):
         assert time.monotonic() < end, f"not within {seconds} seconds"
         time.sleep(0.05)
     return seen
@@ -34,7 +34,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """Starts it, with logs and the function's binary in `folder`."""
+    """Starts the simulated AWS, with logs and the function's binary in `folder`."""
     worker = folder / "functions" / "worker"
     worker.parent.mkdir(exist_ok=True)
     worker.write_text(f"#!{sys.executable}\n" + (HERE / "stack" / "worker.py").read_text())
@@ -47,7 +47,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def wait_until_ready(process: "subprocess.Popen[str]") -> str:
-    """The endpoint's URL, from the line that says so."""
+    """The URL of the endpoint, from the line `ready`."""
     assert process.stdout is not None
     lines = []
     for line in process.stdout:
@@ -58,7 +58,7 @@ def wait_until_ready(process: "subprocess.Popen[str]") -> str:
 
 
 class Queue:
-    """A queue that a service may send to, and what arrives in it."""
+    """A queue that a service may send to, and its messages."""
 
     def __init__(self, sqs: Any, url: str):
         self.sqs, self.url = sqs, url
@@ -114,22 +114,22 @@ class Simulation:
         return boto3.client(service, **options, **keys)
 
     def organization(self) -> Any:
-        """The hub's organization, made by whoever asks first."""
+        """The hub's organization, created by the first call."""
         organizations = self.client("organizations")
         try:
             return organizations.create_organization(FeatureSet="ALL")["Organization"]
         except organizations.exceptions.AlreadyInOrganizationException:
             return organizations.describe_organization()["Organization"]
 
-    def queue(self, account_id: str = HUB, admits: str | None = "events.amazonaws.com", **attributes: str) -> Queue:
-        """A new queue whose policy admits a service, or nobody."""
+    def queue(self, account_id: str = HUB, allowed_service: str | None = "events.amazonaws.com", **attributes: str) -> Queue:
+        """A new queue whose policy allows a service to send, or none."""
         sqs = self.client("sqs", account_id)
         suffix = ".fifo" if attributes.get("FifoQueue") == "true" else ""
         url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex}{suffix}", Attributes=attributes)["QueueUrl"]
         queue = Queue(sqs, url)
-        if admits is not None:
+        if allowed_service is not None:
             statement = {
-                "Effect": "Allow", "Principal": {"Service": admits}, "Action": "sqs:SendMessage", "Resource": queue.arn,
+                "Effect": "Allow", "Principal": {"Service": allowed_service}, "Action": "sqs:SendMessage", "Resource": queue.arn,
             }
             sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
         return queue
@@ -159,7 +159,7 @@ def unique(prefix: str) -> str:
 
 @pytest.fixture(scope="session")
 def simulation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
-    """One simulated AWS for all tests; they keep apart by names."""
+    """One simulated AWS for all tests, which use different names."""
     folder = tmp_path_factory.mktemp("simulation")
     process = start(folder, "--template", str(HERE / "stack" / "template.yaml"), "--review-every", "1s")
     try:

@@ -1,4 +1,4 @@
-"""What the tests of the rules stand on: clients for each account, and short ways to make keys, snapshots and images."""
+"""Clients for each account, and short ways to create keys, snapshots and images, for the tests of the rules."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from running import eventually
 HUB = "111122223333"
 REGION = "us-east-1"
 
-# Reading the services' models is slow, so every session shares what one has read.
+# Reading the models of the services is slow, so all sessions share them.
 _MODELS = botocore.session.Session().get_component("data_loader")
 
 
@@ -68,8 +68,8 @@ class World:
         made = [backend.create_account(AccountName="member", Email="member@example.com") for _ in range(number)]
         return [one["CreateAccountStatus"]["AccountId"] for one in made]
 
-    def stranger(self, account="999999999999"):
-        """An account that exists, in no organization of ours."""
+    def external_account(self, account="999999999999"):
+        """An account outside the hub's organization: its id."""
         self._session(account, "tester")
         return account
 
@@ -97,13 +97,13 @@ class World:
         return made["ImageId"]
 
     def share(self, image, account=HUB, **add):
-        """Opens an image: `share(image, UserId="222222222222")`."""
+        """Adds launch permissions: `share(image, UserId="222222222222")`."""
         permission = {"Add": [{kind: named} for kind, named in add.items()]}
         self.ec2(account).modify_image_attribute(ImageId=image, LaunchPermission=permission)
 
-    def launch(self, image, account=HUB, **said):
+    def launch(self, image, account=HUB, **parameters):
         """Launches one instance of an image: the instance as DescribeInstances shows it afterwards."""
-        made = self.ec2(account).run_instances(ImageId=image, MinCount=1, MaxCount=1, **said)["Instances"][0]
+        made = self.ec2(account).run_instances(ImageId=image, MinCount=1, MaxCount=1, **parameters)["Instances"][0]
         found = self.ec2(account).describe_instances(InstanceIds=[made["InstanceId"]])
         return found["Reservations"][0]["Instances"][0]
 
@@ -155,7 +155,7 @@ def policy(*extra_statements, account=HUB):
 
 
 def use_of_key(principal, **condition):
-    """Statements that let a principal launch from an encrypted image, as AWS's page on sharing them has it."""
+    """Statements that let a principal launch from an encrypted image, as AWS's page on sharing encrypted images has them."""
     use = {
         "Effect": "Allow", "Principal": principal, "Resource": "*",
         "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:ReEncrypt*", "kms:GenerateDataKeyWithoutPlaintext"],
@@ -168,7 +168,7 @@ def use_of_key(principal, **condition):
 
 
 def error_of(call, *args, **kwargs):
-    """The code with which AWS refuses a call; the test fails if it does not."""
+    """The error code of a refused call; the test fails if the call succeeds."""
     try:
         call(*args, **kwargs)
     except ClientError as refused:

@@ -127,7 +127,9 @@ impl Stack {
 
     fn change(&self, arguments: &[&OsStr]) -> Result<String> {
         let mut command = Command::new(install::python()?);
-        command.args(["-m", "simulated_aws.redeploy", "--endpoint", &self.endpoint]).args(arguments);
+        command
+            .args(["-m", "simulated_aws.cloudformation.redeploy", "--endpoint", &self.endpoint])
+            .args(arguments);
         command.env("PYTHONPATH", workspace::file("tests")).env("PYTHONDONTWRITEBYTECODE", "1");
         let output = command.stdin(Stdio::null()).output().context("changing the stack")?;
         let said = String::from_utf8(output.stdout).context("what was said is no UTF-8")?;

@@ -8,14 +8,14 @@ mod outcome;
 mod putting;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ami_share_aws::error::Fault;
 use ami_share_aws::identity::IdentityReader;
 use ami_share_aws::keys::KeyReader;
-use ami_share_aws::leases::{Lease, Leases};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::ledger_writer::LedgerWriter;
+use ami_share_aws::ledger::leases::{Lease, Leases};
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::ledger::writer::LedgerWriter;
+use ami_share_aws::retry;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key;
@@ -34,10 +34,6 @@ use jiff::Timestamp;
 
 use crate::outcome::{granted, refused, revoked};
 use crate::putting::{Accepted, PutResult, Putting};
-
-/// KMS is eventually consistent: how often, and how far apart, the policy is read back.
-const READ_BACKS: u32 = 8;
-const READ_BACK_PAUSE: Duration = Duration::from_millis(250);
 
 /// The function.
 pub struct ExtendKeyPolicy {
@@ -309,20 +305,26 @@ impl ExtendKeyPolicy {
         Ok(self.writer().append(&request.image_id, &rows, invocation).await?)
     }
 
+    /// Reads the policy until KMS, which is eventually consistent, shows what was put.
     async fn read_back(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
-        for _ in 0..READ_BACKS {
-            let is_settled = match self.policy(key).await? {
-                Answer::Policy(policy) => key::plan::granted(&policy, key.partition()) == *granted,
-                Answer::Gone => true,
-                // Somebody has put another one since; the step comes again and sees that.
-                Answer::Unreadable(_) => false,
-            };
-            if is_settled {
-                return Ok(());
-            }
-            tokio::time::sleep(READ_BACK_PAUSE).await;
+        let is_not_settled = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
+        retry::READ_BACK.retry(|| self.read_back_once(key, granted), is_not_settled).await
+    }
+
+    async fn read_back_once(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
+        let is_settled = match self.policy(key).await? {
+            Answer::Policy(policy) => key::plan::granted(&policy, key.partition()) == *granted,
+            Answer::Gone => true,
+            // Another policy was put since. The workflow repeats the step, which then refuses the key.
+            Answer::Unreadable(_) => false,
+        };
+        if is_settled {
+            return Ok(());
         }
-        Err(Failure::NotSettled(format!("the policy of {} is not yet what was put", key.short())))
+        Err(Failure::NotSettled(format!(
+            "KMS does not show yet the policy that was put on {}; the workflow tries again",
+            key.short()
+        )))
     }
 
     /// Writes down who was left out, and who has left.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ami_share_aws::error::Fault;
 use ami_share_aws::keys::{KeyWriter, Put};
-use ami_share_aws::leases::Lease;
+use ami_share_aws::ledger::leases::Lease;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::isolation::Isolation;
 use ami_share_domain::key;

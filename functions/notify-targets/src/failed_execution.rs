@@ -1,68 +1,46 @@
-//! Reads `Step Functions Execution Status Change`: which image, which execution, what it died of.
+//! Notifies the hub of an execution that failed, timed out or was aborted.
 
-use ami_share_domain::ids::ImageId;
-use ami_share_domain::notify::notification;
-use ami_share_domain::notify::notification::Notification;
+use ami_share_aws::ledger::leases::Lease;
+use ami_share_domain::image::request::{NotifyResult, Outcome};
+use ami_share_domain::metrics::{Measurements, Metric};
+use ami_share_domain::notify::notification::{self, Conclusion};
 use ami_share_domain::notify::status;
-use ami_share_domain::trigger::Trigger;
+use ami_share_lambda::events::FailedExecution;
+use ami_share_lambda::{Failure, Invocation};
 use jiff::Timestamp;
-use serde_json::Value;
 
-/// An execution that failed, timed out or was aborted. Source of the shape:
-/// <https://docs.aws.amazon.com/step-functions/latest/dg/cw-events.html>
-pub(crate) struct FailedExecution {
-    pub(crate) image: ImageId,
-    /// Nobody is told of a dry run.
-    pub(crate) dry_run: bool,
-    pub(crate) execution: String,
-    pub(crate) ended: Timestamp,
-    cause: String,
-    region: String,
-}
+use crate::NotifyTargets;
 
-impl FailedExecution {
-    /// `own_region` stands in where the event names none.
-    pub(crate) fn read(event: &Value, own_region: &str) -> Result<Self, String> {
-        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-        let input = text("/detail/input")
-            .ok_or("neither the output of share-image nor an execution's status change with its input")?;
-        let input: Value = serde_json::from_str(input)
-            .map_err(|error| format!("the execution's input is no JSON: {error}"))?;
-        let now = Timestamp::now();
-        let trigger = Trigger::from_event(&input, now).map_err(|error| error.to_string())?;
-        let ended = event
-            .pointer("/detail/stopDate")
-            .and_then(Value::as_i64)
-            .and_then(|at| Timestamp::from_millisecond(at).ok());
-        let what = match (text("/detail/error"), text("/detail/cause")) {
-            (Some(error), Some(cause)) => format!("{} ({error})", message(cause)),
-            (Some(only), None) | (None, Some(only)) => only.to_owned(),
-            (None, None) => {
-                format!("the execution is {}", text("/detail/status").unwrap_or("over").to_lowercase())
-            }
-        };
-        Ok(Self {
-            image: trigger.image,
-            dry_run: trigger.dry_run,
-            execution: text("/detail/executionArn").unwrap_or_default().to_owned(),
-            ended: ended.unwrap_or(now),
-            cause: what,
-            region: text("/region").unwrap_or(own_region).to_owned(),
-        })
-    }
-
-    pub(crate) fn status(&self) -> String {
-        status::failed(&self.cause)
-    }
-
-    pub(crate) fn notification(&self) -> Notification {
-        notification::failed(self.image.as_str(), &self.region, &self.execution, &self.cause)
+impl NotifyTargets {
+    /// Notifies the hub, and writes the status. A failure that ended before the last notified outcome is out of date:
+    /// the status keeps the later truth. A later reconciliation that had nothing to notify of left no trace, so the
+    /// status of the failure then stays until the next reconciliation or review.
+    pub(crate) async fn notify_of_failure(
+        &self,
+        failed: &FailedExecution,
+        lease: &Lease,
+        invocation: &Invocation,
+    ) -> Result<NotifyResult, Failure> {
+        let image = &failed.trigger.image;
+        let ledger = self.ledger.image(image).await?;
+        let region = failed.region.clone().unwrap_or_else(|| self.clients.region());
+        let notification = notification::failed(image.as_str(), &region, &failed.execution, &failed.cause);
+        let (_, outcome) = self.sender.notify_hub(&[notification], lease).await;
+        outcome?;
+        let status = status::failed(&failed.cause);
+        if !ledger.notified.is_newer_than(failed.ended) {
+            self.write_status(image, &status, lease).await?;
+            let conclusion = Conclusion { status: Some(status.clone()), ..Conclusion::default() };
+            self.writer(lease).await?.conclude(image, &conclusion, Timestamp::now()).await?;
+        }
+        invocation.measure(&Measurements::default().counting(Metric::ExecutionsFailed, 1));
+        tracing::warn!(status, "notified of a failed execution");
+        Ok(described(failed))
     }
 }
 
-/// A Lambda function's error arrives as JSON in the cause; people want its message.
-fn message(cause: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(cause).ok();
-    let message = parsed.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);
-    message.unwrap_or(cause).to_owned()
+/// The answer for a failed execution. Nobody is notified of a dry run, and no target account of a failure.
+pub(crate) fn described(failed: &FailedExecution) -> NotifyResult {
+    let status = status::failed(&failed.cause);
+    NotifyResult { outcome: Outcome::Incomplete, status, notified: 0, plan: Vec::new() }
 }

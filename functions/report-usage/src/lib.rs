@@ -1,9 +1,9 @@
-//! `report-usage`: adds to what is told of a withdrawal whether those who lost access still use the image.
+//! `report-usage`: adds to the notification of a revocation whether the accounts that lost access still use the image.
 //!
-//! `share-image` asked AWS for the report before it took access away; AWS makes it in its own time. While it is
-//! not ready this function fails with the error type `NotReady`, and the workflow comes again.
+//! `share-image` requested the usage report from AWS before it revoked access, and AWS makes it in its own time. While
+//! the report is not ready, this function fails with the error type `NotReady`, and the workflow retries it.
 
-use ami_share_aws::usage_reports::UsageReportReader;
+use ami_share_aws::ec2::usage_reports::UsageReportReader;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::image::usage::{Usage, UsageQuestion, in_words};
@@ -30,33 +30,41 @@ impl Function for ReportUsage {
     }
 
     fn about(result: &ShareResult) -> About {
-        About::image(&result.share.image.id)
+        About::image(&result.share.desired.image.id)
     }
 
     async fn handle(&self, result: ShareResult, invocation: &Invocation) -> Result<ShareResult, Failure> {
-        let image = &result.share.image.id;
         let Some(question) = &result.usage_report else { return Ok(result) };
-        let Some(usage) = self.reports.read(image, &question.report_id).await? else {
-            return Err(Failure::NotReady(format!("the usage report {} is not ready", question.report_id)));
-        };
-        let usage: Vec<Usage> =
-            usage.into_iter().filter(|usage| question.accounts.contains(&usage.account)).collect();
-        let row = audit_log(&result, question, &usage);
+        let usage = self.observe(&result, question).await?;
+        let row = audit_row(&result, question, &usage);
+        let image = &result.share.desired.image.id;
         self.clients.ledger_writer(&self.table).append(image, &[row], invocation.id()).await?;
         tracing::info!(accounts = question.accounts.len(), still_used = !usage.is_empty(), "usage reported");
         Ok(ShareResult { usage: Some(usage), ..result })
     }
 }
 
-fn audit_log(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) -> AuditRow {
+impl ReportUsage {
+    /// The usage by the accounts that lost access.
+    async fn observe(&self, result: &ShareResult, question: &UsageQuestion) -> Result<Vec<Usage>, Failure> {
+        let usage = self.reports.read(&result.share.desired.image.id, &question.report_id).await?;
+        let Some(mut usage) = usage else {
+            return Err(Failure::NotReady(format!("the usage report {} is not ready", question.report_id)));
+        };
+        usage.retain(|usage| question.accounts.contains(&usage.account));
+        Ok(usage)
+    }
+}
+
+fn audit_row(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) -> AuditRow {
     let share = &result.share;
     let accounts = question.accounts.iter().map(ToString::to_string).collect();
     let row = AuditRow::new(
         AuditAction::UsageReported,
-        &share.image.id,
+        &share.desired.image.id,
         accounts,
-        &share.triggered_by,
-        share.intent,
+        &share.run.triggered_by,
+        share.run.intent,
     );
     row.done(Timestamp::now(), None).because(in_words(usage))
 }

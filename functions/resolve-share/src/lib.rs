@@ -1,22 +1,21 @@
-//! `resolve-share`: from a bare AWS event to what is wanted of one image.
+//! `resolve-share`: finds out the desired state of one image, and records it as the intent that the later steps serve.
 //!
-//! Finds out what is wanted, and records it as the intent that later steps serve. It writes nothing but the ledger.
+//! It writes nothing but the ledger.
 
+use ami_share_aws::ec2::images::FoundImage;
 use ami_share_aws::error::AwsError;
-use ami_share_aws::images::FoundImage;
-use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_domain::image::desired::{Resolved, Share};
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::tags::share_tags::STATUS;
 use ami_share_domain::trigger::Trigger;
+use ami_share_lambda::events::TriggerEvent;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
-use ami_share_resolve::{Resolution, Resolver, digest};
-use jiff::Timestamp;
-use serde_json::Value;
+use ami_share_resolve::{Resolution, Resolver};
 
-/// How often a look starts again because another look was recorded meanwhile.
-const RECONCILIATIONS: u32 = 5;
+/// How often the function starts again because another reconciliation of the image recorded its intent meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// The function.
 pub struct ResolveShare {
@@ -26,8 +25,16 @@ pub struct ResolveShare {
     table: String,
 }
 
+/// What the decision rests on.
+struct Observed {
+    /// The last intent.
+    last: Option<Intent>,
+    /// The image; `None` when it does not exist.
+    image: Option<FoundImage>,
+}
+
 impl Function for ResolveShare {
-    type Request = Value;
+    type Request = TriggerEvent;
     type Response = Resolved;
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
@@ -40,88 +47,113 @@ impl Function for ResolveShare {
         })
     }
 
-    fn about(event: &Value) -> About {
-        let trigger = Trigger::from_event(event, Timestamp::UNIX_EPOCH);
-        trigger.map(|trigger| About::image(&trigger.image)).unwrap_or_default()
+    fn about(TriggerEvent(trigger): &TriggerEvent) -> About {
+        About::image(&trigger.image)
     }
 
-    async fn handle(&self, event: Value, _invocation: &Invocation) -> Result<Resolved, Failure> {
-        let trigger = Trigger::from_event(&event, Timestamp::now())
-            .map_err(|error| Failure::BadRequest(error.to_string()))?;
-        for _ in 0..RECONCILIATIONS {
-            // The last intent is read before the tags: if it is still the last one when the new one is
-            // recorded, nobody has seen later tags than this look.
-            let last = self.ledger.intent(&trigger.image).await?;
-            let found = self.resolver.image(&trigger.image).await?;
-            let keys = self.resolver.key_observer();
-            let mut share =
-                match self.resolver.desired_state(&trigger, found.as_ref(), last.as_ref(), &keys).await? {
-                    Resolution::Share(share) => *share,
-                    Resolution::Nothing(reason) => return Ok(nothing(reason)),
-                    Resolution::NotYet(reason) => {
-                        self.remember_requester(&trigger, last.as_ref()).await?;
-                        return Ok(nothing(reason));
-                    }
-                };
-            share.must_schedule = self.must_schedule(&share, last.as_ref()).await?;
-            let is_first = last.as_ref().is_none_or(|last| last.number == 0);
-            if self.record(&mut share, last.as_ref()).await? {
-                if is_first && !trigger.dry_run && self.has_changed(found.as_ref(), &trigger).await? {
-                    continue;
-                }
-                tracing::info!(
-                    intent = share.intent,
-                    targets = share.targets.len(),
-                    refused = share.refused.len(),
-                    revocation_reason = share.revocation_reason.as_ref().map(ToString::to_string),
-                    "resolved"
-                );
-                return Ok(Resolved::Share { share: Box::new(share) });
+    async fn handle(
+        &self,
+        TriggerEvent(trigger): TriggerEvent,
+        _invocation: &Invocation,
+    ) -> Result<Resolved, Failure> {
+        for _ in 0..ATTEMPTS {
+            if let Some(resolved) = self.resolve(&trigger).await? {
+                return Ok(resolved);
             }
         }
-        Err(AwsError::Busy(trigger.image.to_string()).into())
+        Err(AwsError::Busy(format!("other triggers changed the intent of {} meanwhile", trigger.image))
+            .into())
     }
 }
 
 impl ResolveShare {
-    /// A look that wanted no end any more may have died before it cancelled the appointments of the one before.
-    async fn must_schedule(&self, share: &Share, last: Option<&Intent>) -> Result<bool, Failure> {
-        if share.must_schedule || last.is_none() {
-            return Ok(share.must_schedule);
+    /// One attempt; `None` when what was observed is out of date.
+    async fn resolve(&self, trigger: &Trigger) -> Result<Option<Resolved>, Failure> {
+        let observed = self.observe(trigger).await?;
+        let keys = self.resolver.key_observer();
+        let (image, last) = (observed.image.as_ref(), observed.last.as_ref());
+        match self.resolver.desired_state(trigger, image, last, &keys).await? {
+            Resolution::Share(share) => self.record_share(*share, &observed, trigger).await,
+            Resolution::Nothing(reason) => Ok(Some(nothing(reason))),
+            Resolution::NotYet(reason) => {
+                self.remember_principal(trigger, last).await?;
+                Ok(Some(nothing(reason)))
+            }
         }
-        Ok(self.ledger.schedules(&share.image.id).await? != Schedules::default())
     }
 
-    /// Whether the image is another by now. A look that came while there was no intent yet, and saw no tags any more,
-    /// had nothing to end and left no intent to be seen by: whoever records the first one looks twice.
+    /// Reads the last intent before the tags: if it is still the last one when the new one is recorded, no other
+    /// reconciliation has seen later tags.
+    async fn observe(&self, trigger: &Trigger) -> Result<Observed, Failure> {
+        let last = self.ledger.intent(&trigger.image).await?;
+        let image = self.resolver.image(&trigger.image).await?;
+        Ok(Observed { last, image })
+    }
+
+    async fn record_share(
+        &self,
+        mut share: Share,
+        observed: &Observed,
+        trigger: &Trigger,
+    ) -> Result<Option<Resolved>, Failure> {
+        let last = observed.last.as_ref();
+        share.run.must_schedule = self.must_schedule(&share, last).await?;
+        let is_first = last.is_none_or(|last| last.number == 0);
+        if !self.record_intent(&mut share, last).await? {
+            return Ok(None);
+        }
+        if is_first && !share.run.dry_run && self.has_changed(observed.image.as_ref(), trigger).await? {
+            return Ok(None);
+        }
+        tracing::info!(
+            intent = share.run.intent,
+            targets = share.desired.targets.len(),
+            refused = share.desired.refused.len(),
+            revocation_reason = share.desired.revocation_reason.as_ref().map(ToString::to_string),
+            "resolved"
+        );
+        Ok(Some(Resolved::Share { share: Box::new(share) }))
+    }
+
+    /// Whether `schedule-expiry` has work to do: also when the reconciliation that removed the end was interrupted
+    /// before it cancelled the schedules.
+    async fn must_schedule(&self, share: &Share, last: Option<&Intent>) -> Result<bool, Failure> {
+        if share.run.must_schedule || last.is_none() {
+            return Ok(share.run.must_schedule);
+        }
+        Ok(self.ledger.schedules(&share.desired.image.id).await? != Schedules::default())
+    }
+
+    /// Whether the image has changed since it was `seen`. A reconciliation that found no tags while there was no
+    /// intent had nothing to revoke, and recorded nothing that would show it: so the first intent is checked again.
     async fn has_changed(&self, seen: Option<&FoundImage>, trigger: &Trigger) -> Result<bool, Failure> {
-        let desired_states = |found: &FoundImage| {
+        let relevant = |found: &FoundImage| {
             let mut tags = found.tags.clone();
             tags.remove(STATUS);
             (found.state.clone(), tags)
         };
         let now = self.resolver.image(&trigger.image).await?;
-        Ok(now.as_ref().map(desired_states) != seen.map(desired_states))
+        Ok(now.as_ref().map(relevant) != seen.map(relevant))
     }
 
-    /// Records the intent, unless the ledger has this very one; `false` when another look came first.
-    async fn record(&self, share: &mut Share, last: Option<&Intent>) -> Result<bool, Failure> {
-        let next = Intent::following(last, share, digest(share));
-        share.intent = next.number;
-        share.triggered_by = next.triggered_by();
-        // What it needs on its keys is recorded with it, and is written again in case it was lost.
-        let needs_keys = !share.targets.is_empty() && !share.keys.is_empty();
-        if share.dry_run || (last == Some(&next) && !needs_keys) {
+    /// Records the intent, unless the ledger has this very one; `false` when another reconciliation came first.
+    async fn record_intent(&self, share: &mut Share, last: Option<&Intent>) -> Result<bool, Failure> {
+        let next = Intent::following(last, share);
+        share.run.intent = next.number;
+        share.run.triggered_by = next.triggered_by();
+        // The needs on its keys are part of the same transaction, and are written again in case they were lost.
+        let needs_keys = !share.desired.targets.is_empty() && !share.desired.keys.is_empty();
+        if share.run.dry_run || (last == Some(&next) && !needs_keys) {
             return Ok(true);
         }
         Ok(self.clients.ledger_writer(&self.table).record_intent(share, last, &next).await?)
     }
 
-    /// While an image is pending, CloudTrail says who made it; the event that shares it later does not.
-    async fn remember_requester(&self, trigger: &Trigger, last: Option<&Intent>) -> Result<(), Failure> {
+    /// CloudTrail names the principal while the image is pending; the event that shares it later does not.
+    async fn remember_principal(&self, trigger: &Trigger, last: Option<&Intent>) -> Result<(), Failure> {
         if last.is_none() && trigger.triggered_by.principal.is_some() && !trigger.dry_run {
-            let requested = Intent::requested(&trigger.triggered_by, String::new());
-            self.clients.ledger_writer(&self.table).record_requester(&trigger.image, &requested).await?;
+            let triggered = Intent::triggered(&trigger.triggered_by, String::new());
+            self.clients.ledger_writer(&self.table).record_requester(&trigger.image, &triggered).await?;
         }
         Ok(())
     }

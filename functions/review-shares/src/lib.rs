@@ -1,20 +1,20 @@
-//! `review-shares`: finds every image that is not what its tags say, has it looked at, and writes down who can
-//! use what.
+//! `review-shares`: finds every image that differs from its tags, starts its reconciliation, and reports who can use what.
 //!
-//! It changes no access itself. A review is a run of the review workflow: pages of images, a look at each that
-//! differs, then the report. Events that concern many images, or a key or snapshot of theirs, come here too, and
-//! start a review or the looks that are needed.
+//! It changes no access itself. A review is an execution of the review workflow: pages of images, a reconciliation of
+//! each image that differs, then the report. The function also serves events that concern many images, a key or a
+//! snapshot: it starts the review or the reconciliations that they make necessary.
 
 mod events;
 mod pages;
 mod reading;
 mod report;
 mod request;
+mod state;
 
 use ami_share_aws::executions::ExecutionStarter;
-use ami_share_aws::ledger_reader::LedgerReader;
+use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::notifications::topic::Topic;
 use ami_share_aws::review_store::ReviewStore;
-use ami_share_aws::topic::Topic;
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::key::lockout::Caller;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
@@ -43,8 +43,8 @@ impl Function for ReviewShares {
     type Response = Answer;
 
     async fn start(environment: &Environment, clients: &Clients) -> Result<Self, Failure> {
-        // It reads very much, and nobody waits for it.
-        let clients = clients.paced();
+        // A review reads a lot and may take its time, so it stays below the account's request rates.
+        let clients = clients.adaptive();
         let ledger = clients.ledger_reader(&environment.text("LEDGER_TABLE")?);
         let hub: AccountId = environment.parsed("HUB_ACCOUNT_ID", str::parse)?;
         let bucket = environment.text("REVIEW_BUCKET")?;
@@ -86,15 +86,15 @@ impl Function for ReviewShares {
     async fn handle(&self, request: ReviewRequest, invocation: &Invocation) -> Result<Answer, Failure> {
         match request {
             ReviewRequest::Task(Task::Page { review, state }) => {
-                Ok(Answer::Page(Box::new(self.page(state.started_by(&review)).await?)))
+                Ok(Answer::Page(Box::new(self.compare_page(state.started_by(&review)).await?)))
             }
             ReviewRequest::Task(Task::Continue { review, state }) => {
-                Ok(Answer::Started(self.go_on(state.started_by(&review)).await?))
+                Ok(Answer::Started(self.continue_in_new_execution(state.started_by(&review)).await?))
             }
             ReviewRequest::Task(Task::Report { review, state }) => {
-                Ok(Answer::Reported(self.report(&state.started_by(&review), invocation).await?))
+                Ok(Answer::Reported(self.write_report(&state.started_by(&review), invocation).await?))
             }
-            ReviewRequest::Event(event) => Ok(Answer::Started(self.receive(&event, invocation).await?)),
+            ReviewRequest::Event(event) => Ok(Answer::Started(self.handle_event(event, invocation).await?)),
         }
     }
 }

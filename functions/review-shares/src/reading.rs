@@ -1,14 +1,14 @@
-//! Reads all that the comparison of an image rests on.
+//! Reads what the comparison of an image with its tags needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_aws::ec2::images::{FoundImage, ImageReader};
+use ami_share_aws::ec2::permissions::PermissionReader;
 use ami_share_aws::error::Fault;
-use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
-use ami_share_aws::ledger_reader::LedgerReader;
-use ami_share_aws::permissions::PermissionReader;
+use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
-use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::desired::{Image, Observation, Share};
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::ObservedImage;
 use ami_share_domain::key::ledger::KeyLedger;
@@ -18,9 +18,9 @@ use ami_share_domain::review;
 use ami_share_domain::review::compare::Seen;
 use ami_share_domain::review::key::{ReviewedKeyState, problem};
 use ami_share_domain::review::report::ReviewedImage;
-use ami_share_domain::trigger::{Trigger, TriggeredBy};
+use ami_share_domain::trigger::{Cause, Trigger, TriggeredBy};
 use ami_share_lambda::Failure;
-use ami_share_resolve::{Resolution, Resolver, digest};
+use ami_share_resolve::{Resolution, Resolver};
 use jiff::Timestamp;
 
 /// Reads images, keys, permissions and the ledger.
@@ -31,27 +31,30 @@ pub(crate) struct Reader {
     pub(crate) ledger: LedgerReader,
     pub(crate) target_limit: usize,
     pub(crate) makes_private: bool,
-    /// Whom `extend-key-policy` acts as.
+    /// The role of `extend-key-policy`, which writes the key policies.
     pub(crate) key_writer: Caller,
 }
 
-/// An image, and all that was read of it.
+/// All that was read of an image.
 pub(crate) struct Facts {
     ledger: ImageLedger,
     observed: ObservedImage,
     state: String,
-    desired: Desired,
+    resolved: ResolvedImage,
 }
 
-enum Desired {
+/// What the tags of an image come to.
+enum ResolvedImage {
     Share {
         share: Box<Share>,
         desired_state: String,
     },
+    /// Nothing is shared, and nothing has been.
     Nothing(Box<FoundImage>),
-    /// Nobody knows; the reason is one that trying again does not mend.
-    Unknown {
+    /// AWS did not let us read it, for a reason that a retry does not remove.
+    Unreadable {
         image: Image,
+        described: Observation,
         reason: String,
     },
 }
@@ -59,26 +62,26 @@ enum Desired {
 impl Facts {
     /// The keys that the comparison needs.
     pub(crate) fn keys(&self) -> &[KeyArn] {
-        match &self.desired {
-            Desired::Share { share, .. } => &share.keys,
-            Desired::Nothing(_) | Desired::Unknown { .. } => &[],
+        match &self.resolved {
+            ResolvedImage::Share { share, .. } => &share.desired.keys,
+            ResolvedImage::Nothing(_) | ResolvedImage::Unreadable { .. } => &[],
         }
     }
 
-    /// Whether something is wanted of the image, and the ledger has no share of it, be it refused or withdrawn.
+    /// Whether the tags ask for something, and the ledger has no share at all: not even a refused or revoked one.
     pub(crate) fn has_no_share(&self) -> bool {
-        matches!(self.desired, Desired::Share { .. }) && self.ledger.shares.is_empty()
+        matches!(self.resolved, ResolvedImage::Share { .. }) && self.ledger.shares.is_empty()
     }
 
-    /// Whether nothing of the image is left to speak of.
+    /// Whether the image no longer exists.
     pub(crate) fn is_gone(&self) -> bool {
         self.observed.is_gone
     }
 }
 
 impl Reader {
-    /// What is wanted of an image and what is; `None` when it is gone and nothing was ever wanted of it. One
-    /// image of which AWS does not let us know stops no review.
+    /// The desired and the actual state of an image; `None` when it is gone and was never shared. An image that cannot
+    /// be read does not stop the review.
     pub(crate) async fn facts(
         &self,
         resolver: &Resolver,
@@ -92,19 +95,18 @@ impl Reader {
             None => (String::new(), "unknown".to_owned()),
         };
         match self.try_facts(resolver, found, trigger, keys).await {
-            Err(Failure::Aws(error)) if !error.fault().may_be_tried_again() => {
-                tracing::warn!(%error, "cannot be compared");
+            Err(Failure::Aws(error)) if !error.fault().is_retryable() => {
+                tracing::warn!(%error, "the image cannot be compared");
                 let image = Image {
                     id: image.clone(),
                     name,
                     region: String::new(),
                     owner: self.key_writer.account.clone(),
-                    seen_at: Timestamp::now(),
-                    status: None,
                 };
-                let desired = Desired::Unknown { image, reason: error.to_string() };
+                let described = Observation { at: Timestamp::now(), status: None };
+                let resolved = ResolvedImage::Unreadable { image, described, reason: error.to_string() };
                 let observed = ObservedImage::default();
-                Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, desired }))
+                Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, resolved }))
             }
             facts => facts,
         }
@@ -119,55 +121,71 @@ impl Reader {
     ) -> Result<Option<Facts>, Failure> {
         let image = &trigger.image;
         let found = match found {
-            // An image of another account, which people may tag all the same, is not on our own list.
+            // An image of another account may carry our tags, too; it is not in the list of the hub's own images.
             None => resolver.image(image).await?,
             found => found,
         };
         let ledger = self.ledger.image(image).await?;
-        let desired = match (
-            resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?,
-            &found,
-        ) {
-            (Resolution::Share(share), _) => Desired::Share { desired_state: digest(&share), share },
+        let resolution =
+            resolver.desired_state(trigger, found.as_ref(), ledger.intent.as_ref(), keys).await?;
+        let resolved = match (resolution, &found) {
+            (Resolution::Share(share), _) => {
+                ResolvedImage::Share { desired_state: share.desired.digest(), share }
+            }
             (Resolution::Nothing(_) | Resolution::NotYet(_), Some(found)) => {
-                Desired::Nothing(Box::new(found.clone()))
+                ResolvedImage::Nothing(Box::new(found.clone()))
             }
             (Resolution::Nothing(_) | Resolution::NotYet(_), None) => return Ok(None),
         };
-        let snapshots: BTreeSet<SnapshotId> = match &desired {
-            Desired::Share { share, .. } => {
-                share.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
-            }
-            Desired::Nothing(_) | Desired::Unknown { .. } => BTreeSet::new(),
-        };
-        // The permissions of an image of another account can be neither read nor set: nothing of it is ours.
-        let is_foreign = found.as_ref().is_some_and(|found| found.image.owner != self.key_writer.account);
-        let observed = match is_foreign {
-            true => ObservedImage::default(),
-            false => self.permissions.observe(image, &snapshots).await?,
-        };
+        let observed = self.observe(image, found.as_ref(), &resolved, &ledger).await?;
         let state = found.map_or_else(|| "gone".to_owned(), |found| found.state);
-        Ok(Some(Facts { ledger, observed, state, desired }))
+        Ok(Some(Facts { ledger, observed, state, resolved }))
     }
 
-    /// The image as the review shows it, with all differences.
+    /// The permissions of an image and of the snapshots that its share has or had. Only the owner of an image can read
+    /// or change its permissions, so nothing of a foreign one is managed.
+    async fn observe(
+        &self,
+        image: &ImageId,
+        found: Option<&FoundImage>,
+        resolved: &ResolvedImage,
+        ledger: &ImageLedger,
+    ) -> Result<ObservedImage, Failure> {
+        if found.is_some_and(|found| found.image.owner != self.key_writer.account) {
+            return Ok(ObservedImage::default());
+        }
+        let snapshots: BTreeSet<SnapshotId> = match resolved {
+            ResolvedImage::Share { share, .. } => {
+                share.desired.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect()
+            }
+            ResolvedImage::Nothing(_) | ResolvedImage::Unreadable { .. } => BTreeSet::new(),
+        };
+        Ok(self.permissions.observe(image, &snapshots).await?)
+    }
+
+    /// The image as the access review shows it, with all differences. `reported` are the keys whose own differences
+    /// are reported with it.
     pub(crate) fn compare(
         &self,
         facts: &Facts,
         keys: &BTreeMap<KeyArn, ReviewedKeyState>,
-        speaks_for: &BTreeSet<KeyArn>,
+        reported: &BTreeSet<KeyArn>,
     ) -> ReviewedImage {
-        match &facts.desired {
-            Desired::Nothing(found) => review::compare::idle(&found.image, &facts.state, &facts.observed),
-            Desired::Unknown { image, reason } => review::compare::unreadable(image, &facts.state, reason),
-            Desired::Share { share, desired_state } => review::compare::compare(&Seen {
+        match &facts.resolved {
+            ResolvedImage::Nothing(found) => {
+                review::compare::idle(&found.image, &found.observed, &facts.state, &facts.observed)
+            }
+            ResolvedImage::Unreadable { image, described, reason } => {
+                review::compare::unreadable(image, described, &facts.state, reason)
+            }
+            ResolvedImage::Share { share, desired_state } => review::compare::compare(&Seen {
                 share,
                 desired_state,
                 state: &facts.state,
                 ledger: &facts.ledger,
                 observed: &facts.observed,
                 keys,
-                speaks_for,
+                speaks_for: reported,
                 limit: self.target_limit,
                 makes_private: self.makes_private,
                 now: Timestamp::now(),
@@ -175,7 +193,7 @@ impl Reader {
         }
     }
 
-    /// A key with its policy, and with what the ledger says of it. The ledger is read first, as a look does.
+    /// A key with its policy and its rows of the ledger. The ledger is read first, as a reconciliation does.
     pub(crate) async fn key(
         &self,
         key: &KeyArn,
@@ -207,7 +225,7 @@ impl Reader {
         let policy = match self.keys.policy(&key).await {
             Ok(text) => KeyPolicy::parse(&text).map_err(|bad| bad.to_string()),
             Err(error) if error.fault() == Fault::Missing => return Ok(ReviewedKeyState::gone(key, ledger)),
-            // A policy that does not leave access to IAM: the report says so, and the others go on.
+            // A policy that gives IAM no say: the report names it, and the other keys are compared.
             Err(error) if error.fault() == Fault::Denied => Err(error.to_string()),
             Err(error) => return Err(error.into()),
         };
@@ -224,11 +242,12 @@ impl Reader {
     }
 }
 
-/// A look that only looks, for the review `review`, one of whose pages began at `moment`: all images of a page are
-/// compared with the same organization.
+/// The trigger with which `review` resolves an image. A page started at `moment`: all of its images are compared with
+/// the same organization.
 pub(crate) fn review_trigger(image: &ImageId, review: &str, moment: Timestamp) -> Trigger {
     Trigger {
         image: image.clone(),
+        cause: Cause::Request,
         triggered_by: TriggeredBy { principal: None, event: review.to_owned(), at: moment },
         dry_run: true,
         not_before: None,

@@ -1,7 +1,8 @@
-//! The access review: put together from the parts of all pages, kept as JSON and as a page, and told.
+//! The access review: joins the parts of all pages, stores them as JSON and as an HTML page, and notifies the topic.
 
 use std::collections::BTreeMap;
 
+use ami_share_domain::ids::Arn;
 use ami_share_domain::metrics;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey};
 use ami_share_lambda::{Failure, Invocation};
@@ -9,19 +10,18 @@ use jiff::Timestamp;
 
 use crate::ReviewShares;
 use crate::pages::{Part, parts_prefix};
-use crate::request::{Reported, State};
+use crate::request::Reported;
+use crate::state::State;
 
 impl ReviewShares {
-    /// Writes the access review, and tells the topic where it is.
-    pub(crate) async fn report(&self, state: &State, invocation: &Invocation) -> Result<Reported, Failure> {
+    /// Writes the access review, and publishes on the topic where it is.
+    pub(crate) async fn write_report(
+        &self,
+        state: &State,
+        invocation: &Invocation,
+    ) -> Result<Reported, Failure> {
         let review = self.assemble(state).await?;
-        let page =
-            ami_share_report::render(&review).map_err(|error| Failure::BadRequest(error.to_string()))?;
-        let json = serde_json::to_vec(&review).map_err(|error| Failure::BadRequest(error.to_string()))?;
-        let (folder, html) = (&state.review_id, "access-review.html");
-        self.store.put(&format!("reviews/{folder}/access-review.json"), "application/json", json).await?;
-        let key = format!("reviews/{folder}/{html}");
-        self.store.put(&key, "text/html; charset=utf-8", page.into_bytes()).await?;
+        let key = self.store(&review, &state.review_id).await?;
         let reported = count(&review, format!("s3://{}/{key}", self.bucket));
         let link = console_link(&self.region, &self.share_workflow, &self.bucket, &key);
         self.topic.notify(&subject(&reported), &message(&reported, &link)).await?;
@@ -37,6 +37,17 @@ impl ReviewShares {
             "reviewed"
         );
         Ok(reported)
+    }
+
+    /// The key of the HTML page in the bucket.
+    async fn store(&self, review: &AccessReview, folder: &str) -> Result<String, Failure> {
+        let bad = |error: &dyn std::fmt::Display| Failure::BadRequest(error.to_string());
+        let page = ami_share_report::render(review).map_err(|error| bad(&error))?;
+        let json = serde_json::to_vec(review).map_err(|error| bad(&error))?;
+        self.store.put(&format!("reviews/{folder}/access-review.json"), "application/json", json).await?;
+        let key = format!("reviews/{folder}/access-review.html");
+        self.store.put(&key, "text/html; charset=utf-8", page.into_bytes()).await?;
+        Ok(key)
     }
 
     async fn assemble(&self, state: &State) -> Result<AccessReview, Failure> {
@@ -81,21 +92,21 @@ fn subject(reported: &Reported) -> String {
 fn message(reported: &Reported, link: &str) -> String {
     let Reported { report, images, shares, unmanaged, refused, nearly_full_keys, differing } = reported;
     format!(
-        "Who can use which image, and why: {link}\n(after signing in to this account, or as {report})\n\n\
-         {images} images\n{shares} shares\n{unmanaged} times access that ami-share did not give\n\
-         {refused} words refused\n{nearly_full_keys} keys with a nearly full policy\n\
-         {differing} images that were not what their tags say; they have been looked at\n"
+        "Who can use which image, and why: {link}\n(sign in to this account first, or read {report})\n\n\
+         {images} images\n{shares} shares\n{unmanaged} permissions that ami-share did not grant\n\
+         {refused} refused selectors\n{nearly_full_keys} keys with a nearly full policy\n\
+         {differing} images that differed from their tags and were reconciled\n"
     )
 }
 
-/// Where the console shows an object. It asks for a login, unlike a link that is signed. AWS documents no such
-/// addresses; this is the one that the console itself has (seen, not documented). The domains of the partitions:
+/// Where the console shows an object, after a login: a presigned link would need none. AWS does not document the
+/// address; this is the one that the console itself uses (seen, not documented). The domains of the partitions:
 /// <https://docs.aws.amazon.com/general/latest/gr/aws-arns-and-namespaces.html>,
 /// <https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-arns.html>
 fn console_link(region: &str, some_arn: &str, bucket: &str, key: &str) -> String {
-    let domain = match some_arn.split(':').nth(1) {
-        Some("aws-cn") => "console.amazonaws.cn",
-        Some("aws-us-gov") => "console.amazonaws-us-gov.com",
+    let domain = match Arn::parse(some_arn).map(|arn| arn.partition) {
+        Ok("aws-cn") => "console.amazonaws.cn",
+        Ok("aws-us-gov") => "console.amazonaws-us-gov.com",
         _ => "console.aws.amazon.com",
     };
     format!("https://{region}.{domain}/s3/object/{bucket}?region={region}&prefix={key}")
@@ -114,7 +125,8 @@ mod tests {
             "https://eu-west-1.console.aws.amazon.com/s3/object/reviews?region=eu-west-1&prefix=reviews/1/access-review.html"
         );
         assert!(
-            console_link("cn-north-1", "arn:aws-cn:states:x", "b", "k").contains(".console.amazonaws.cn/")
+            console_link("cn-north-1", "arn:aws-cn:states:cn-north-1:111122223333:stateMachine:x", "b", "k")
+                .contains(".console.amazonaws.cn/")
         );
     }
 }

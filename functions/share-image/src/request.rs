@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_aws::permissions::RejectedPermission;
+use ami_share_aws::ec2::permissions::RejectedPermission;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::image::request::ImageRequest;
 use ami_share_domain::refusal::{Refusal, RefusalCode};

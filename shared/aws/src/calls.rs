@@ -1,7 +1,7 @@
-//! Counts the calls of AWS, each try of them, and how many of them AWS answered with *later*.
+//! Counts the calls of AWS: each attempt, and how many of them AWS throttled.
 //!
-//! It hangs in every client that [`Clients`](crate::clients::Clients) makes, as an interceptor of the SDK, so
-//! no call has to think of it. It cannot see the `sts:AssumeRole` by which the SDK itself gets credentials.
+//! Every client that [`Clients`](crate::clients::Clients) makes has this interceptor of the SDK. It does not see the
+//! `sts:AssumeRole` with which the SDK itself gets credentials.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,18 +19,18 @@ use aws_smithy_types::retry::ErrorKind;
 /// How often a service was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Tries, the first ones included.
-    pub tries: usize,
-    /// Those that were throttled.
+    /// Attempts, the first ones included.
+    pub attempts: usize,
+    /// The attempts that were throttled.
     pub throttled: usize,
 }
 
-/// The calls of this process since they were last asked for.
+/// The calls of this process since they were last taken.
 #[derive(Debug, Clone, Default)]
 pub struct Calls(Arc<Mutex<BTreeMap<String, Tally>>>);
 
 impl Calls {
-    /// The calls so far, by service as the SDK names it (`EC2`, `KMS`); from now on they are counted anew.
+    /// The calls so far, by service as the SDK names it (`EC2`, `KMS`). Counting starts again from zero.
     pub fn take(&self) -> BTreeMap<String, Tally> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -47,15 +47,14 @@ impl Intercept for Calls {
         "Calls"
     }
 
-    // Counted as it is sent: a call that is given up while it is under way (another one beside it has failed) has been
-    // made all the same.
+    // Counted as it is sent: AWS also counts a call that is cancelled in flight because a concurrent one failed.
     fn read_before_transmit(
         &self,
         _context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.count(bag, |tally| tally.tries += 1);
+        self.count(bag, |tally| tally.attempts += 1);
         Ok(())
     }
 
@@ -65,8 +64,9 @@ impl Intercept for Calls {
         components: &RuntimeComponents,
         bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // The SDK's own judgement, by the error codes of all services.
-        let mut actions = components.retry_classifiers().map(|one| one.classify_retry(context.inner()));
+        // The SDK's own classification, by the error codes of all services.
+        let mut actions =
+            components.retry_classifiers().map(|classifier| classifier.classify_retry(context.inner()));
         if actions.any(|action| is_throttling(&action)) {
             self.count(bag, |tally| tally.throttled += 1);
         }
@@ -74,7 +74,7 @@ impl Intercept for Calls {
     }
 }
 
-/// Whether the SDK would try again because it was too fast.
+/// Whether the SDK retries because the service throttled the call.
 fn is_throttling(action: &RetryAction) -> bool {
     matches!(
         action,

@@ -1,51 +1,44 @@
-//! Makes the readers and writers, all with the same retries and time-outs.
+//! Makes the readers and writers.
+
+mod configuration;
+mod endpoint;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
+use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
 use crate::calls::Calls;
+use crate::ec2::images::ImageReader;
+use crate::ec2::permissions::{PermissionReader, PermissionWriter};
+use crate::ec2::status_tag::StatusWriter;
+use crate::ec2::usage_reports::{UsageReportReader, UsageReportWriter};
 use crate::executions::ExecutionStarter;
 use crate::identity::IdentityReader;
-use crate::images::{ImageReader, StatusWriter};
 use crate::keys::{KeyReader, KeyWriter};
-use crate::leases::Leases;
-use crate::ledger_reader::LedgerReader;
-use crate::ledger_writer::LedgerWriter;
+use crate::ledger::leases::Leases;
+use crate::ledger::reader::LedgerReader;
+use crate::ledger::writer::LedgerWriter;
+use crate::notifications::topic::Topic;
 use crate::notifications::{Addresses, NotificationSender};
 use crate::organization::OrganizationReader;
-use crate::permissions::{PermissionReader, PermissionWriter};
 use crate::review_store::ReviewStore;
 use crate::schedules::{ScheduleSettings, ScheduleWriter};
-use crate::topic::Topic;
-use crate::usage_reports::{UsageReportReader, UsageReportWriter};
 
-/// Tries for one call, the first included. Longer waits are the workflow's.
-const ATTEMPTS: u32 = 6;
-/// The same for calls that AWS takes only a few of each second.
-const PACED_ATTEMPTS: u32 = 10;
-/// One call with all its tries; shorter than a turn lasts.
-const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for calls that the SDK holds back; nobody has a turn while they wait.
-const PACED_CALL_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Makes what reads and writes. Those of one service share its client, and with that its connections: a connection over
-/// TLS takes longer to make than most calls.
+/// Makes readers and writers. Those of one service share one SDK client and its connections: to open a connection over
+/// TLS takes longer than most calls.
 #[derive(Debug, Clone)]
 pub struct Clients {
     config: SdkConfig,
     calls: Calls,
-    made: Arc<Made>,
+    services: Arc<ServiceClients>,
 }
 
-/// One client for each service, once somebody has asked for it.
+/// The SDK client of each service, made when it is first needed.
 #[derive(Debug, Default)]
-struct Made {
+struct ServiceClients {
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
     ec2: OnceLock<aws_sdk_ec2::Client>,
     eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
@@ -56,19 +49,19 @@ struct Made {
     sts: OnceLock<aws_sdk_sts::Client>,
 }
 
-/// The configuration of one service's client, with what counts its calls. Each crate of the SDK has a type of
-/// its own for it.
+/// The configuration of one service's client, with the interceptor that counts its calls. Each crate of the SDK has a
+/// type of its own for it.
 macro_rules! counting {
     ($clients:expr, $sdk:ident) => {
         $sdk::config::Builder::from(&$clients.config).interceptor($clients.calls.clone())
     };
 }
 
-/// The client of one service. Each client that is made has connections of its own; copies of it share them.
+/// The client of one service. Copies of a client share its connections.
 macro_rules! client {
     ($clients:expr, $service:ident, $sdk:ident) => {
         $clients
-            .made
+            .services
             .$service
             .get_or_init(|| $sdk::Client::from_conf(counting!($clients, $sdk).build()))
             .clone()
@@ -76,34 +69,27 @@ macro_rules! client {
 }
 
 impl Clients {
-    /// Reads Region and credentials from the environment. An empty `endpoint` means AWS itself, or what
-    /// `AWS_ENDPOINT_URL` says.
+    /// Reads Region and credentials from the environment. An empty `endpoint` means AWS itself, or the endpoint in
+    /// `AWS_ENDPOINT_URL`.
     pub async fn load(endpoint: &str) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
-        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
-        let mut loader =
-            aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
-        if !endpoint.is_empty() {
-            loader = loader.endpoint_url(endpoint);
-        }
-        Self::of(loader.load().await)
+        Self::of(configuration::load(endpoint).await)
     }
 
-    /// Clients of any configuration; how tests reach a server of their own.
+    /// Clients of any configuration, with which tests reach a server of their own.
     pub fn of(config: SdkConfig) -> Self {
         Self::counted_by(Calls::default(), config)
     }
 
     fn counted_by(calls: Calls, config: SdkConfig) -> Self {
-        Self { config, calls, made: Arc::default() }
+        Self { config, calls, services: Arc::default() }
     }
 
-    /// The calls that these clients, and all that were made from them, have made.
+    /// The calls of these clients, and of all clients made from them.
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
 
-    /// The Region that the function runs in; empty when nobody says so.
+    /// The Region that the function runs in; empty when it is not configured.
     pub fn region(&self) -> String {
         self.config.region().map(ToString::to_string).unwrap_or_default()
     }
@@ -123,17 +109,11 @@ impl Clients {
         Some(Self::counted_by(self.calls.clone(), config))
     }
 
-    /// The same, at the pace that AWS allows: once a service throttles, the SDK slows down all calls of this
-    /// process to it, and finds by itself how fast it may go. For whoever reads very much, and has time.
+    /// The same in the SDK's adaptive retry mode: once a service throttles, the SDK slows down all calls of this
+    /// process to it, and finds the rate that the service allows. For functions that read much and may take long.
     /// Source: <https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html>
-    pub fn paced(&self) -> Self {
-        let timeouts = self.config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
-        let timeouts = timeouts.operation_timeout(PACED_CALL_TIMEOUT).build();
-        // One try stays one try.
-        let tries = self.config.retry_config().map_or(1, RetryConfig::max_attempts);
-        let retries = RetryConfig::adaptive().with_max_attempts(if tries > 1 { PACED_ATTEMPTS } else { 1 });
-        let config = self.config.to_builder().retry_config(retries).timeout_config(timeouts).build();
-        Self::counted_by(self.calls.clone(), config)
+    pub fn adaptive(&self) -> Self {
+        Self::counted_by(self.calls.clone(), configuration::adaptive(&self.config))
     }
 
     /// Reads images.
@@ -151,7 +131,7 @@ impl Clients {
         PermissionReader::new(self.ec2())
     }
 
-    /// Adds launch and snapshot permissions.
+    /// Adds and removes launch and snapshot permissions.
     pub fn permission_writer(&self) -> PermissionWriter {
         PermissionWriter::new(self.ec2())
     }
@@ -166,14 +146,14 @@ impl Clients {
         KeyWriter::new(self.kms())
     }
 
-    /// Reads the organization, and keeps it for a while. AWS Organizations takes so few calls a second that
-    /// the SDK must find the pace by itself ([`Clients::paced`]).
+    /// Reads the organization, and caches it for a while. AWS Organizations allows so few calls a second that the SDK
+    /// has to find the rate ([`Clients::adaptive`]).
     pub fn organization_reader(&self, cache_at_most: Duration) -> OrganizationReader {
-        let config = counting!(self.paced(), aws_sdk_organizations).build();
+        let config = counting!(self.adaptive(), aws_sdk_organizations).build();
         OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), cache_at_most)
     }
 
-    /// Asks who this function runs as.
+    /// Reads which account and role this function runs as.
     pub fn identity_reader(&self) -> IdentityReader {
         IdentityReader::new(client!(self, sts, aws_sdk_sts))
     }
@@ -188,12 +168,12 @@ impl Clients {
         LedgerWriter::new(self.dynamodb(), table.to_owned())
     }
 
-    /// Takes turns by the ledger in `table`.
+    /// Acquires leases in the ledger's `table`.
     pub fn leases(&self, table: &str) -> Leases {
         Leases::new(self.dynamodb(), table.to_owned())
     }
 
-    /// Sends notices.
+    /// Sends notifications.
     pub fn notification_sender(&self, addresses: Addresses) -> NotificationSender {
         NotificationSender::new(
             client!(self, eventbridge, aws_sdk_eventbridge),
@@ -202,12 +182,12 @@ impl Clients {
         )
     }
 
-    /// Tells the subscribers of the topic with this ARN.
+    /// Notifies the subscribers of the topic with this ARN.
     pub fn topic(&self, arn: &str) -> Topic {
         Topic::new(client!(self, sns, aws_sdk_sns), arn.to_owned())
     }
 
-    /// Makes, moves and deletes `schedules`.
+    /// Creates, updates and deletes schedules.
     pub fn schedule_writer(&self, settings: ScheduleSettings) -> ScheduleWriter {
         ScheduleWriter::new(client!(self, scheduler, aws_sdk_scheduler), settings)
     }
@@ -222,22 +202,22 @@ impl Clients {
         UsageReportReader::new(self.ec2())
     }
 
-    /// Asks for image usage reports.
+    /// Requests image usage reports.
     pub fn usage_report_writer(&self) -> UsageReportWriter {
         UsageReportWriter::new(self.ec2())
     }
 
-    /// Keeps the documents of reviews in `bucket`.
+    /// Stores the documents of reviews in `bucket`.
     pub fn review_store(&self, bucket: &str) -> ReviewStore {
-        let config = counting!(self, aws_sdk_s3).force_path_style(self.is_elsewhere()).build();
+        let config = counting!(self, aws_sdk_s3).force_path_style(self.has_custom_endpoint()).build();
         ReviewStore::new(aws_sdk_s3::Client::from_conf(config), bucket.to_owned())
     }
 
-    /// Whether AWS is reached at a host that is none of its own (`AWS_ENDPOINT_URL`; an `AWS_ENDPOINT_URL_S3`
-    /// cannot be seen from here). Such a host has no name for each bucket: the bucket goes into the path.
+    /// Whether the endpoint is a host outside AWS. Such a host has no name for each bucket, so the bucket goes into the
+    /// path. An `AWS_ENDPOINT_URL_S3` cannot be seen here.
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html>
-    fn is_elsewhere(&self) -> bool {
-        self.config.endpoint_url().is_some_and(|url| !is_of_aws(url))
+    fn has_custom_endpoint(&self) -> bool {
+        self.config.endpoint_url().is_some_and(|url| !endpoint::is_of_aws(url))
     }
 
     fn ec2(&self) -> aws_sdk_ec2::Client {
@@ -250,55 +230,5 @@ impl Clients {
 
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         client!(self, dynamodb, aws_sdk_dynamodb)
-    }
-}
-
-/// Whether the host of `url` is one of AWS's, a VPC endpoint included.
-fn is_of_aws(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', ':', '?']).next().unwrap_or_default().to_ascii_lowercase();
-    [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|suffix| host.ends_with(suffix))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_of_aws_by_its_own_name_only() {
-        for url in [
-            "https://s3.eu-west-1.amazonaws.com",
-            "https://s3.cn-north-1.amazonaws.com.cn/",
-            "https://bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com:443",
-        ] {
-            assert!(is_of_aws(url), "{url}");
-        }
-        for url in [
-            "http://127.0.0.1:5000",
-            "http://localhost:5000/s3.amazonaws.com",
-            "http://notamazonaws.com",
-            "https://s3.amazonaws.com.example.org",
-        ] {
-            assert!(!is_of_aws(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn paced_clients_retry_more_often_unless_retries_are_disabled() {
-        let of = |retries| Clients::of(SdkConfig::builder().retry_config(retries).build()).paced();
-        let tries = |clients: Clients| clients.config.retry_config().map(RetryConfig::max_attempts);
-        assert_eq!(tries(of(RetryConfig::standard())), Some(PACED_ATTEMPTS));
-        assert_eq!(tries(of(RetryConfig::disabled())), Some(1));
-    }
-
-    /// The SDK may hold a throttled call back for ten seconds before it tries again: a retry costs five tokens, of which
-    /// there is one every two seconds at the slowest pace.
-    #[test]
-    fn paced_calls_have_more_time() {
-        let timeouts = TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build();
-        let clients = Clients::of(SdkConfig::builder().timeout_config(timeouts).build());
-        let time = |clients: &Clients| clients.config.timeout_config()?.operation_timeout();
-        assert_eq!(time(&clients), Some(CALL_TIMEOUT));
-        assert_eq!(time(&clients.paced()), Some(PACED_CALL_TIMEOUT));
     }
 }

@@ -1,4 +1,4 @@
-//! A failed call: which, on what, and whether it may be tried again.
+//! A failed call of AWS: which call, on what, what AWS said, and whether the same call may succeed later.
 
 use std::error::Error as StdError;
 
@@ -6,19 +6,22 @@ use aws_sdk_ec2::config::http::HttpResponse;
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 /// What kind of failure a call met.
+///
+/// This is the one place that decides what may be retried ([`Fault::is_retryable`]); the workflows learn it from
+/// the error type that `ami_share_lambda::Failure` derives from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Too many calls; later it works.
+    /// AWS throttles the calls.
     Throttled,
-    /// The network or the service; later it works.
+    /// The network or the service failed for a moment.
     Transient,
     /// IAM, or a resource's policy, does not allow it.
     Denied,
-    /// The thing does not exist (any more).
+    /// The resource does not exist, or no longer exists.
     Missing,
-    /// An item of the request is one that AWS does not accept: an unknown principal, a closed account.
+    /// AWS does not accept an item of the request: an unknown principal, a closed account.
     Rejected,
-    /// A condition on a write did not hold, or the name is taken.
+    /// The condition of a write does not hold, or the name exists already.
     Condition,
     /// Anything else.
     Other,
@@ -26,7 +29,7 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the same call may succeed later.
-    pub fn may_be_tried_again(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         match self {
             Self::Throttled | Self::Transient => true,
             Self::Denied | Self::Missing | Self::Rejected | Self::Condition | Self::Other => false,
@@ -102,7 +105,9 @@ impl Fault {
     }
 }
 
-/// A call to AWS that failed, or an answer that makes no sense.
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// A call of AWS that failed, that AWS answered unusably, or that has to wait.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
     /// The call failed.
@@ -110,7 +115,7 @@ pub enum AwsError {
     Call {
         /// The call as IAM names it: `kms:PutKeyPolicy`.
         call: &'static str,
-        /// What it was about.
+        /// The resource.
         subject: String,
         /// What kind of failure it was.
         fault: Fault,
@@ -118,39 +123,57 @@ pub enum AwsError {
         message: String,
         /// The SDK's own error.
         #[source]
-        source: Box<dyn StdError + Send + Sync>,
+        source: Source,
     },
-    /// The answer lacks or garbles something.
-    #[error("{call} of {subject} answered {what}")]
+    /// The request is incomplete, so it was not sent.
+    #[error("{call} of {subject} was not sent: {source}")]
+    Request {
+        /// The call as IAM names it.
+        call: &'static str,
+        /// The resource.
+        subject: String,
+        /// What the request lacks.
+        source: Source,
+    },
+    /// AWS answered, and the answer cannot be used.
+    #[error("{call} of {subject} returned {what}")]
     Answer {
         /// The call as IAM names it.
         call: &'static str,
-        /// What it was about.
+        /// The resource.
         subject: String,
-        /// What is wrong with the answer.
+        /// What is wrong with the answer: `an image without an owner`.
         what: String,
+        /// Why a part of the answer could not be parsed.
+        #[source]
+        source: Option<Source>,
     },
-    /// AWS did a part of what was asked for; what is left may be asked for again.
+    /// AWS accepted a part of the request. The rest may be sent again.
     #[error("{call} of {subject} is unfinished: {left}")]
     Unfinished {
         /// The call as IAM names it.
         call: &'static str,
-        /// What it was about.
+        /// The resource.
         subject: String,
-        /// What is left to do, and why.
+        /// What is left, and why.
         left: String,
     },
-    /// Another writer has the resource.
-    #[error("another writer has {0}; it is this one's turn later")]
+    /// Another writer is at work. The text says which one.
+    #[error("{0}; the workflow tries again")]
     Busy(String),
 }
 
 impl AwsError {
+    /// Another invocation holds the lease of `resource`.
+    pub(crate) fn leased(resource: &str) -> Self {
+        Self::Busy(format!("another invocation holds the lease of {resource}"))
+    }
+
     /// What kind of failure it was.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Call { fault, .. } => *fault,
-            Self::Answer { .. } => Fault::Other,
+            Self::Request { .. } | Self::Answer { .. } => Fault::Other,
             Self::Unfinished { .. } | Self::Busy(_) => Fault::Transient,
         }
     }
@@ -171,25 +194,25 @@ where
 {
     fn explain(self, call: &'static str, subject: &(impl ToString + ?Sized)) -> Result<T, AwsError> {
         self.map_err(|error| {
-            let stumbled =
+            let server_error =
                 error.raw_response().map(HttpResponse::status).filter(|status| status.is_server_error());
             let fault = match &error {
                 SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
                     Fault::Transient
                 }
                 SdkError::ServiceError(_) => match error.code().map_or(Fault::Other, Fault::from_code) {
-                    // A code that nobody knows, or none: a page of something between us and the service.
-                    Fault::Other if stumbled.is_some() => Fault::Transient,
+                    // No code, or an unknown one: a proxy between this function and the service may have answered.
+                    Fault::Other if server_error.is_some() => Fault::Transient,
                     fault => fault,
                 },
-                // Not even sent: trying again changes nothing. (The enum may grow.)
+                // The SDK could not build the request. (The enum may grow.)
                 SdkError::ConstructionFailure(_) | _ => Fault::Other,
             };
-            let message = match (error.code(), error.message(), stumbled) {
+            let message = match (error.code(), error.message(), server_error) {
                 (Some(code), Some(message), _) => format!("{message} ({code})"),
                 (Some(code), None, _) => code.to_owned(),
                 (None, _, Some(status)) => format!("HTTP status {status}"),
-                // Nothing that AWS said: the network, a time-out. Then the causes say it.
+                // AWS said nothing: the network failed, or the call timed out. The causes say which.
                 (None, _, None) => DisplayErrorContext(&error).to_string(),
             };
             AwsError::Call { call, subject: subject.to_string(), fault, message, source: Box::new(error) }
@@ -197,11 +220,32 @@ where
     }
 }
 
-/// An answer that lacks what AWS documents it to have.
-pub(crate) fn lacks(
+/// A request that the SDK cannot build.
+pub(crate) fn incomplete_request(
+    call: &'static str,
+    subject: &(impl ToString + ?Sized),
+    source: impl Into<Source>,
+) -> AwsError {
+    AwsError::Request { call, subject: subject.to_string(), source: source.into() }
+}
+
+/// An answer without what AWS documents it to have.
+pub(crate) fn unusable_answer(
     call: &'static str,
     subject: &(impl ToString + ?Sized),
     what: impl Into<String>,
 ) -> AwsError {
-    AwsError::Answer { call, subject: subject.to_string(), what: what.into() }
+    AwsError::Answer { call, subject: subject.to_string(), what: what.into(), source: None }
+}
+
+/// An answer of which a part cannot be parsed: `what`, and why.
+pub(crate) fn unreadable_answer(
+    call: &'static str,
+    subject: &(impl ToString + ?Sized),
+    what: &str,
+    source: impl Into<Source>,
+) -> AwsError {
+    let source = source.into();
+    let what = format!("{what}: {source}");
+    AwsError::Answer { call, subject: subject.to_string(), what, source: Some(source) }
 }

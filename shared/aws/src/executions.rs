@@ -1,4 +1,4 @@
-//! Starts executions of our workflows.
+//! Starts executions of the workflows in Step Functions.
 
 use aws_sdk_sfn::Client;
 use serde_json::Value;
@@ -17,9 +17,9 @@ impl ExecutionStarter {
         Self { client }
     }
 
-    /// Starts the workflow with `input`; without a `name` (1 to 80 characters) AWS gives one. `false` when the
-    /// name is taken: by an execution with another input, or by one that ended less than 90 days ago.
-    /// The same name and input as an execution that still runs are `true`, and start nothing.
+    /// Starts the workflow with `input`. Without a `name` (1 to 80 characters) AWS makes one. `false` when the name
+    /// exists: an execution with another input has it, or one that ended less than 90 days ago. The same name and
+    /// input as a running execution give `true`, and start nothing.
     /// Source: <https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html>
     ///
     /// # Errors

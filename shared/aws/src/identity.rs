@@ -1,12 +1,12 @@
-//! Who we are, for the check that a key policy keeps us in.
+//! Which account and role this function runs as: a key policy must not lock them out.
 
 use ami_share_domain::key::lockout::Caller;
 use aws_sdk_sts::Client;
 use tokio::sync::OnceCell;
 
-use crate::error::{AwsError, Explain, lacks};
+use crate::error::{AwsError, Explain, unusable_answer};
 
-/// Asks AWS once who is calling.
+/// Asks STS once, and keeps the answer.
 #[derive(Debug)]
 pub struct IdentityReader {
     client: Client,
@@ -14,7 +14,7 @@ pub struct IdentityReader {
 }
 
 impl IdentityReader {
-    /// A reader that has not asked yet.
+    /// A reader that has not called STS yet.
     pub fn new(client: Client) -> Self {
         Self { client, caller: OnceCell::new() }
     }
@@ -31,7 +31,7 @@ impl IdentityReader {
                 let account = answer.account().and_then(|account| account.parse().ok());
                 match (account, answer.arn()) {
                     (Some(account), Some(arn)) => Ok(Caller::from_arn(account, arn)),
-                    _ => Err(lacks(CALL, "this function", "no account or ARN")),
+                    _ => Err(unusable_answer(CALL, "this function", "an identity without account or ARN")),
                 }
             })
             .await

@@ -1,4 +1,4 @@
-//! Reads KMS keys, and puts the policies of those that carry our tag.
+//! Reads KMS keys, and puts the policies of managed ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use aws_sdk_kms::types::{KeyManagerType, KeyState};
 use futures::future::join;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::error::{AwsError, Explain, Fault, unusable_answer};
 
 /// The one policy that a key has. Source: <https://docs.aws.amazon.com/kms/latest/APIReference/API_PutKeyPolicy.html>
 const POLICY_NAME: &str = "default";
@@ -29,8 +29,8 @@ impl KeyReader {
         Self { client }
     }
 
-    /// What decides whether an image on this key can be shared. A key of another account than
-    /// `hub` is not asked about: it is refused by its ARN alone.
+    /// What decides whether an image on this key can be shared. A key of another account than `hub` is not read: its
+    /// ARN alone is reason enough to refuse it.
     ///
     /// # Errors
     /// When `kms:DescribeKey` or `kms:ListResourceTags` fails.
@@ -44,13 +44,14 @@ impl KeyReader {
         let (answer, is_managed) =
             join(self.client.describe_key().key_id(key.as_str()).send(), self.is_managed(key)).await;
         let answer = match answer.explain(CALL, key) {
-            // A key that is gone can be used as little as one that is disabled.
+            // A deleted key is as unusable as a disabled one.
             Err(error) if error.fault() == Fault::Missing => {
                 return Ok(ObservedKey { is_enabled: false, ..observed });
             }
             answer => answer?,
         };
-        let metadata = answer.key_metadata().ok_or_else(|| lacks(CALL, key, "no metadata"))?;
+        let metadata =
+            answer.key_metadata().ok_or_else(|| unusable_answer(CALL, key, "a key without metadata"))?;
         observed.is_aws_managed = metadata.key_manager() == Some(&KeyManagerType::Aws);
         observed.is_enabled = metadata.key_state() == Some(&KeyState::Enabled);
         if !observed.is_aws_managed {
@@ -88,36 +89,36 @@ impl KeyReader {
             .send()
             .await
             .explain(CALL, key)?;
-        answer.policy().map(str::to_owned).ok_or_else(|| lacks(CALL, key, "no policy"))
+        answer.policy().map(str::to_owned).ok_or_else(|| unusable_answer(CALL, key, "a key without a policy"))
     }
 }
 
-/// Observes keys, each once: for one look, or for one page of a review, whose images have many keys in common.
+/// Observes each key once: for one reconciliation, or for one page of a review, whose images share keys.
 #[derive(Debug)]
 pub struct KeyObserver {
     reader: KeyReader,
     hub: AccountId,
-    seen: Mutex<BTreeMap<KeyArn, Arc<OnceCell<ObservedKey>>>>,
+    observed: Mutex<BTreeMap<KeyArn, Arc<OnceCell<ObservedKey>>>>,
 }
 
 impl KeyObserver {
-    /// An observer that has seen nothing yet. `hub` is the account whose keys are asked about.
+    /// An observer that has read nothing yet. `hub` is the account whose keys are read.
     pub fn new(reader: KeyReader, hub: AccountId) -> Self {
-        Self { reader, hub, seen: Mutex::default() }
+        Self { reader, hub, observed: Mutex::default() }
     }
 
-    /// The same as [`KeyReader::observe`], as it was when this observer was first asked. Who asks at the same time
-    /// waits; what failed is tried anew.
+    /// The result of [`KeyReader::observe`] when this key was first read. Concurrent callers wait for one reading; a
+    /// reading that failed is repeated.
     ///
     /// # Errors
     /// When `kms:DescribeKey` or `kms:ListResourceTags` fails.
     pub async fn observe(&self, key: &KeyArn) -> Result<ObservedKey, AwsError> {
-        let seen = Arc::clone(self.seen.lock().await.entry(key.clone()).or_default());
-        seen.get_or_try_init(|| self.reader.observe(key, &self.hub)).await.cloned()
+        let observed = Arc::clone(self.observed.lock().await.entry(key.clone()).or_default());
+        observed.get_or_try_init(|| self.reader.observe(key, &self.hub)).await.cloned()
     }
 }
 
-/// What KMS said to a policy.
+/// What KMS answered to a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
     /// It is the key's policy now.
@@ -125,7 +126,7 @@ pub enum Put {
         /// AWS's id of the request.
         request_id: Option<String>,
     },
-    /// It names a principal that does not exist, or is malformed otherwise; the old policy stands.
+    /// It names a principal that does not exist, or it is malformed. The old policy stays.
     Rejected(String),
 }
 

@@ -1,25 +1,30 @@
-//! The only place that calls AWS. Reading and writing are separate types, so that a dry run never builds a writer.
+//! The only crate that calls AWS. Reading and writing are separate types, so that a dry run never builds a writer.
 //!
-//! Nothing is decided here: what to read comes from the caller, what to write comes from a plan of
-//! `ami-share-domain`. Every call names itself and its subject in its error ([`error::AwsError`]).
+//! Nothing is decided here: the caller says what to read, and a plan of `ami-share-domain` says what to write. Every
+//! error names its call and its subject ([`error::AwsError`]).
+//!
+//! | module | service |
+//! | --- | --- |
+//! | [`ec2`] | EC2: images, their permissions, usage reports |
+//! | [`keys`] | KMS |
+//! | [`ledger`] | DynamoDB: the ledger's rows, and the leases in the same table |
+//! | [`organization`] | AWS Organizations |
+//! | [`notifications`] | EventBridge and SNS |
+//! | [`schedules`] | EventBridge Scheduler |
+//! | [`executions`] | Step Functions |
+//! | [`review_store`] | S3 |
+//! | [`identity`] | STS |
 
 pub mod calls;
 pub mod clients;
+pub mod ec2;
 pub mod error;
 pub mod executions;
 pub mod identity;
-pub mod images;
 pub mod keys;
-pub mod leases;
-pub mod ledger_reader;
-pub mod ledger_writer;
+pub mod ledger;
 pub mod notifications;
 pub mod organization;
-pub mod permissions;
+pub mod retry;
 pub mod review_store;
 pub mod schedules;
-pub mod topic;
-pub mod usage_reports;
-
-mod change;
-mod rows;

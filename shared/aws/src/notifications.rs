@@ -1,43 +1,46 @@
-//! Sends notices: to the members' buses, to the hub's bus and to its topic.
+//! Sends notifications to the buses of target accounts, to the hub's bus and to its SNS topic.
 //!
-//! One call takes several, and may take some of them only. What failed in passing is sent again in place; if it
-//! is still not taken, the caller learns who was told besides, so that nobody of them is told again.
+//! One call sends several, and AWS may accept only a part of them. Those that failed transiently are sent again at
+//! once ([`batch`]). What is not accepted even then is an error; the caller also learns which accounts were notified,
+//! so that no account is notified twice.
+
+mod batch;
+pub mod topic;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::isolation::Isolation;
 use ami_share_domain::notify::notification::{Notification, SOURCE};
 use aws_sdk_eventbridge::Client as EventBridge;
-use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::Client as Sns;
 use aws_sdk_sns::types::{BatchResultErrorEntry, PublishBatchRequestEntry};
 
-use crate::error::{AwsError, Explain, Fault, lacks};
-use crate::leases::Lease;
-use crate::topic::plain;
+use crate::error::{AwsError, Explain, Fault, incomplete_request, unusable_answer};
+use crate::ledger::leases::Lease;
+use crate::notifications::batch::{
+    Rejection, Verdict, rejection_of_message, require_all_accepted, send_in_rounds, unfinished,
+    verdict_on_event,
+};
+use crate::notifications::topic::plain;
 
-/// Events or messages that one call takes. Sources:
+/// Events or messages that one call accepts. Sources:
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html>,
 /// <https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html>
 const BATCH: usize = 10;
-/// How often a batch of which some failed in passing is sent.
-const ROUNDS: u32 = 3;
-/// The pause before the second round; each one after it takes as much longer.
-const PAUSE: Duration = Duration::from_millis(200);
 
 const PUT: &str = "events:PutEvents";
 const PUBLISH: &str = "sns:PublishBatch";
-/// How errors name the buses of a batch of members.
-const TARGET_ACCOUNTS: &str = "the members' buses";
+/// How errors name the buses of several target accounts.
+const TARGET_BUSES: &str = "the buses of target accounts";
 
-/// Where notices go.
+/// Where notifications go.
 #[derive(Debug, Clone)]
 pub struct Addresses {
     /// The hub's bus, by name.
     pub hub_bus: String,
-    /// The name that each member's bus has.
+    /// The name of the bus in every target account.
     pub target_bus: String,
     /// The hub's topic, by ARN.
     pub topic: String,
@@ -47,34 +50,23 @@ pub struct Addresses {
     pub partition: String,
 }
 
-/// Which accounts took their notice.
+/// Which accounts were notified.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deliveries {
-    /// Their bus took it.
+    /// Their bus accepted the notification.
     pub delivered: Vec<AccountId>,
-    /// They have no bus for us, or do not let us use it.
+    /// They have no bus with that name, or its policy denies the hub.
     pub without_bus: Vec<AccountId>,
 }
 
 impl Deliveries {
-    /// All that need not be told again, whether they could be told or not.
+    /// All that need not be notified again, whether they have a bus or not.
     pub fn all(&self) -> Vec<AccountId> {
         self.delivered.iter().chain(&self.without_bus).cloned().collect()
     }
 }
 
-/// Why one event or message of a batch was not taken.
-#[derive(Debug)]
-struct Refused {
-    why: String,
-    /// Whether it may be taken later.
-    is_passing: bool,
-}
-
-/// What became of one event or message of a batch.
-type Verdict = Result<(), Refused>;
-
-/// Sends notices.
+/// Sends notifications.
 #[derive(Debug, Clone)]
 pub struct NotificationSender {
     events: EventBridge,
@@ -88,11 +80,11 @@ impl NotificationSender {
         Self { events, topic, addresses }
     }
 
-    /// Puts each account's notice on that account's bus. Those who have got it are named whatever comes of the
-    /// others: they must not be told again.
+    /// Puts each account's notification on that account's bus. The accounts that were notified are returned even if
+    /// others fail: they must not be notified again.
     ///
     /// # Errors
-    /// When the service fails, or one of the buses does in passing; a member without a bus is no error.
+    /// When the service fails, or one of the buses fails transiently. An account without a bus is no error.
     pub async fn notify_target_accounts(
         &self,
         notifications: &[(AccountId, Notification)],
@@ -102,8 +94,8 @@ impl NotificationSender {
         let mut outcome = Ok(());
         for batch in notifications.chunks(BATCH) {
             match self.notify_target_accounts_batch(batch, lease, &mut deliveries).await {
-                // One bus that is in trouble holds up no other.
-                notified @ (Ok(()) | Err(AwsError::Unfinished { .. })) => outcome = outcome.and(notified),
+                // A bus that fails does not stop the others.
+                result @ (Ok(()) | Err(AwsError::Unfinished { .. })) => outcome = outcome.and(result),
                 Err(error) => return (deliveries, Err(error)),
             }
         }
@@ -117,17 +109,17 @@ impl NotificationSender {
         deliveries: &mut Deliveries,
     ) -> Result<(), AwsError> {
         let mut outcome = Ok(());
-        // Should one bus make AWS reject the whole call, halving finds it.
+        // If one bus makes AWS reject the whole call, halving the batch isolates it.
         let mut isolation = Isolation::new(notifications.to_vec());
         while let Some(group) = isolation.next_group().map(<[_]>::to_vec) {
             match self.put_to_target_accounts(&group, lease).await {
                 Ok(verdicts) => {
-                    outcome = outcome.and(sort_out(&group, &verdicts, deliveries));
+                    outcome = outcome.and(sort_by_verdict(&group, &verdicts, deliveries));
                     isolation.answer(true);
                 }
                 Err(error) if matches!(error.fault(), Fault::Missing | Fault::Denied | Fault::Rejected) => {
                     if let [(account, _)] = group.as_slice() {
-                        tracing::info!(%account, %error, "no bus for the notice");
+                        tracing::info!(%account, %error, "the account has no bus for notifications");
                         deliveries.without_bus.push(account.clone());
                     }
                     isolation.answer(false);
@@ -150,13 +142,14 @@ impl NotificationSender {
             .iter()
             .map(|(account, notification)| entry(&bus(account), notification))
             .collect::<Result<_, _>>()?;
-        in_rounds(entries, async |entries| self.put(entries, TARGET_ACCOUNTS, lease).await).await
+        send_in_rounds(entries, async |entries| self.put(entries, TARGET_BUSES, lease).await).await
     }
 
-    /// Puts notices on the hub's bus and topic. The count is of those, from the first on, that both have taken.
+    /// Puts notifications on the hub's bus and publishes them to its topic. The count is how many of them, from the first
+    /// on, both have accepted.
     ///
     /// # Errors
-    /// When one of them did not take one.
+    /// When the bus or the topic did not accept one.
     pub async fn notify_hub(
         &self,
         notifications: &[Notification],
@@ -178,15 +171,16 @@ impl NotificationSender {
             .iter()
             .map(|notification| entry(hub_bus, notification))
             .collect::<Result<_, _>>()?;
-        let verdicts = in_rounds(entries, async |entries| self.put(entries, hub_bus, lease).await).await?;
-        all_accepted(PUT, hub_bus, verdicts)?;
+        let verdicts =
+            send_in_rounds(entries, async |entries| self.put(entries, hub_bus, lease).await).await?;
+        require_all_accepted(PUT, hub_bus, verdicts)?;
         let messages = notifications
             .iter()
             .enumerate()
             .map(|(at, notification)| message(at, notification))
             .collect::<Result<_, _>>()?;
-        let verdicts = in_rounds(messages, async |messages| self.publish(messages, lease).await).await?;
-        all_accepted(PUBLISH, topic, verdicts)
+        let verdicts = send_in_rounds(messages, async |messages| self.publish(messages, lease).await).await?;
+        require_all_accepted(PUBLISH, topic, verdicts)
     }
 
     /// The verdict on each entry.
@@ -201,9 +195,13 @@ impl NotificationSender {
         let answer = self.events.put_events().set_entries(Some(entries)).send().await;
         let verdicts = answer.explain(PUT, subject)?.entries.unwrap_or_default();
         if verdicts.len() != count {
-            return Err(lacks(PUT, subject, format!("{} verdicts on {count} events", verdicts.len())));
+            return Err(unusable_answer(
+                PUT,
+                subject,
+                format!("{} results for {count} events", verdicts.len()),
+            ));
         }
-        Ok(verdicts.iter().map(verdict).collect())
+        Ok(verdicts.iter().map(verdict_on_event).collect())
     }
 
     /// The verdict on each message.
@@ -220,54 +218,14 @@ impl NotificationSender {
         let answer = request.send().await.explain(PUBLISH, topic)?;
         let failed: BTreeMap<&str, &BatchResultErrorEntry> =
             answer.failed().iter().map(|failed| (failed.id(), failed)).collect();
-        let verdict = |id: &String| failed.get(id.as_str()).map_or(Ok(()), |failed| Err(refused(failed)));
+        let verdict =
+            |id: &String| failed.get(id.as_str()).map_or(Ok(()), |failed| Err(rejection_of_message(failed)));
         Ok(ids.iter().map(verdict).collect())
     }
 }
 
-/// Sends items, and those again that were refused in passing; the last verdict on each, in their order.
-async fn in_rounds<T: Clone>(
-    items: Vec<T>,
-    send: impl AsyncFn(Vec<T>) -> Result<Vec<Verdict>, AwsError>,
-) -> Result<Vec<Verdict>, AwsError> {
-    let mut verdicts = send(items.clone()).await?;
-    for round in 1..ROUNDS {
-        let (places, left): (Vec<_>, Vec<T>) = verdicts
-            .iter_mut()
-            .zip(&items)
-            .filter(|(verdict, _)| matches!(verdict, Err(refused) if refused.is_passing))
-            .map(|(verdict, item)| (verdict, item.clone()))
-            .unzip();
-        if left.is_empty() {
-            break;
-        }
-        tokio::time::sleep(PAUSE * round).await;
-        match send(left).await {
-            Ok(later) => places.into_iter().zip(later).for_each(|(place, later)| *place = later),
-            // The verdicts so far hold: what was taken must not be sent again.
-            Err(error) => tracing::info!(%error, round, "sent again in vain"),
-        }
-    }
-    Ok(verdicts)
-}
-
-/// Reads the verdict on an event. Source:
-/// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
-fn verdict(entry: &PutEventsResultEntry) -> Verdict {
-    let Some(code) = entry.error_code() else { return Ok(()) };
-    let why = entry.error_message().map_or_else(|| code.to_owned(), |why| format!("{why} ({code})"));
-    Err(Refused { why, is_passing: Fault::from_code(code).may_be_tried_again() })
-}
-
-/// Why a message was not taken. Source: <https://docs.aws.amazon.com/sns/latest/api/API_BatchResultErrorEntry.html>
-fn refused(failed: &BatchResultErrorEntry) -> Refused {
-    let code = failed.code();
-    let why = failed.message().map_or_else(|| code.to_owned(), |why| format!("{why} ({code})"));
-    Refused { why, is_passing: !failed.sender_fault() || Fault::from_code(code).may_be_tried_again() }
-}
-
-/// Sorts the accounts by the verdicts on their events. Only what a later try can mend is an error.
-fn sort_out(
+/// Sorts the accounts by the verdicts on their events. Only a transient rejection is an error.
+fn sort_by_verdict(
     notifications: &[(AccountId, Notification)],
     verdicts: &[Verdict],
     deliveries: &mut Deliveries,
@@ -276,30 +234,16 @@ fn sort_out(
     for ((account, _), verdict) in notifications.iter().zip(verdicts) {
         match verdict {
             Ok(()) => deliveries.delivered.push(account.clone()),
-            Err(Refused { why, is_passing: true }) => {
-                outcome = outcome.and(Err(unfinished(PUT, &format!("the bus of {account}"), why)));
+            Err(Rejection { reason, is_transient: true }) => {
+                outcome = outcome.and(Err(unfinished(PUT, &format!("the bus of {account}"), reason)));
             }
-            Err(Refused { why, is_passing: false }) => {
-                tracing::info!(%account, why, "no bus for the notice");
+            Err(Rejection { reason, is_transient: false }) => {
+                tracing::info!(%account, reason, "the account has no bus for notifications");
                 deliveries.without_bus.push(account.clone());
             }
         }
     }
     outcome
-}
-
-/// Whether everything was taken; of several failures, one that no later try can mend is named first.
-fn all_accepted(call: &'static str, subject: &str, verdicts: Vec<Verdict>) -> Result<(), AwsError> {
-    let refused = verdicts.into_iter().filter_map(Result::err).min_by_key(|refused| refused.is_passing);
-    match refused {
-        None => Ok(()),
-        Some(Refused { why, is_passing: true }) => Err(unfinished(call, subject, &why)),
-        Some(Refused { why, is_passing: false }) => Err(lacks(call, subject, why)),
-    }
-}
-
-fn unfinished(call: &'static str, subject: &str, left: &str) -> AwsError {
-    AwsError::Unfinished { call, subject: subject.to_owned(), left: left.to_owned() }
 }
 
 fn entry(bus: &str, notification: &Notification) -> Result<PutEventsRequestEntry, AwsError> {
@@ -312,22 +256,22 @@ fn message(at: usize, notification: &Notification) -> Result<PublishBatchRequest
     let detail_type = notification.kind.detail_type();
     let body =
         serde_json::json!({ "source": SOURCE, "detail-type": detail_type, "detail": notification.detail });
-    let named = if notification.detail.image_name.is_empty() {
+    let name = if notification.detail.image_name.is_empty() {
         &notification.detail.image_id
     } else {
         &notification.detail.image_name
     };
     let subject =
-        format!("{detail_type}: {named} {}", notification.detail.target.as_deref().unwrap_or_default());
+        format!("{detail_type}: {name} {}", notification.detail.target.as_deref().unwrap_or_default());
     PublishBatchRequestEntry::builder()
         .id(at.to_string())
         .subject(plain(&subject))
         .message(body.to_string())
         .build()
-        .map_err(|error| lacks(PUBLISH, named, error.to_string()))
+        .map_err(|error| incomplete_request(PUBLISH, name, error))
 }
 
 fn detail(notification: &Notification) -> Result<String, AwsError> {
     serde_json::to_string(&notification.detail)
-        .map_err(|error| lacks(PUT, &notification.detail.image_id, error.to_string()))
+        .map_err(|error| incomplete_request(PUT, &notification.detail.image_id, error))
 }

@@ -1,4 +1,4 @@
-//! Reads the organization: as much of it as the selectors need, and kept for a while by a warm function.
+//! Reads as much of the organization as the selectors need, and caches it while the function is warm.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::error::{AwsError, Explain, Fault, unusable_answer};
 
-/// Calls at the same time. AWS Organizations allows a few a second; the SDK waits where it says so.
+/// Concurrent calls. AWS Organizations allows a few calls a second; the SDK waits when it throttles.
 const CONCURRENT_READS: usize = 4;
-/// How many times as long as reading took, what was read is kept: a small organization is read again at
-/// almost every look and is never out of date; a large one does not cost its minutes each time.
+/// How long the organization is cached, as a multiple of the time that reading took. A small organization is read again
+/// for almost every reconciliation and is never out of date; a large one does not cost its minutes each time.
 const CACHED_FOR_TIMES: u32 = 5;
 
 #[derive(Debug, Clone)]
@@ -38,17 +38,17 @@ pub struct OrganizationReader {
     reading: Mutex<()>,
 }
 
-/// What was read, and whether from memory.
+/// What was read, and whether from the cache.
 #[derive(Debug, Clone)]
 pub struct Reading {
     /// The organization; `None` when the account is in none.
     pub organization: Option<Arc<Organization>>,
-    /// Whether it may be out of date. Look again before refusing what it does not know.
+    /// Whether it may be out of date. Read again before refusing a target that it does not contain.
     pub cached: bool,
 }
 
 impl OrganizationReader {
-    /// A reader that may answer from what it read a while ago, but not longer than `cache_at_most`.
+    /// A reader that caches the organization for `cache_at_most` at the longest.
     pub fn new(client: Client, cache_at_most: Duration) -> Self {
         Self {
             client,
@@ -59,13 +59,13 @@ impl OrganizationReader {
         }
     }
 
-    /// The same, keeping what was read for another multiple of the time that reading took.
+    /// The same with another multiple of the time that reading took.
     pub fn cached_for_times(self, cached_for_times: u32) -> Self {
         Self { cached_for_times, ..self }
     }
 
-    /// The organization, at least to the depth of `scope`. That there is none is never kept:
-    /// one may be made at any moment.
+    /// The organization, at least to the depth of `scope`. The absence of an organization is never cached: one may be
+    /// created at any moment.
     ///
     /// # Errors
     /// When a call to AWS Organizations fails.
@@ -77,13 +77,12 @@ impl OrganizationReader {
         self.read_again(scope).await
     }
 
-    /// The organization as it was at `moment` or later: what was read since then is as good as new. Who asks at the
-    /// same time waits for the one reading.
+    /// The organization as it was at `moment` or later. Concurrent callers wait for one reading.
     ///
     /// # Errors
     /// When a call to AWS Organizations fails.
     pub async fn read_since(&self, moment: Timestamp, scope: Scope) -> Result<Reading, AwsError> {
-        let _others_wait = self.reading.lock().await;
+        let _one_reading = self.reading.lock().await;
         let cached = self.cached.lock().await.clone();
         match cached.filter(|cached| cached.scope >= scope && cached.read_at >= moment) {
             Some(cached) => Ok(Reading { organization: Some(cached.organization), cached: false }),
@@ -111,13 +110,16 @@ impl OrganizationReader {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
             answer => answer?,
         };
-        let found = answer.organization().ok_or_else(|| lacks(CALL, "this account", "no organization"))?;
-        let id =
-            found.id().and_then(|id| id.parse().ok()).ok_or_else(|| lacks(CALL, "this account", "no id"))?;
+        let found =
+            answer.organization().ok_or_else(|| unusable_answer(CALL, "this account", "no organization"))?;
+        let id = found
+            .id()
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| unusable_answer(CALL, "this account", "an organization without an id"))?;
         let arn = found
             .arn()
             .and_then(|arn| arn.parse().ok())
-            .ok_or_else(|| lacks(CALL, "this account", "no ARN"))?;
+            .ok_or_else(|| unusable_answer(CALL, "this account", "an organization without an ARN"))?;
         let mut organization = Organization {
             id,
             arn,
@@ -146,7 +148,7 @@ impl OrganizationReader {
         Ok(accounts)
     }
 
-    /// Level by level: all parents of one level are asked about at the same time.
+    /// Reads level by level: the parents of one level are read concurrently.
     async fn fetch_tree(&self, organization: &mut Organization) -> Result<(), AwsError> {
         let mut pages = self.client.list_roots().into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -194,7 +196,7 @@ impl OrganizationReader {
                     (Some(id), Some(arn)) => {
                         units.insert(id, Unit { arn, parent: parent.clone(), tags: BTreeMap::new() })
                     }
-                    _ => return Err(lacks(CALL, id, "an OU without id or ARN")),
+                    _ => return Err(unusable_answer(CALL, id, "an OU without id or ARN")),
                 };
             }
         }
@@ -250,7 +252,7 @@ fn read_account(account: &AwsAccount, parent: Option<&Parent>) -> Option<(Accoun
     Some((id, Account { parent: parent.cloned(), active: is_active(account), tags: BTreeMap::new() }))
 }
 
-/// `State` replaces `Status`, which AWS retires; older answers have only the latter. Source:
+/// `State` replaces `Status`, which AWS retires. Where `State` is missing, `Status` decides. Source:
 /// <https://docs.aws.amazon.com/organizations/latest/APIReference/API_Account.html>
 #[allow(deprecated, reason = "Status is what Regions and simulations without State still answer")]
 fn is_active(account: &AwsAccount) -> bool {

@@ -1,12 +1,12 @@
-//! Keeps the parts and the documents of a review in a bucket.
+//! Stores the parts and the documents of a review in S3.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 
-use crate::error::{AwsError, Explain, lacks};
+use crate::error::{AwsError, Explain, unreadable_answer};
 
-/// Keeps documents under keys, in one bucket. Without `s3:ListBucket`, S3 says of a key with nothing under it
-/// that access is denied; so whoever gets needs that, too.
+/// Stores documents in one bucket. `get` needs `s3:ListBucket` too: without it S3 answers that access is denied where
+/// there is no object.
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
 #[derive(Debug, Clone)]
 pub struct ReviewStore {
@@ -20,7 +20,7 @@ impl ReviewStore {
         Self { client, bucket }
     }
 
-    /// Puts `body` under `key`, in place of what was there.
+    /// Puts `body` under `key`, and replaces an object that is there.
     ///
     /// # Errors
     /// When `s3:PutObject` fails.
@@ -35,10 +35,10 @@ impl ReviewStore {
         request.send().await.explain("s3:PutObject", &self.subject(key)).map(|_| ())
     }
 
-    /// What is under `key`, or `None`. A bucket that does not exist is an error.
+    /// The object under `key`, or `None`. A missing bucket is an error.
     ///
     /// # Errors
-    /// When `s3:GetObject` fails, or breaks off.
+    /// When `s3:GetObject` fails, or the object breaks off.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, AwsError> {
         const CALL: &str = "s3:GetObject";
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
@@ -50,7 +50,8 @@ impl ReviewStore {
         }
         let subject = self.subject(key);
         let body = answer.explain(CALL, &subject)?.body.collect().await;
-        let body = body.map_err(|error| lacks(CALL, &subject, format!("only a part: {error}")))?;
+        let body =
+            body.map_err(|error| unreadable_answer(CALL, &subject, "only a part of the object", error))?;
         Ok(Some(body.to_vec()))
     }
 

@@ -1,21 +1,21 @@
-//! Keeps the appointments of images: one-time schedules that start the share workflow.
+//! One-time schedules that start the share workflow when the access to an image expires.
 //!
-//! What EventBridge Scheduler does with them. Sources unless a line says otherwise:
+//! What EventBridge Scheduler does. Sources unless a line says otherwise:
 //! <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>,
 //! <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html>
 //!
 //! - `at(yyyy-mm-ddThh:mm:ss)` has no zone and no fraction of a second; the zone is a field of its own.
-//! - The precision is one minute: a schedule for 1:00 starts its target between 1:00:00 and 1:00:59. So the
-//!   seconds mean nothing, and who needs the exact moment waits for it after the start.
-//! - Of a moment in the past AWS says nothing. Several public projects report a `ValidationException`
-//!   (hearsay). Here it is never asked for, and such an answer is no failure: [`ScheduleWriter::set`].
+//! - The precision is one minute: a schedule for 1:00 starts its target between 1:00:00 and 1:00:59. The seconds
+//!   mean nothing; the workflow waits for the exact moment after its start.
+//! - AWS does not document what happens with a moment in the past. Several public projects report a
+//!   `ValidationException`. [`ScheduleWriter::set`] never requests it, and treats that answer as "passed".
 //! - A name has 1 to 64 characters of `0-9a-zA-Z-_.` and is unique in its group. Without the
-//!   `ActionAfterCompletion` `DELETE` it stays taken after the schedule ran, and counts towards the quota.
+//!   `ActionAfterCompletion` `DELETE` the schedule stays after it ran, and counts towards the quota.
 //! - 10,000,000 schedules a Region (1,000,000 before they raised it), 1,000 to 5,000 creations a second in the
 //!   large Regions and 250 in the others; all adjustable.
 //!   Source: <https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html>
 //!
-//! Who calls this needs `scheduler:CreateSchedule`, `scheduler:UpdateSchedule` and `scheduler:DeleteSchedule`
+//! The caller needs `scheduler:CreateSchedule`, `scheduler:UpdateSchedule` and `scheduler:DeleteSchedule`
 //! on `arn:PARTITION:scheduler:REGION:ACCOUNT:schedule/GROUP/*`, and `iam:PassRole` on the target's role
 //! (condition `iam:PassedToService` = `scheduler.amazonaws.com`). The role trusts `scheduler.amazonaws.com`,
 //! and allows `states:StartExecution` on the workflow and `sqs:SendMessage` on the queue. Sources:
@@ -30,20 +30,20 @@ use aws_sdk_scheduler::types::{
 };
 use jiff::Timestamp;
 
-use crate::error::{AwsError, Explain, Fault, lacks};
+use crate::error::{AwsError, Explain, Fault, incomplete_request};
 
 const CREATE: &str = "scheduler:CreateSchedule";
 
-/// Rounds of create and update. An appointment that vanishes between the two (it ran) is simply made again.
+/// Attempts to create or else update. A schedule that ran between the two is gone, and is created again.
 const ROUNDS: usize = 3;
 
-/// How long, and how often, Scheduler tries to start the workflow: the most that it takes, which is its
-/// default. Access that ends late is better than access that never ends.
+/// How long, and how often, Scheduler tries to start the workflow: the most that it accepts, which is its default.
+/// Access that is revoked late is better than access that is never revoked.
 /// Source: <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html>
 const MAXIMUM_EVENT_AGE_SECONDS: i32 = 86_400;
 const MAXIMUM_RETRY_ATTEMPTS: i32 = 185;
 
-/// Where appointments are kept, and what they start.
+/// Where the schedules are, and what they start.
 #[derive(Debug, Clone)]
 pub struct ScheduleSettings {
     /// The schedule group, by name.
@@ -56,7 +56,7 @@ pub struct ScheduleSettings {
     pub dead_letters: Option<String>,
 }
 
-/// Makes, moves and deletes appointments.
+/// Creates, updates and deletes schedules.
 #[derive(Debug, Clone)]
 pub struct ScheduleWriter {
     client: Client,
@@ -69,9 +69,9 @@ impl ScheduleWriter {
         Self { client, settings }
     }
 
-    /// Makes the appointment `name`, or moves it: at `at` (a whole minute) the workflow starts with `input`,
-    /// and the appointment is gone. Asking the same again changes nothing.
-    /// `false` when `at` has passed: no appointment can be had, and the caller starts the workflow itself.
+    /// Creates or updates the schedule `name`: at `at` (a whole minute) it starts the workflow with `input` and is
+    /// deleted. The same request again changes nothing. `false` when `at` has passed: then there is no schedule, and the
+    /// caller starts the workflow itself.
     ///
     /// # Errors
     /// When `scheduler:CreateSchedule` or `scheduler:UpdateSchedule` fails in time.
@@ -85,7 +85,7 @@ impl ScheduleWriter {
         }
     }
 
-    /// Deletes the appointment. One that is not there (it ran, it never was) is as good as deleted.
+    /// Deletes the schedule. One that does not exist, or that ran, counts as deleted.
     ///
     /// # Errors
     /// When `scheduler:DeleteSchedule` fails for another reason.
@@ -108,7 +108,7 @@ impl ScheduleWriter {
                 answer => return answer.map_err(|error| busy(name, error)),
             }
         }
-        Err(AwsError::Busy(format!("the appointment {name}")))
+        Err(another_writer(name))
     }
 
     async fn create(&self, name: &str, at: Timestamp, input: &str) -> Result<(), AwsError> {
@@ -119,13 +119,13 @@ impl ScheduleWriter {
             .name(name)
             .schedule_expression(expression(at))
             .schedule_expression_timezone("UTC")
-            .flexible_time_window(no_window().map_err(|error| incomplete(name, &error))?)
+            .flexible_time_window(no_window().map_err(|error| incomplete(name, error))?)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(self.target(input).map_err(|error| incomplete(name, &error))?);
+            .target(self.target(input).map_err(|error| incomplete(name, error))?);
         request.send().await.explain(CREATE, name).map(|_| ())
     }
 
-    /// An update replaces every field, so it says the same as [`Self::create`].
+    /// An update replaces every field, so it has the same ones as [`Self::create`].
     /// Source: <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html>
     async fn update(&self, name: &str, at: Timestamp, input: &str) -> Result<(), AwsError> {
         let request = self
@@ -135,13 +135,13 @@ impl ScheduleWriter {
             .name(name)
             .schedule_expression(expression(at))
             .schedule_expression_timezone("UTC")
-            .flexible_time_window(no_window().map_err(|error| incomplete(name, &error))?)
+            .flexible_time_window(no_window().map_err(|error| incomplete(name, error))?)
             .action_after_completion(ActionAfterCompletion::Delete)
-            .target(self.target(input).map_err(|error| incomplete(name, &error))?);
+            .target(self.target(input).map_err(|error| incomplete(name, error))?);
         request.send().await.explain("scheduler:UpdateSchedule", name).map(|_| ())
     }
 
-    /// A state machine as the target means `states:StartExecution` with `input`.
+    /// With a state machine as its target, Scheduler calls `states:StartExecution` with `input`.
     /// Source: <https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html>
     fn target(&self, input: &str) -> Result<Target, BuildError> {
         let ScheduleSettings { workflow, role, dead_letters, group: _ } = &self.settings;
@@ -159,8 +159,8 @@ fn expression(at: Timestamp) -> String {
     at.strftime("at(%Y-%m-%dT%H:%M:%S)").to_string()
 }
 
-/// Whether the moment passed while we asked for it. Only Scheduler's refusal of the request itself counts:
-/// a permission that we lack, or a service that fails, has nothing to do with the time.
+/// Whether the moment passed during the call. Only a rejection of the request itself counts: a denied call, or a service
+/// that fails, has nothing to do with the time.
 fn came_too_late(at: Timestamp, now: Timestamp, fault: Fault) -> bool {
     fault == Fault::Other && at <= now
 }
@@ -169,17 +169,21 @@ fn no_window() -> Result<FlexibleTimeWindow, BuildError> {
     FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build()
 }
 
-fn incomplete(name: &str, error: &BuildError) -> AwsError {
-    lacks(CREATE, name, error.to_string())
+fn incomplete(name: &str, error: BuildError) -> AwsError {
+    incomplete_request(CREATE, name, error)
 }
 
-/// An update or a deletion in conflict meets another one of the same appointment; later it works. Source:
+/// A conflict means that another writer updates or deletes the same schedule; a later call succeeds. Source:
 /// <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html>
 fn busy(name: &str, error: AwsError) -> AwsError {
     if error.fault() == Fault::Condition {
-        return AwsError::Busy(format!("the appointment {name}"));
+        return another_writer(name);
     }
     error
+}
+
+fn another_writer(name: &str) -> AwsError {
+    AwsError::Busy(format!("another writer changes the schedule {name}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The history that is never changed: every grant and every withdrawal, as a row of its own.
+//! The audit log: one row for every grant and every revocation, never changed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,48 +17,48 @@ pub enum AuditAction {
     SnapshotGranted,
     /// Accounts may no longer create volumes from a snapshot.
     SnapshotRevoked,
-    /// Principals were admitted to a key.
+    /// Principals were granted a key.
     KeyGranted,
-    /// Principals were taken out of a key's policy.
+    /// Principals were removed from a key's policy.
     KeyRevoked,
-    /// An image or snapshot that was public is so no more.
+    /// An image or snapshot that was public was made private.
     MadePrivate,
-    /// Access that was found open was taken for ours, to rebuild a lost ledger.
+    /// Access that the ledger did not record became managed, to rebuild a lost ledger.
     Adopted,
-    /// Access that an earlier look gave or took, which died before it could write that down.
-    Found,
-    /// Whether those who lost access still use the image.
+    /// Access that a reconciliation granted or revoked, and that it was interrupted before it could record.
+    Recovered,
+    /// Whether the accounts that lost access still use the image.
     UsageReported,
 }
 
-/// One row of the history of an image.
+/// One row of the audit log of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRow {
     /// When it was done.
     pub at: Timestamp,
     /// What was done.
     pub action: AuditAction,
-    /// To what: the id of the image or snapshot, the ARN of the key.
+    /// The id of the image or snapshot, or the ARN of the key.
     pub resource: String,
-    /// For whom: accounts, OUs, organizations.
+    /// The accounts, OUs and organizations that gained or lost access.
     pub principals: Vec<String>,
-    /// The event that asked; empty when it had no id.
+    /// The event that triggered it; empty when it had no id.
     pub event: String,
-    /// Who asked, where the event said so.
+    /// The principal that triggered it, where the event names one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub triggered_by: Option<String>,
-    /// AWS's id of the request; none where the call was made by a look that died.
+    /// AWS's id of the request; none where an interrupted reconciliation made the call.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub request_id: Option<String>,
     /// The number of the intent.
     pub intent: u64,
-    /// Why access was taken, or what was reported.
+    /// Why access was revoked, or what was reported.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
 
 impl AuditRow {
-    /// A row on `resource`, asked for as `triggered_by` says.
+    /// A row on `resource`, with the trigger of the intent.
     pub fn new(
         action: AuditAction,
         resource: impl ToString,
@@ -79,7 +79,7 @@ impl AuditRow {
         }
     }
 
-    /// The same, done at `at` by the request that AWS calls `request_id`.
+    /// The same, done at `at` by AWS's request `request_id`.
     pub fn done(self, at: Timestamp, request_id: Option<String>) -> Self {
         Self { at, request_id, ..self }
     }

@@ -1,15 +1,19 @@
-//! The ids and ARNs that cross function borders: each parses once and is then known to be well formed.
+//! The ids and ARNs that cross function borders: each is parsed once, and is well formed from then on.
+
+mod arn;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A text that is not the id it should be.
+pub use self::arn::Arn;
+
+/// A text that is not the id that it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {expected}")]
 pub struct BadId {
-    /// The text as it was given.
+    /// The text.
     pub text: String,
     /// What it should have been, with an article and an example.
     pub expected: &'static str,
@@ -123,9 +127,11 @@ id!(
     KeyArn,
     "a KMS key ARN (like arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab)",
     |text| {
-        let fields: Vec<&str> = text.splitn(6, ':').collect();
-        matches!(fields.as_slice(), ["arn", _, "kms", _, account, key]
-            if account.parse::<AccountId>().is_ok() && key.strip_prefix("key/").is_some_and(|id| !id.is_empty()))
+        Arn::parse(text).is_ok_and(|arn| {
+            arn.service == "kms"
+                && arn.account.parse::<AccountId>().is_ok()
+                && arn.resource_of("key").is_some()
+        })
     }
 );
 id!(
@@ -148,25 +154,41 @@ id!(
 impl KeyArn {
     /// The account that owns the key: the only one that can put its policy.
     pub fn account(&self) -> Option<AccountId> {
-        self.0.split(':').nth(4)?.parse().ok()
+        Arn::parse(&self.0).ok()?.account.parse().ok()
     }
 
     /// The partition: `aws`, `aws-cn` or `aws-us-gov`.
     pub fn partition(&self) -> &str {
-        self.0.split(':').nth(1).unwrap_or("aws")
+        Arn::parse(&self.0).map_or("aws", |arn| arn.partition)
     }
 
     /// The last part, as people name the key: `key/ID`.
     pub fn short(&self) -> &str {
-        self.0.rsplit(':').next().unwrap_or(&self.0)
+        Arn::parse(&self.0).map_or(&self.0, |arn| arn.resource)
     }
 }
 
 impl OrganizationArn {
+    /// The id of the organization.
+    pub fn organization(&self) -> &str {
+        last(&self.0)
+    }
+
     /// The organization that the ARN names.
     pub fn id(&self) -> Option<OrganizationId> {
-        self.0.rsplit('/').next()?.parse().ok()
+        self.organization().parse().ok()
     }
+}
+
+impl OuArn {
+    /// The id of the OU.
+    pub fn unit(&self) -> &str {
+        last(&self.0)
+    }
+}
+
+fn last(arn: &str) -> &str {
+    Arn::parse(arn).map_or(arn, |arn| arn.last())
 }
 
 fn is_lower_alphanumeric(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
@@ -181,9 +203,11 @@ fn is_ec2_id(text: &str, prefix: &str) -> bool {
 }
 
 fn is_organizations_arn(text: &str, resource: &str) -> bool {
-    let fields: Vec<&str> = text.splitn(6, ':').collect();
-    matches!(fields.as_slice(), ["arn", _, "organizations", "", account, rest]
-        if account.parse::<AccountId>().is_ok() && rest.starts_with(resource))
+    Arn::parse(text).is_ok_and(|arn| {
+        (arn.service, arn.region) == ("organizations", "")
+            && arn.account.parse::<AccountId>().is_ok()
+            && arn.resource.starts_with(resource)
+    })
 }
 
 #[cfg(test)]

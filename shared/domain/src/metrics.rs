@@ -1,17 +1,17 @@
-//! What is counted: the metrics, their units, and what of a look, a key or a review counts as what.
+//! The metrics, their units, and how a reconciliation, a key and a review are measured.
 //!
-//! A metric has no dimensions: each combination of them would be a metric of its own, and cost as much. Which
-//! image, key or execution a value is about is said beside it; see `shared/lambda/src/metrics.rs`.
+//! A metric has no dimensions: each combination of them would be a metric of its own, and cost as much. The image, key
+//! or execution of a value is written beside it; see `shared/lambda/src/metrics.rs`.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::image::desired::Share;
+use crate::image::desired::Run;
 use crate::image::ledger::{ShareOutcome, ShareRow};
 use crate::key::policy::SIZE_LIMIT;
 use crate::key::request::KeyOutcome;
-use crate::notify::notification::{HubNotification, NotificationKind};
+use crate::notify::notification::{HubNotification, Notification, NotificationKind};
 use crate::refusal::RefusalCode;
 use crate::review::report::AccessReview;
 
@@ -23,29 +23,29 @@ pub const NAMESPACE: &str = "ami-share";
 pub enum Metric {
     /// Targets that got access.
     SharesGranted,
-    /// Words and targets that were refused.
+    /// Selectors and targets that were refused.
     SharesRefused,
     /// Those of them that are outside the organization and not allowed.
     ExternalTargetsRefused,
     /// Targets that lost access.
     SharesRevoked,
-    /// From the event to the image being open to those who are new.
+    /// From the event to the moment at which new targets have access.
     SecondsToShare,
-    /// Managed images and snapshots that somebody made public.
+    /// Managed images and their snapshots that were made public out of band.
     MadePublic,
-    /// Executions that failed, timed out or were aborted; of a refusal, not.
+    /// Executions that failed, timed out or were aborted; a refusal is no failure.
     ExecutionsFailed,
-    /// How much room the policy of a key has left.
+    /// Room left in the policy of a key.
     KeyPolicyBytesLeft,
-    /// Calls of AWS, each try of them.
+    /// Calls of AWS; each retry counts.
     ApiCalls,
-    /// Those of them that AWS answered with *later*.
+    /// Those of them that AWS throttled.
     Throttles,
     /// Images in an access review.
     ImagesReviewed,
-    /// Those of them that were not what their tags say.
+    /// Those of them that differed from their tags.
     ImagesDiffering,
-    /// Access in an access review that ami-share did not give.
+    /// Access in an access review that ami-share did not grant.
     UnmanagedGrants,
     /// Keys in an access review with a nearly full policy.
     NearlyFullKeys,
@@ -55,11 +55,11 @@ pub enum Metric {
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// So many; what is counted twice adds up.
+    /// A number; two values are added.
     Count,
-    /// Seconds; of two values the larger counts.
+    /// Seconds; of two values the larger one counts.
     Seconds,
-    /// Bytes of room; of two values the smaller counts.
+    /// Bytes of room; of two values the smaller one counts.
     Bytes,
 }
 
@@ -116,7 +116,7 @@ impl Unit {
     }
 }
 
-/// What one invocation has counted so far: one value for each metric, and none for what was not counted.
+/// What one invocation has measured so far: at most one value for each metric.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measurements(BTreeMap<Metric, f64>);
 
@@ -128,7 +128,7 @@ impl Measurements {
         self
     }
 
-    /// Adds so many.
+    /// Adds a count.
     #[must_use]
     pub fn counting(self, metric: Metric, count: usize) -> Self {
         self.with(metric, u32::try_from(count).unwrap_or(u32::MAX).into())
@@ -146,7 +146,7 @@ impl Measurements {
         self.0.iter().map(|(metric, value)| (*metric, *value))
     }
 
-    /// Whether nothing was counted.
+    /// Whether nothing was measured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -166,51 +166,40 @@ impl Measurements {
     }
 }
 
-/// What the hub's news count as. They are told once, so they are counted once.
-pub fn of_notifications(hub_notifications: &[HubNotification]) -> Measurements {
-    let count = |desired: fn(&HubNotification) -> bool| {
-        hub_notifications.iter().filter(|hub_notifications| desired(hub_notifications)).count()
+/// The measurements of what the hub is notified of. Each notification is sent once, so it is counted once.
+pub fn of_notifications(notifications: &[HubNotification]) -> Measurements {
+    let count = |is_counted: &dyn Fn(&Notification) -> bool| {
+        notifications.iter().filter(|sent| is_counted(&sent.notification)).count()
     };
-    let is_external = |hub_notifications: &HubNotification| {
-        hub_notifications.notification.kind == NotificationKind::Refused
-            && hub_notifications.notification.detail.code == Some(RefusalCode::ExternalNotAllowed)
-    };
+    let of_kind = |kind: NotificationKind| count(&|notification| notification.kind == kind);
+    let external = count(&|notification| {
+        notification.kind == NotificationKind::Refused
+            && notification.detail.code == Some(RefusalCode::ExternalNotAllowed)
+    });
     Measurements::default()
-        .counting(
-            Metric::SharesGranted,
-            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Shared),
-        )
-        .counting(
-            Metric::SharesRefused,
-            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Refused),
-        )
-        .counting(Metric::ExternalTargetsRefused, count(is_external))
-        .counting(
-            Metric::SharesRevoked,
-            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Unshared),
-        )
-        .counting(
-            Metric::MadePublic,
-            count(|hub_notifications| hub_notifications.notification.kind == NotificationKind::Public),
-        )
+        .counting(Metric::SharesGranted, of_kind(NotificationKind::Shared))
+        .counting(Metric::SharesRefused, of_kind(NotificationKind::Refused))
+        .counting(Metric::ExternalTargetsRefused, external)
+        .counting(Metric::SharesRevoked, of_kind(NotificationKind::Unshared))
+        .counting(Metric::MadePublic, of_kind(NotificationKind::Public))
 }
 
-/// How long it took to open an image to those who are new at `opened`, as the rows that were written then say.
-/// What was open before, by whoever's hand, took no time.
-pub fn of_granting(share: &Share, rows: &[ShareRow], opened: Timestamp) -> Measurements {
+/// How long it took until the targets that are new at `granted_at` had access, as the rows that were written then say.
+/// Access that was granted before, or out of band, is not measured.
+pub fn of_grants(run: &Run, rows: &[ShareRow], granted_at: Timestamp) -> Measurements {
     let is_new =
-        |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_managed && row.since == opened;
+        |row: &ShareRow| row.outcome == ShareOutcome::Shared && row.is_managed && row.since == granted_at;
     let nothing = Measurements::default();
-    match share.event_time {
+    match run.event_time {
         Some(event_time) if rows.iter().any(is_new) => {
-            let seconds = opened.duration_since(event_time).as_secs_f64();
+            let seconds = granted_at.duration_since(event_time).as_secs_f64();
             nothing.with(Metric::SecondsToShare, seconds.max(0.0))
         }
         _ => nothing,
     }
 }
 
-/// How much room the policy of a key has left; nothing where it was not read.
+/// The room left in the policy of a key; nothing where the policy was not read.
 pub fn of_key(outcome: &KeyOutcome) -> Measurements {
     match outcome.bytes {
         0 => Measurements::default(),
@@ -218,19 +207,17 @@ pub fn of_key(outcome: &KeyOutcome) -> Measurements {
     }
 }
 
-/// What an access review counts as.
+/// The measurements of an access review.
 pub fn of_review(review: &AccessReview) -> Measurements {
     let differing = review.images.iter().filter(|image| !image.differences.is_empty());
     let nearly_full = review.keys.iter().filter(|key| key.is_nearly_full());
-    let counted = Measurements::default()
+    let counts = Measurements::default()
         .counting(Metric::ImagesReviewed, review.images.len())
         .counting(Metric::ImagesDiffering, differing.count())
         .counting(Metric::UnmanagedGrants, review.images.iter().map(|image| image.unmanaged.len()).sum())
         .counting(Metric::NearlyFullKeys, nearly_full.count());
     let known = review.keys.iter().filter(|key| key.bytes > 0);
-    known.fold(counted, |counted, key| {
-        counted.with(Metric::KeyPolicyBytesLeft, bytes_left(key.bytes, key.limit))
-    })
+    known.fold(counts, |all, key| all.with(Metric::KeyPolicyBytesLeft, bytes_left(key.bytes, key.limit)))
 }
 
 fn bytes_left(bytes: usize, limit: usize) -> f64 {

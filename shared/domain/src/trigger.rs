@@ -1,16 +1,18 @@
-//! The bare AWS events that say *look at this image*: which image, who asked, on which event.
+//! What starts a reconciliation: the image, the cause, and who or what triggered it.
+//!
+//! The shapes of AWS's events are known to `shared/lambda` alone.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::ids::ImageId;
-use crate::tags::share_tags::PREFIX;
 
-/// Who asked for a look, and when.
+/// Which event triggered a reconciliation, when, and for which principal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggeredBy {
-    /// The principal, where the event names one: only CloudTrail's do, and only of an image made with our tags.
+    /// The principal, where the event names one: only CloudTrail's events of calls that carry `ami-share:` tags do.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub principal: Option<String>,
     /// The event's id; empty when it had none.
@@ -19,104 +21,56 @@ pub struct TriggeredBy {
     pub at: Timestamp,
 }
 
-/// An image to look at.
+/// What AWS or a caller said when it triggered a reconciliation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// EC2 reported a new state of the image.
+    ImageState {
+        /// As EC2 names it, for example `available`; empty when the event had none.
+        state: String,
+    },
+    /// The tags of the image changed.
+    TagsChanged {
+        /// All tags after the change.
+        tags: BTreeMap<String, String>,
+        /// The count of changes of this resource's tags, which orders their events.
+        version: Option<u64>,
+    },
+    /// CloudTrail reported a call of the EC2 API.
+    ApiCall {
+        /// The call, for example `ModifyImageAttribute`; empty when the event had none.
+        name: String,
+        /// The ARN of the principal that made it.
+        by: Option<String>,
+    },
+    /// A person, a schedule or a review asked for the reconciliation.
+    Request,
+}
+
+/// The trigger of one reconciliation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
-    /// The image.
+    /// The image to reconcile.
     pub image: ImageId,
-    /// Who asked.
+    /// What the event said.
+    pub cause: Cause,
+    /// Where the trigger comes from; the audit log records it.
     pub triggered_by: TriggeredBy,
     /// Whether to stop before anything is written.
     pub dry_run: bool,
-    /// The moment that this look was made for: it counts as now, whatever the clock of this machine says.
+    /// The moment that this reconciliation was scheduled for. No clock that is behind makes it earlier.
     pub not_before: Option<Timestamp>,
-    /// Who changed permissions, a snapshot or a key by hand, where that is why we look.
+    /// The principal that changed permissions, a snapshot or a key policy out of band, where that is the cause.
     pub changed_by: Option<String>,
-    /// Whether access that the tags ask for, and that is open without a row in the ledger, is taken for ours:
-    /// how a lost ledger is rebuilt.
+    /// Whether to adopt access that the tags ask for and the ledger does not know: this rebuilds a lost ledger.
     pub adopt: bool,
-    /// When the organization changed, where that is why we look: what is remembered of it from before is out of date.
+    /// When the organization changed, where that is the cause: what was cached before that moment is out of date.
     pub organization_changed_at: Option<Timestamp>,
 }
 
-/// An event that names no image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the event names no image: expected `EC2 AMI State Change`, `Tag Change on Resource` of an image, CloudTrail's CreateImage, CopyImage, RegisterImage, ModifyImageAttribute or ResetImageAttribute, or {{\"image_id\": \"ami-…\"}}, got detail-type `{detail_type}`"
-)]
-pub struct NoImage {
-    /// What the event called itself.
-    pub detail_type: String,
-}
-
 impl Trigger {
-    /// Reads any of the events that the rules let through, or a bare `{"image_id": "ami-…"}`.
-    /// `now` stands in where the event carries no time.
-    ///
-    /// # Errors
-    /// [`NoImage`] when no image id is where that kind of event has it.
-    pub fn from_event(event: &Value, now: Timestamp) -> Result<Self, NoImage> {
-        let detail_type = text(event, "/detail-type").unwrap_or_default();
-        let image = match detail_type {
-            "EC2 AMI State Change" => text(event, "/detail/ImageId"),
-            "Tag Change on Resource" => {
-                text(event, "/resources/0").and_then(|arn| arn.rsplit_once("image/")).map(|(_, id)| id)
-            }
-            "AWS API Call via CloudTrail" => text(event, "/detail/responseElements/imageId")
-                .or_else(|| text(event, "/detail/requestParameters/imageId")),
-            _ => text(event, "/image_id"),
-        };
-        let image = image
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| NoImage { detail_type: detail_type.to_owned() })?;
-        Ok(Self {
-            image,
-            triggered_by: TriggeredBy {
-                principal: requester(event),
-                event: text(event, "/id").unwrap_or_default().to_owned(),
-                at: text(event, "/time").and_then(|time| time.parse().ok()).unwrap_or(now),
-            },
-            dry_run: is_set(event, "/dry_run"),
-            not_before: moment(event, "/not_before"),
-            changed_by: who_changed(event),
-            adopt: is_set(event, "/adopt"),
-            organization_changed_at: moment(event, "/organization_changed_at"),
-        })
-    }
-
-    /// The moment that counts as now.
+    /// The moment that counts as now: `clock`, but not before the scheduled moment.
     pub fn now(&self, clock: Timestamp) -> Timestamp {
         self.not_before.map_or(clock, |moment| clock.max(moment))
     }
-}
-
-/// Who changed something by hand: CloudTrail's event says so, and so does the review that follows one.
-fn who_changed(event: &Value) -> Option<String> {
-    let call = text(event, "/detail/eventName");
-    let out_of_band = matches!(call, Some("ModifyImageAttribute" | "ResetImageAttribute"));
-    let named =
-        if out_of_band { text(event, "/detail/userIdentity/arn") } else { text(event, "/changed_by") };
-    named.map(str::to_owned)
-}
-
-/// Who made the request that carried our tags. Who made an image that somebody else tagged later asked for nothing;
-/// CloudTrail's event may come after those tags.
-fn requester(event: &Value) -> Option<String> {
-    let request = event.pointer("/detail/requestParameters")?;
-    let copies_tags = matches!(request.get("copyImageTags"), Some(Value::Bool(true)))
-        || text(request, "/copyImageTags") == Some("true");
-    let carries_tags = copies_tags || request.to_string().contains(PREFIX);
-    text(event, "/detail/userIdentity/arn").filter(|_| carries_tags).map(str::to_owned)
-}
-
-fn moment(event: &Value, pointer: &str) -> Option<Timestamp> {
-    text(event, pointer)?.parse().ok()
-}
-
-fn is_set(event: &Value, pointer: &str) -> bool {
-    event.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
-}
-
-fn text<'event>(event: &'event Value, pointer: &str) -> Option<&'event str> {
-    event.pointer(pointer).and_then(Value::as_str)
 }

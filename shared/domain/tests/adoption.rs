@@ -1,5 +1,4 @@
-//! Adoption, drift and recovery: a rebuilt ledger adopts only desired access, access removed out of band is restored,
-//! and the audit log recovers what an interrupted reconciliation did.
+//! What adoption makes managed, what an interrupted reconciliation left unrecorded, and what was removed out of band.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +21,20 @@ use ami_share_testkit::shares::account_target;
 use ami_share_testkit::world::{Managed, World};
 use proptest::prelude::*;
 
-/// A request whose key has just granted `granted`.
+/// A request of a run that has just granted the key to `granted`.
 fn request(share: Share, granted: &[Target]) -> ImageRequest {
     let added = granted.iter().map(Target::key_principal).collect();
     ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }] }
 }
 
-/// The ledger after a reconciliation that may have been interrupted.
+/// The same share, in a run that adopts or does not.
+fn adopting(share: &Share, adopt: bool) -> Share {
+    let mut share = share.clone();
+    share.run.adopt = adopt;
+    share
+}
+
+/// A ledger that knows of some targets, and of some accounts of a snapshot.
 fn ledgers() -> impl Strategy<Value = ImageLedger> {
     (desired_states(1), 0..20_usize).prop_map(|(share, steps)| {
         let mut world = World::default();
@@ -46,8 +52,8 @@ proptest! {
         ledger in ledgers(),
         adopt in any::<bool>(),
     ) {
-        let request = request(Share { adopt, ..share.clone() }, &granted);
-        let targets: Vec<&Target> = share.targets.iter().collect();
+        let request = request(adopting(&share, adopt), &granted);
+        let targets: Vec<&Target> = share.desired.targets.iter().collect();
         let adopted = request.adopted(&targets, &observed, &ledger);
         let is_adoptable = |target: &&Target| {
             adopt
@@ -56,22 +62,22 @@ proptest! {
                 && !granted.contains(target)
         };
         let expected: BTreeSet<String> =
-            share.targets.iter().filter(is_adoptable).map(|target| target.name().to_owned()).collect();
+            share.desired.targets.iter().filter(is_adoptable).map(|target| target.name().to_owned()).collect();
         prop_assert_eq!(&adopted.targets, &expected);
-        let was_granted = share.targets.iter().filter(|target| !granted.contains(target));
+        let was_granted = share.desired.targets.iter().filter(|target| !granted.contains(target));
         let desired: BTreeSet<&AccountId> = was_granted.flat_map(|target| target.accounts()).collect();
         let mut snapshots = BTreeMap::new();
-        for snapshot in share.snapshots.iter().filter(|_| adopt) {
+        for snapshot in share.desired.snapshots.iter().filter(|_| adopt) {
             let known = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
-            let copiers = observed.snapshots.get(snapshot).into_iter().flatten();
+            let actual = observed.snapshots.get(snapshot).into_iter().flatten();
             let unknown: Vec<AccountId> =
-                copiers.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
+                actual.filter(|account| desired.contains(account) && !known.contains(*account)).cloned().collect();
             if !unknown.is_empty() {
                 snapshots.insert(snapshot.clone(), unknown);
             }
         }
         prop_assert_eq!(&adopted.snapshots, &snapshots);
-        // The audit log records everything adopted once.
+        // The audit log has one row for everything that was adopted.
         let rows = adopted.rows(&request.share);
         prop_assert!(rows.iter().all(|row| row.action == AuditAction::Adopted && !row.principals.is_empty()));
         prop_assert_eq!(rows.len(), usize::from(!expected.is_empty()) + snapshots.len());
@@ -88,17 +94,17 @@ proptest! {
         let lost = world.images.get_mut(&image_id(1)).unwrap();
         lost.ledger = ImageLedger::default();
         world.needs = Default::default();
-        // Unmanaged access of targets that the tags do not name is not adopted.
-        let is_named = |account: &AccountId| first.targets.iter().any(|target| target.accounts().contains(account));
-        let observed = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
+        // Access that was granted out of band meanwhile, and that the tags do not name, is not adopted.
+        let is_named = |account: &AccountId| first.desired.targets.iter().any(|target| target.accounts().contains(account));
+        let actual = &mut world.images.get_mut(&image_id(1)).unwrap().observed;
         let unmanaged: BTreeSet<_> =
-            out_of_band.launch.iter().filter(|permission| !first.includes(permission.name())).cloned().collect();
-        observed.launch.extend(unmanaged.clone());
+            out_of_band.launch.iter().filter(|permission| !first.desired.includes(permission.name())).cloned().collect();
+        actual.launch.extend(unmanaged.clone());
         let copiers: BTreeSet<AccountId> =
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
-        observed.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
-        world.trigger(&Share { adopt: true, ..first.clone() });
-        world.trigger(&revocation(1, RevocationReason::Untagged));
+        actual.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
+        world.trigger(&adopting(&first, true));
+        world.trigger(&revocation_reason(1, RevocationReason::Untagged));
         let access = world.access();
         prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);
@@ -122,21 +128,21 @@ proptest! {
         };
         let is_found = |what: &str, name: &str| {
             let rows = found.iter().filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains(what)));
-            rows.clone().all(|row| row.action == AuditAction::Found) && rows.flat_map(|row| &row.principals).any(|principal| principal == name)
+            rows.clone().all(|row| row.action == AuditAction::Recovered) && rows.flat_map(|row| &row.principals).any(|principals| principals == name)
         };
         for target in pool() {
             let (name, permission) = (target.name(), target.launch_permission());
             let (was_granted_before, has_access) =
                 (before.observed.launch.contains(&permission), observed.launch.contains(&permission));
             if has_access && !was_granted_before {
-                prop_assert!(is_written(AuditAction::ImageGranted, name) || is_found("found open", name), "{}", name);
+                prop_assert!(is_written(AuditAction::ImageGranted, name) || is_found("found granted", name), "{}", name);
             }
             if was_granted_before && !has_access {
-                prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found closed", name), "{}", name);
+                prop_assert!(is_written(AuditAction::ImageRevoked, name) || is_found("found revoked", name), "{}", name);
             }
-            // Only changes that were made are found.
-            prop_assert!(!is_found("found open", name) || has_access);
-            prop_assert!(!is_found("found closed", name) || !has_access);
+            // What was not done is not found.
+            prop_assert!(!is_found("found granted", name) || has_access);
+            prop_assert!(!is_found("found revoked", name) || !has_access);
         }
     }
 
@@ -147,7 +153,7 @@ proptest! {
         let mut world = World::default();
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
         prop_assert_eq!(world.trigger(&share).result.unwrap().restored, Vec::<String>::new());
-        let removed: BTreeSet<&Target> = removed.iter().filter(|target| share.targets.contains(target)).collect();
+        let removed: BTreeSet<&Target> = removed.iter().filter(|target| share.desired.targets.contains(target)).collect();
         match from_key {
             true => {
                 world.key.revoke(&removed.iter().map(|target| target.key_principal()).collect());
@@ -188,8 +194,8 @@ fn each_audit_row_names_action_resource_principals_and_reason() {
             (AuditAction::SnapshotRevoked, two.as_str(), &principals[..], 2),
         ]
     );
-    assert!(rows.iter().all(|row| row.event == "event" && row.at > share.triggered_by.at));
-    let row = rows[0].clone().done(share.triggered_by.at, Some("request-1".to_owned())).because("so");
+    assert!(rows.iter().all(|row| row.event == "event" && row.at > share.run.triggered_by.at));
+    let row = rows[0].clone().done(share.run.triggered_by.at, Some("request-1".to_owned())).because("so");
     let text = serde_json::to_string(&row).unwrap();
     assert!(text.contains(r#""action":"snapshot-granted""#), "{text}");
     assert_eq!(serde_json::from_str::<AuditRow>(&text).unwrap(), row);
@@ -202,6 +208,6 @@ fn access_that_only_the_ledger_shows_is_granted_again() {
     world.trigger(&share);
     world.images.get_mut(&image_id(1)).unwrap().observed = ObservedImage::default();
     world.trigger(&share);
-    assert!(world.first().observed.launch.contains(&share.targets[0].launch_permission()));
+    assert!(world.first().observed.launch.contains(&share.desired.targets[0].launch_permission()));
     assert!(world.first().ledger.shares.values().all(ShareRow::has_access));
 }

@@ -1,5 +1,5 @@
-//! The plan of an image: it converges wherever it was interrupted, revokes only what is pending revocation, grants the
-//! image last and revokes it first, and leaves no gap for an account that moves between an OU and its own id.
+//! Granting and revoking access to an image: it converges from wherever it stopped, takes only what it is told to take,
+//! opens the image last and closes it first, and leaves nobody without access who only changes places.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -184,10 +184,10 @@ proptest! {
 
     #[test]
     fn snapshots_are_granted_before_the_image_and_revoked_after_it_and_no_step_is_empty(case in cases()) {
-        let ImagePlan { opening, closing, .. } = case.plan();
-        prop_assert!(opening.is_sorted_by_key(ImageStep::is_of_image));
-        prop_assert!(closing.is_sorted_by_key(|step| !step.is_of_image()));
-        for step in opening.iter().chain(&closing) {
+        let ImagePlan { grants, revocations, .. } = case.plan();
+        prop_assert!(grants.is_sorted_by_key(ImageStep::is_of_image));
+        prop_assert!(revocations.is_sorted_by_key(|step| !step.is_of_image()));
+        for step in grants.iter().chain(&revocations) {
             prop_assert!(!step.principals().is_empty());
         }
     }
@@ -236,7 +236,7 @@ proptest! {
         match &plan.refused {
             Some(refusal) => {
                 prop_assert_eq!(refusal.code, RefusalCode::TooManyTargets);
-                prop_assert_eq!(&plan.opening, &[]);
+                prop_assert_eq!(&plan.grants, &[]);
                 prop_assert!(total > limit && !has_all);
             }
             // An image that exceeds its limit already, and grants all desired targets, is left as it is.
@@ -253,14 +253,14 @@ proptest! {
         let mut world = World::granted_out_of_band(out_of_band.clone());
         world.trigger(&first);
         let observed = world.first().observed;
-        let grants = unmanaged(&observed, &image_id(1), &last, &world.first().ledger);
-        let desired: BTreeSet<&AccountId> = last.desired().flat_map(Target::accounts).collect();
-        let foreign = out_of_band.launch.iter().filter(|permission| !last.includes(permission.name()));
+        let grants = unmanaged(&observed, &last.desired, &world.first().ledger);
+        let desired: BTreeSet<&AccountId> = last.desired.accounts();
+        let foreign = out_of_band.launch.iter().filter(|permission| !last.desired.includes(permission.name()));
         let mut expected: Vec<UnmanagedGrant> = foreign
             .map(|permission| UnmanagedGrant { resource: image_id(1).to_string(), grantee: permission.to_string() })
             .collect();
         for (snapshot, accounts) in &out_of_band.snapshots {
-            let is_desired = |account: &AccountId| !last.snapshots.is_empty() && desired.contains(account);
+            let is_desired = |account: &AccountId| !last.desired.snapshots.is_empty() && desired.contains(account);
             let foreign = accounts.iter().filter(|account| !is_desired(account));
             expected.extend(foreign.map(|account| UnmanagedGrant {
                 resource: snapshot.to_string(),
@@ -356,9 +356,9 @@ fn public_access_is_unmanaged_whatever_the_tags_say() {
         ..ObservedImage::default()
     };
     let share: Share = share_of(1, vec![account_target(account(1))], true);
-    let grants = unmanaged(&observed, &image_id(1), &share, &ImageLedger::default());
-    let lines: Vec<String> = grants.iter().map(ToString::to_string).collect();
-    assert_eq!(lines, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
+    let grants = unmanaged(&observed, &share.desired, &ImageLedger::default());
+    let selectors: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    assert_eq!(selectors, ["ami-00000000000000001 to all", "snap-0000000000000000a to all"]);
     assert!(grants.iter().all(UnmanagedGrant::is_public));
 }
 

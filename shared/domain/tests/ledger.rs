@@ -1,9 +1,9 @@
-//! The ledger between two reconciliations: wherever one is interrupted, the ledger tells managed from unmanaged access.
+//! The ledger: wherever a reconciliation is interrupted, it tells managed access from unmanaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
-use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::desired::{Observation, Share};
 use ami_share_domain::image::ledger::{ImageLedger, Intent, NotifiedRow, ShareOutcome, ShareRow};
 use ami_share_domain::image::plan::ObservedImage;
 use ami_share_domain::key::decision::unread;
@@ -16,12 +16,12 @@ use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, out_of_band, pool, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, id, image_id, key, now, snapshot};
-use ami_share_testkit::shares::{account_target, image, ou_target, refusal, result, share};
+use ami_share_testkit::shares::{account_target, ou_target, refusal, result, share};
 use ami_share_testkit::world::{Managed, World};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// Reconciliations, each interrupted after some steps or not at all.
+/// Reconciliations, each interrupted after some steps or never.
 fn reconciliations() -> impl Strategy<Value = Vec<(Share, usize)>> {
     let steps = prop_oneof![2 => 0..20_usize, 1 => Just(99)];
     prop::collection::vec((desired_states(1), steps), 0..5)
@@ -56,11 +56,11 @@ proptest! {
                 let is_unmanaged = out_of_band.launch.contains(&permission);
                 prop_assert!(!has_access || is_managed != is_unmanaged, "{:?}: {:?}", target, ledger.shares);
             }
-            for (snapshot, copiers) in &observed.snapshots {
+            for (snapshot, granted) in &observed.snapshots {
                 let unmanaged = out_of_band.snapshots.get(snapshot).cloned().unwrap_or_default();
                 let managed = ledger.snapshots.get(snapshot).cloned().unwrap_or_default();
                 prop_assert!(managed.is_disjoint(&unmanaged), "{:?} and {:?}", managed, unmanaged);
-                prop_assert!((copiers - &unmanaged).is_subset(&managed), "{:?} and {:?}", copiers, managed);
+                prop_assert!((granted - &unmanaged).is_subset(&managed), "{:?} and {:?}", granted, managed);
             }
         }
     }
@@ -74,7 +74,7 @@ proptest! {
             world.reconciliation_interrupted_after(&share, steps);
         }
         world.trigger(&last);
-        // The next reconciliation deletes the rows of revocations that were notified.
+        // The next reconciliation forgets what was revoked and notified.
         world.trigger(&last);
         let before = world.first();
         world.trigger(&last);
@@ -92,9 +92,9 @@ proptest! {
         world.trigger(&first);
         world.trigger(&last);
         let rows = world.first().ledger.shares;
-        for target in &first.targets {
-            let is_refused = last.refused.iter().any(|refusal| refusal.subject == target.name());
-            match last.includes(target.name()) {
+        for target in &first.desired.targets {
+            let is_refused = last.desired.refused.iter().any(|refusal| refusal.subject == target.name());
+            match last.desired.includes(target.name()) {
                 true => prop_assert_eq!(rows[target.name()].outcome, ShareOutcome::Shared),
                 false if is_refused => {
                     prop_assert_eq!(rows[target.name()].outcome, ShareOutcome::Refused);
@@ -103,10 +103,10 @@ proptest! {
                 false => {
                     let row = &rows[target.name()];
                     prop_assert_eq!(row.outcome, ShareOutcome::Revoked);
-                    prop_assert_eq!(row.reason.as_ref(), Some(&last.why_revoked(target.name())));
+                    prop_assert_eq!(row.reason.as_ref(), Some(&last.desired.why_revoked(target.name())));
                 }
             }
-            prop_assert_eq!(rows[target.name()].has_access(), last.includes(target.name()));
+            prop_assert_eq!(rows[target.name()].has_access(), last.desired.includes(target.name()));
         }
         world.trigger(&last);
         let rows = world.first().ledger.shares;
@@ -128,11 +128,11 @@ proptest! {
             };
             let is_recorded = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
                 AuditAction::ImageGranted => true,
-                AuditAction::Found => row.reason.as_ref().is_some_and(|reason| reason.contains("found open")),
+                AuditAction::Recovered => row.reason.as_ref().is_some_and(|reason| reason.contains("found granted")),
                 _ => false,
             });
-            let has_access = observed.launch.contains(&target.launch_permission());
-            prop_assert_eq!(is_recorded, has_access, "{}: {:?}", name, audit_log);
+            let is_granted = observed.launch.contains(&target.launch_permission());
+            prop_assert_eq!(has_access, is_granted, "{}: {:?}", name, audit_log);
         }
     }
 
@@ -143,7 +143,7 @@ proptest! {
     ) {
         let mut share = share(targets);
         for (number, selector) in selectors.iter().flatten().enumerate() {
-            share.refused.push(Refusal { reason: number.to_string(), ..refusal(selector.name()) });
+            share.desired.refused.push(Refusal { reason: number.to_string(), ..refusal(selector.name()) });
         }
         let mut ledger = ImageLedger::default();
         let result = result(share, Vec::new());
@@ -163,9 +163,9 @@ proptest! {
         let mut last: Option<Intent> = None;
         for targets in desired_states {
             let share = share(targets);
-            let next = Intent::following(last.as_ref(), &share, share.desired_state());
+            let next = Intent::following(last.as_ref(), &share);
             match &last {
-                Some(last) if last.desired_state == share.desired_state() => prop_assert_eq!(&next, last),
+                Some(last) if last.desired_state == share.desired.digest() => prop_assert_eq!(&next, last),
                 Some(last) => prop_assert_eq!(next.number, last.number + 1),
                 None => prop_assert_eq!(next.number, 1),
             }
@@ -178,20 +178,20 @@ proptest! {
 fn the_triggering_principal_and_the_status_do_not_change_the_desired_state() {
     let one = share(pool());
     let mut other = one.clone();
-    other.triggered_by.principal = Some("arn:aws:iam::111122223333:role/builder".to_owned());
-    other.triggered_by.event = "another".to_owned();
-    other.image.status = Some("shared with 4 accounts".to_owned());
-    other.intent = 7;
-    assert_eq!(one.desired_state(), other.desired_state());
-    other.until = Some(now());
-    assert_ne!(one.desired_state(), other.desired_state());
+    other.run.triggered_by.principal = Some("arn:aws:iam::111122223333:role/builder".to_owned());
+    other.run.triggered_by.event = "another".to_owned();
+    other.run.observed.status = Some("shared with 4 accounts".to_owned());
+    other.run.intent = 7;
+    assert_eq!(one.desired.digest(), other.desired.digest());
+    other.desired.until = Some(now());
+    assert_ne!(one.desired.digest(), other.desired.digest());
 }
 
 #[test]
 fn access_that_aws_rejected_is_not_recorded_as_granted() {
     let share = share(vec![account_target(account(1))]);
     let mut ledger = ImageLedger::default();
-    let targets: Vec<&Target> = share.targets.iter().collect();
+    let targets: Vec<&Target> = share.desired.targets.iter().collect();
     for row in ledger.rows_before(&share, &targets, |_| true, now()) {
         ledger.shares.insert(row.target.clone(), row);
     }
@@ -275,7 +275,7 @@ proptest! {
         prop_assert!(released.is_disjoint(&own));
         let needed = ledger.needed_by.get(&image).cloned().unwrap_or_default().principals;
         prop_assert_eq!(&released | &(&needed & &own), needed.clone());
-        // The key revokes a released principal exactly when no other image needs it.
+        // What was released is revoked from the key exactly when no other image needs it.
         let mut after = ledger.clone();
         let need = after.needed_by.entry(image.clone()).or_default();
         need.principals = &need.principals - &released;
@@ -342,18 +342,15 @@ fn a_status_is_written_when_new_or_overwritten_and_not_by_a_late_reconciliation(
     let at = |second: i64| Timestamp::from_second(second).unwrap();
     let notified =
         NotifiedRow { status: Some("shared".to_owned()), at: Some(at(10)), ..NotifiedRow::default() };
-    let seen = |status: Option<&str>, second| Image {
-        status: status.map(str::to_owned),
-        seen_at: at(second),
-        ..image()
-    };
+    let seen =
+        |status: Option<&str>, second| Observation { status: status.map(str::to_owned), at: at(second) };
     assert!(notified.needs_status("refused", &seen(Some("shared"), 20)), "it says something new");
-    assert!(notified.needs_status("shared", &seen(Some("out of band"), 20)), "it was overwritten");
+    assert!(notified.needs_status("shared", &seen(Some("overwritten"), 20)), "it was overwritten");
     assert!(
         !notified.needs_status("shared", &seen(None, 5)),
-        "it was written after this reconciliation read the image"
+        "it was written since this run observed the image"
     );
-    assert!(!notified.needs_status("shared", &seen(Some("shared"), 20)), "it stands");
+    assert!(!notified.needs_status("shared", &seen(Some("shared"), 20)), "it is the same");
 }
 
 #[test]
@@ -366,11 +363,11 @@ fn a_failure_is_outdated_once_a_later_outcome_is_notified_even_with_the_same_sta
     };
     assert!(!NotifiedRow::default().is_newer_than(at(15)), "nothing was ever notified");
     assert!(!notified(10, 10).is_newer_than(at(15)));
-    assert!(notified(10, 20).is_newer_than(at(15)), "a later outcome with the same status was notified");
+    assert!(notified(10, 20).is_newer_than(at(15)), "what was notified did not change the status");
     let of_an_older_release = NotifiedRow { at: Some(at(20)), ..NotifiedRow::default() };
     assert!(of_an_older_release.is_newer_than(at(15)));
-    // Whether the status was overwritten depends on when it was written, not on later notifications.
+    // Whether the status was overwritten depends on when it was written, not on other notifications.
     let row = NotifiedRow { status: Some("shared".to_owned()), ..notified(10, 30) };
-    let overwritten = Image { status: Some("out of band".to_owned()), seen_at: at(20), ..image() };
+    let overwritten = Observation { status: Some("overwritten".to_owned()), at: at(20) };
     assert!(row.needs_status("shared", &overwritten));
 }

@@ -53,8 +53,8 @@ fn principals(targets: &[Target]) -> BTreeSet<KeyPrincipal> {
 /// Who may copy what: those whom other people let, and those behind the share's targets.
 fn copiers(out_of_band: &ObservedImage, share: &Share) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
     let mut copiers = out_of_band.snapshots.clone();
-    for snapshot in &share.snapshots {
-        let accounts = share.targets.iter().flat_map(|target| target.accounts()).cloned();
+    for snapshot in &share.desired.snapshots {
+        let accounts = share.desired.targets.iter().flat_map(|target| target.accounts()).cloned();
         copiers.entry(snapshot.clone()).or_default().extend(accounts);
     }
     copiers.retain(|_, accounts| !accounts.is_empty());
@@ -123,14 +123,14 @@ proptest! {
         run(&mut world, &before);
         world.trigger(&last);
         let access = world.access();
-        let launch = out_of_band.launch.union(&permissions(&last.targets)).cloned().collect();
+        let launch = out_of_band.launch.union(&permissions(&last.desired.targets)).cloned().collect();
         prop_assert_eq!(&access.launch[&image_id(1)], &launch);
         prop_assert_eq!(&access.snapshots, &copiers(&out_of_band, &last));
-        prop_assert_eq!(world.key.granted(), principals(&last.targets));
+        prop_assert_eq!(world.key.granted(), principals(&last.desired.targets));
         prop_assert_eq!(access.policy.foreign(), policy.foreign());
         prop_assert_eq!(access.pending_revocation, BTreeSet::new());
         // The ledger says of everything open whether it is ours.
-        let desired = last.targets.iter().filter(|target| !out_of_band.launch.contains(&target.launch_permission()));
+        let desired = last.desired.targets.iter().filter(|target| !out_of_band.launch.contains(&target.launch_permission()));
         let managed: BTreeSet<_> = desired.map(|target| (image_id(1), target.name().to_owned())).collect();
         prop_assert_eq!(access.managed, managed);
         let added = copiers(&ObservedImage::default(), &last).into_iter().map(|(snapshot, accounts)| {
@@ -188,7 +188,7 @@ proptest! {
         let mut reconciliations: Vec<Running> = desired.iter().map(|share| world.begin(share)).collect();
         interleave(&mut world, &mut reconciliations, &schedule, &out_of_band)?;
         finish(&mut world, &mut reconciliations);
-        let latest = reconciliations.iter().max_by_key(|trigger| trigger.share.intent).unwrap();
+        let latest = reconciliations.iter().max_by_key(|trigger| trigger.share.run.intent).unwrap();
         start.trigger(&latest.share);
         prop_assert_eq!(world.access(), start.access());
     }
@@ -244,8 +244,8 @@ proptest! {
         interleave(&mut world, &mut reconciliations, &schedule, &ObservedImage::default())?;
         finish(&mut world, &mut reconciliations);
         let latest = |number: usize| {
-            let reconciliations = reconciliations.iter().filter(|trigger| trigger.share.image.id == image_id(number));
-            reconciliations.max_by_key(|trigger| trigger.share.intent).map(|trigger| trigger.share.targets.clone()).unwrap_or_default()
+            let reconciliations = reconciliations.iter().filter(|trigger| trigger.share.desired.image.id == image_id(number));
+            reconciliations.max_by_key(|trigger| trigger.share.run.intent).map(|trigger| trigger.share.desired.targets.clone()).unwrap_or_default()
         };
         let needed = [latest(1), latest(2)].concat();
         prop_assert_eq!(world.key.granted(), principals(&needed));
@@ -268,10 +268,10 @@ proptest! {
         let has = world.access();
         let foreign_or = |targets: &[Target]| &out_of_band.launch | &permissions(targets);
         let launch = &has.launch[&image_id(1)];
-        prop_assert!(launch.is_subset(&foreign_or(&last.targets)), "whom nobody wants is out");
+        prop_assert!(launch.is_subset(&foreign_or(&last.desired.targets)), "whom nobody wants is out");
         prop_assert!(launch.is_subset(&had.launch[&image_id(1)]), "nobody new is in");
         if between.is_empty() {
-            let stays = &foreign_or(&before.targets) & &foreign_or(&last.targets);
+            let stays = &foreign_or(&before.desired.targets) & &foreign_or(&last.desired.targets);
             prop_assert_eq!(launch, &stays, "who is wanted still keeps it");
         }
         prop_assert_eq!(has.policy, had.policy);
@@ -279,8 +279,8 @@ proptest! {
         world.key_is_unreadable = false;
         world.trigger(&last);
         let access = world.access();
-        prop_assert_eq!(&access.launch[&image_id(1)], &foreign_or(&last.targets));
-        prop_assert_eq!(world.key.granted(), principals(&last.targets));
+        prop_assert_eq!(&access.launch[&image_id(1)], &foreign_or(&last.desired.targets));
+        prop_assert_eq!(world.key.granted(), principals(&last.desired.targets));
         prop_assert_eq!(access.pending_revocation, BTreeSet::new());
     }
 
@@ -390,7 +390,7 @@ fn is_closed_on_record(audit_log: &[AuditRow]) -> bool {
         let principals = row.principals.iter().map(|principals| (row.resource.as_str(), principals.as_str()));
         match row.action {
             AuditAction::ImageGranted | AuditAction::SnapshotGranted => open.extend(principals),
-            AuditAction::ImageRevoked | AuditAction::SnapshotRevoked | AuditAction::Found => {
+            AuditAction::ImageRevoked | AuditAction::SnapshotRevoked | AuditAction::Recovered => {
                 principals.for_each(|principals| _ = open.remove(&principals))
             }
             _ => {}

@@ -1,4 +1,4 @@
-//! Which outcomes each metric counts or measures.
+//! How reconciliations, keys and reviews are measured.
 
 #![allow(clippy::unwrap_used, clippy::float_cmp, reason = "a value that is not there should stop the test")]
 
@@ -24,7 +24,8 @@ fn of<const N: usize>(values: [(&'static str, f64); N]) -> BTreeMap<&'static str
     BTreeMap::from(values)
 }
 
-/// The metrics of a reconciliation that grants two accounts and refuses these selectors, and the ledger after it.
+/// The measurements of a reconciliation that grants the image to two accounts and refuses these selectors, and the
+/// ledger after it.
 fn first_reconciliation(refused: &[Refusal]) -> (Measurements, ImageLedger) {
     let desired = share(vec![account_target(account(2)), account_target(account(3))]);
     let result = result(desired, refused.to_vec());
@@ -58,26 +59,26 @@ fn a_share_that_was_notified_is_not_counted_again() {
 
 #[test]
 fn the_time_to_share_is_measured_only_for_newly_granted_managed_targets() {
-    let desired = share(vec![account_target(account(2))]);
-    let granted_at = desired.event_time.unwrap() + SignedDuration::from_millis(4_250);
-    let result = result(desired.clone(), Vec::new());
+    let share = share(vec![account_target(account(2))]);
+    let granted_at = share.run.event_time.unwrap() + SignedDuration::from_millis(4_250);
+    let result = result(share.clone(), Vec::new());
     let rows = |ledger: &ImageLedger, at: Timestamp| ledger.rows_after(&result, at).0;
-    // The target already had unmanaged access.
-    let unmanaged = rows(&ImageLedger::default(), granted_at);
-    assert!(metrics::of_granting(&desired, &unmanaged, granted_at).is_empty());
-    let targets: Vec<_> = desired.targets.iter().collect();
-    let before = ImageLedger::default().rows_before(&desired, &targets, |_| true, granted_at);
+    // Granted already, and not by ami-share.
+    let foreign = rows(&ImageLedger::default(), granted_at);
+    assert!(metrics::of_grants(&share.run, &foreign, granted_at).is_empty());
+    let targets: Vec<_> = share.desired.targets.iter().collect();
+    let before = ImageLedger::default().rows_before(&share, &targets, |_| true, granted_at);
     let of_rows = |rows: Vec<_>| {
         let shares =
             rows.into_iter().map(|row: ami_share_domain::image::ledger::ShareRow| (row.target.clone(), row));
         ImageLedger { shares: shares.collect(), ..ImageLedger::default() }
     };
     let new = rows(&of_rows(before), granted_at);
-    assert_eq!(values(&metrics::of_granting(&desired, &new, granted_at)), of([("SecondsToShare", 4.25)]));
-    // The next reconciliation finds the access already granted.
+    assert_eq!(values(&metrics::of_grants(&share.run, &new, granted_at)), of([("SecondsToShare", 4.25)]));
+    // For the next reconciliation it was granted before.
     let later = granted_at + SignedDuration::from_hours(1);
     let previous = of_rows(new);
-    assert!(metrics::of_granting(&desired, &rows(&previous, later), later).is_empty());
+    assert!(metrics::of_grants(&share.run, &rows(&previous, later), later).is_empty());
 }
 
 #[test]

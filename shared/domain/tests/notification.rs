@@ -18,7 +18,7 @@ use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{desired_states, revocation, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, now, snapshot};
-use ami_share_testkit::shares::{account_target, ou_target, refusal, result, share};
+use ami_share_testkit::shares::{account_target, ou_target, refusal, result, share, with_desired};
 use ami_share_testkit::world::World;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -94,7 +94,7 @@ proptest! {
             let notified = notified.unwrap();
             let reachable = |accounts: BTreeSet<AccountId>| &accounts - &world.without_bus;
             prop_assert!(reachable(accounts(result.shared_targets())).is_subset(&notified));
-            prop_assert!(notified.is_subset(&accounts(share.desired())));
+            prop_assert!(notified.is_subset(&accounts(share.desired.all_targets())));
         }
     }
 
@@ -115,13 +115,13 @@ proptest! {
                 match kind {
                     NotificationKind::Shared => prop_assert!(notified.insert(target)),
                     NotificationKind::Unshared => {
-                        prop_assert_eq!(detail.reason.unwrap(), share.why_revoked(&target));
+                        prop_assert_eq!(detail.reason.unwrap(), share.desired.why_revoked(&target));
                         prop_assert!(notified.remove(&target));
                     }
                     kind => prop_assert_eq!(kind, NotificationKind::Refused),
                 }
             }
-            let desired: BTreeSet<String> = share.desired().map(|target| target.name().to_owned()).collect();
+            let desired: BTreeSet<String> = share.desired.all_targets().map(|target| target.name().to_owned()).collect();
             prop_assert_eq!(&notified, &desired);
         }
     }
@@ -136,7 +136,7 @@ proptest! {
         for hours in ends {
             let until = hours.map(|hours| now() + SignedDuration::from_hours(hours) + SignedDuration::from_hours(1));
             let warn_at = warn_at(until, days);
-            let share = Share { until, warn_at, ..share(vec![account_target(account(1))]) };
+            let share = with_desired(share(vec![account_target(account(1))]), |desired| { desired.until = until; desired.warn_at = warn_at; });
             let sent = hub_notifications(&mut world, &share);
             let warnings: Vec<_> = sent.iter().filter(|(kind, _)| *kind == NotificationKind::EndingSoon).collect();
             let is_near = warn_at.is_some_and(|moment| moment <= world.clock);
@@ -198,20 +198,23 @@ fn an_account_warned_before_an_interruption_is_not_warned_again_of_the_same_expi
     let mut world = World::default();
     let near = |hours| {
         let until = Some(now() + SignedDuration::from_hours(hours));
-        Share { until, warn_at: warn_at(until, 7), ..share(vec![ou_target(1, vec![account(1), account(2)])]) }
+        with_desired(share(vec![ou_target(1, vec![account(1), account(2)])]), |desired| {
+            desired.until = until;
+            desired.warn_at = warn_at(until, 7);
+        })
     };
-    let result = world.trigger(&Share { warn_at: None, ..near(30) }).result.unwrap();
+    let result = world.trigger(&with_desired(near(30), |desired| desired.warn_at = None)).result.unwrap();
     let mut ledger = world.first().ledger;
-    ledger.notified.warning.insert(warning_of(&account(1), near(30).until.unwrap()));
+    ledger.notified.warning.insert(warning_of(&account(1), near(30).desired.until.unwrap()));
     let warned = |hours| -> Vec<AccountId> {
-        let share = Share { intent: result.share.intent, ..near(hours) };
+        let share = Share { run: result.share.run.clone(), ..near(hours) };
         let notified = plan(&ShareResult { share, ..result.clone() }, &ledger, now());
         assert_eq!(notified.hub.len(), 1, "the hub was not notified of it");
         notified.warned.into_iter().map(|(account, _)| account).collect()
     };
     assert_eq!(warned(30), [account(2)]);
     assert_eq!(warned(50), [account(1), account(2)], "another end is another warning");
-    world.images.get_mut(&result.share.image.id).unwrap().ledger = ledger;
+    world.images.get_mut(&result.share.desired.image.id).unwrap().ledger = ledger;
     world.trigger(&near(30));
     assert_eq!(world.first().ledger.notified.warning, BTreeSet::new(), "all have been warned");
 }
@@ -241,8 +244,10 @@ fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
     let mut refused = refusal(target.name());
     for reason in ["the OU does not exist", "the OU is not allowed"] {
         refused.reason = reason.to_owned();
-        let notified =
-            world.trigger(&Share { refused: vec![refused.clone()], ..share(Vec::new()) }).notified.unwrap();
+        let notified = world
+            .trigger(&with_desired(share(Vec::new()), |desired| desired.refused = vec![refused.clone()]))
+            .notified
+            .unwrap();
         assert_eq!(notified.target_accounts, []);
         let sent: Vec<_> = notified
             .hub
@@ -274,7 +279,7 @@ fn a_refusal_that_revokes_access_sends_two_notifications() {
     let target = account_target(account(1));
     let name = target.name().to_owned();
     world.trigger(&share(vec![target]));
-    let refused = Share { refused: vec![refusal(&name)], ..share(Vec::new()) };
+    let refused = with_desired(share(Vec::new()), |desired| desired.refused = vec![refusal(&name)]);
     let sent = hub_notifications(&mut world, &refused);
     assert_eq!(
         kinds(&sent),
@@ -355,19 +360,21 @@ fn accounts_near_expiry_are_warned_on_their_bus_and_those_without_a_bus_are_not(
     let mut world = World::default();
     world.without_bus.insert(account(12));
     let until = Some(now() + SignedDuration::from_hours(30));
-    let near = Share {
-        until,
-        warn_at: warn_at(until, 7),
-        ..share(vec![ou_target(1, vec![account(11), account(12)])])
-    };
-    world.trigger(&Share { warn_at: None, ..near.clone() });
+    let near = with_desired(share(vec![ou_target(1, vec![account(11), account(12)])]), |desired| {
+        desired.until = until;
+        desired.warn_at = warn_at(until, 7);
+    });
+    world.trigger(&with_desired(near.clone(), |desired| desired.warn_at = None));
     let notified = world.trigger(&near).notified.unwrap();
     let warned: Vec<&AccountId> = notified.warned.iter().map(|(account, _)| account).collect();
     assert_eq!(warned, [&account(11)]);
     assert!(world.trigger(&near).notified.unwrap().warned.is_empty());
     let later = now() + SignedDuration::from_hours(50);
     let notified = world
-        .trigger(&Share { until: Some(later), warn_at: warn_at(Some(later), 7), ..near })
+        .trigger(&with_desired(near, |desired| {
+            desired.until = Some(later);
+            desired.warn_at = warn_at(Some(later), 7);
+        }))
         .notified
         .unwrap();
     assert_eq!(notified.warned.len(), 1, "another end is another warning");
@@ -377,7 +384,10 @@ fn accounts_near_expiry_are_warned_on_their_bus_and_those_without_a_bus_are_not(
 fn no_account_is_warned_after_expiry() {
     let mut world = World::default();
     let until = Some(now());
-    let late = Share { until, warn_at: warn_at(until, 7), ..share(vec![account_target(account(1))]) };
+    let late = with_desired(share(vec![account_target(account(1))]), |desired| {
+        desired.until = until;
+        desired.warn_at = warn_at(until, 7);
+    });
     let notified = world.trigger(&late).notified.unwrap();
     assert!(notified.warned.is_empty());
     assert!(notified.hub.iter().all(|sent| sent.notification.kind == NotificationKind::Shared));
@@ -400,11 +410,11 @@ fn unmanaged_access_is_notified_once_until_it_disappears() {
     assert_eq!(kinds(&sent)[1..], [unmanaged, public, copier]);
     assert!(sent[2].1.reason.as_ref().unwrap().contains("set MakePublicImagesPrivate"));
     assert_eq!(hub_notifications(&mut world, &share), []);
-    let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
+    let observed = &mut world.images.get_mut(&share.desired.image.id).unwrap().observed;
     observed.launch.remove(&external);
     observed.is_public = false;
     assert_eq!(hub_notifications(&mut world, &share), []);
-    let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
+    let observed = &mut world.images.get_mut(&share.desired.image.id).unwrap().observed;
     observed.launch.insert(external);
     observed.is_public = true;
     assert_eq!(kinds(&hub_notifications(&mut world, &share)), [unmanaged, public]);
@@ -416,13 +426,14 @@ fn making_an_image_private_is_notified_each_time_with_the_principal_if_known() {
     let mut world = World::granted_out_of_band(public);
     world.makes_private = true;
     let by = Some("arn:aws:iam::111122223333:user/eve".to_owned());
-    let share = Share { changed_by: by.clone(), ..share_of(1, Vec::new(), false) };
+    let mut share = share_of(1, Vec::new(), false);
+    share.run.changed_by.clone_from(&by);
     for _ in 0..2 {
         let sent = hub_notifications(&mut world, &share);
         assert_eq!(kinds(&sent), [(NotificationKind::Public, "all")]);
         assert_eq!(sent[0].1.changed_by, by);
         assert!(sent[0].1.reason.as_ref().unwrap().ends_with("is private again"));
-        let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
+        let observed = &mut world.images.get_mut(&share.desired.image.id).unwrap().observed;
         assert!(!observed.is_public);
         observed.is_public = true;
     }
@@ -433,8 +444,8 @@ fn access_removed_out_of_band_is_restored_and_notified() {
     let mut world = World::default();
     let share = share_of(1, vec![account_target(account(1)), account_target(account(2))], true);
     world.trigger(&share);
-    let observed = &mut world.images.get_mut(&share.image.id).unwrap().observed;
-    observed.launch.remove(&share.targets[0].launch_permission());
+    let observed = &mut world.images.get_mut(&share.desired.image.id).unwrap().observed;
+    observed.launch.remove(&share.desired.targets[0].launch_permission());
     observed.snapshots.get_mut(&snapshot(10)).unwrap().remove(&account(2));
     let restored = NotificationKind::Restored;
     assert_eq!(

@@ -1,12 +1,12 @@
 //! Refusals in the documents between the steps: a reason that refuses many subjects is written once.
 
-use ami_share_domain::image::desired::{Resolved, Share};
+use ami_share_domain::image::desired::{DesiredState, Resolved};
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
 use ami_share_domain::key::request::{Excluded, KeyOutcome};
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::ids::{account, key};
-use ami_share_testkit::shares::{refusals, share};
+use ami_share_testkit::shares::{refusals, share, with_desired};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -52,13 +52,13 @@ fn sentences() -> impl Strategy<Value = Vec<Vec<Refusal>>> {
 proptest! {
     #[test]
     fn they_are_read_as_they_were_written_and_so_are_those_of_a_release_that_wrote_each_alone(refused in alike()) {
-        let share = Share { refused: refused.clone(), ..share(Vec::new()) };
+        let share = DesiredState { refused: refused.clone(), ..share(Vec::new()).desired };
         let document = serde_json::to_value(&share).unwrap();
-        prop_assert_eq!(&serde_json::from_value::<Share>(document.clone()).unwrap(), &share);
+        prop_assert_eq!(&serde_json::from_value::<DesiredState>(document.clone()).unwrap(), &share);
         let mut earlier = document.clone();
         earlier["refused"] = json!(refused);
-        prop_assert_eq!(serde_json::from_value::<Share>(earlier).unwrap(), share);
-        // A reason that does not name its subject never occurs twice in a row, and each subject occurs once.
+        prop_assert_eq!(serde_json::from_value::<DesiredState>(earlier).unwrap(), share);
+        // A sentence that does not name its own word never stands twice in a row, and each word stands once.
         let written = document["refused"].as_array().unwrap();
         let sentence = |refusal: &Value| (refusal["code"].clone(), refusal["reason"].clone());
         let names_its_subject = |refusal: &Value| {
@@ -72,10 +72,10 @@ proptest! {
 
     #[test]
     fn the_document_holds_each_refusal_reason_once_even_if_it_names_the_subject(sentences in sentences()) {
-        let share = Share { refused: sentences.concat(), ..share(Vec::new()) };
+        let share = DesiredState { refused: sentences.concat(), ..share(Vec::new()).desired };
         let document = serde_json::to_value(&share).unwrap();
         prop_assert_eq!(document["refused"].as_array().unwrap().len(), sentences.len());
-        prop_assert_eq!(serde_json::from_value::<Share>(document).unwrap(), share);
+        prop_assert_eq!(serde_json::from_value::<DesiredState>(document).unwrap(), share);
     }
 }
 
@@ -101,10 +101,13 @@ fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     let targets = crowd();
     // Known before any call: all targets are retained, and refused.
     let refused = targets.iter().map(|target| untagged(target.name())).collect();
-    let share_of_all = Share { retained: targets.clone(), refused, ..share(Vec::new()) };
+    let share_of_all = with_desired(share(Vec::new()), |desired| {
+        desired.retained = targets.clone();
+        desired.refused = refused;
+    });
     fits(&json!(Resolved::Share { share: Box::new(share_of_all.clone()) }));
     let result = ShareResult::of(share_of_all, &[], []);
-    assert_eq!((result.refused.len(), result.share.refused.len()), (2000, 0));
+    assert_eq!((result.refused.len(), result.share.desired.refused.len()), (2000, 0));
     fits(&json!(result));
     // Found when the key is to be written.
     let outcome = KeyOutcome { refused: Some(untagged("the key")), ..KeyOutcome::unchanged(&key(1)) };
@@ -132,7 +135,7 @@ fn a_thousand_targets_that_two_full_keys_have_no_room_for_fit_between_two_steps(
         KeyOutcome { excluded, ..KeyOutcome::unchanged(&key(number)) }
     };
     let keys = vec![excluded(1), excluded(2)];
-    let share = Share { keys: vec![key(1), key(2)], ..share(targets.clone()) };
+    let share = with_desired(share(targets.clone()), |desired| desired.keys = vec![key(1), key(2)]);
     let request = ImageRequest { share, keys };
     fits(&json!(request));
     assert_eq!(serde_json::from_value::<ImageRequest>(json!(request)).unwrap(), request);

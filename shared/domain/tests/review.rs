@@ -27,7 +27,7 @@ use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
 use ami_share_testkit::policies::{crowded_policy, default_policy};
 use ami_share_testkit::reviews::{review, review_key, review_with, scheduled};
-use ami_share_testkit::shares::{account_target, image, ou_target};
+use ami_share_testkit::shares::{account_target, image, ou_target, run, with_desired};
 use ami_share_testkit::world::World;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ proptest! {
         }
         world.trigger(&share);
         let differences = differences(&world, &share);
-        let is_over = share.revocation_reason == Some(RevocationReason::Untagged);
+        let is_over = share.desired.revocation_reason == Some(RevocationReason::Untagged);
         prop_assert!(differences.is_empty() || (is_over && differences == [IS_OVER]), "{differences:?}");
     }
 
@@ -84,9 +84,9 @@ proptest! {
         prop_assert!(found.is_empty(), "{found:?}");
         if is_readable_again {
             world.key_is_unreadable = false;
-            let lacks = !share.targets.is_empty();
+            let lacks = !share.desired.targets.is_empty();
             let left = !world.needs.pending_revocation().is_empty();
-            let is_over = share.revocation_reason == Some(RevocationReason::Untagged);
+            let is_over = share.desired.revocation_reason == Some(RevocationReason::Untagged);
             prop_assert_eq!(!differences(&world, &share).is_empty(), lacks || left || is_over);
         }
     }
@@ -274,7 +274,7 @@ fn an_account_that_a_policy_had_no_room_for_is_retried_when_there_is_room() {
 #[test]
 fn a_status_that_was_overwritten_or_reports_a_failure_is_a_difference() {
     let (mut world, mut share) = settled();
-    share.image.status = Some("mine".to_owned());
+    share.run.observed.status = Some("mine".to_owned());
     assert_eq!(differences(&world, &share), ["its status was overwritten"]);
     let notified = &mut first(&mut world).ledger.notified;
     notified.status = Some("failed: kms:PutKeyPolicy".to_owned());
@@ -285,8 +285,8 @@ fn a_status_that_was_overwritten_or_reports_a_failure_is_a_difference() {
 fn schedules_that_do_not_match_the_desired_state_are_a_difference() {
     let (_, mut share) = settled();
     let mut world = World::default();
-    share.until = Some(world.clock + SignedDuration::from_hours(24 * 30));
-    share.must_schedule = true;
+    share.desired.until = Some(world.clock + SignedDuration::from_hours(24 * 30));
+    share.run.must_schedule = true;
     world.trigger(&share);
     assert_eq!(differences(&world, &share), ["the appointments of its end are not as they should be"]);
     assert_eq!(differences(&scheduled(world, &share), &share), Vec::<String>::new());
@@ -295,7 +295,7 @@ fn schedules_that_do_not_match_the_desired_state_are_a_difference() {
 #[test]
 fn the_review_finds_a_change_of_terms_that_an_interrupted_reconciliation_left() {
     let (mut world, mut share) = settled();
-    share.until = Some(world.clock + SignedDuration::from_hours(1));
+    share.desired.until = Some(world.clock + SignedDuration::from_hours(1));
     world.reconciliation_interrupted_after(&share, 1);
     let found = differences(&world, &share);
     assert!(
@@ -329,8 +329,12 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
     let mut seen = review_key(&world, &key(1));
     let found = |seen: &ReviewedKeyState| {
         let keys = BTreeMap::from([(key(1), seen.clone())]);
-        let found =
-            review_with(&world, &Share { keys: share.keys.clone(), ..no_target.clone() }, &keys).differences;
+        let found = review_with(
+            &world,
+            &with_desired(nobody.clone(), |desired| desired.keys = share.desired.keys.clone()),
+            &keys,
+        )
+        .differences;
         found.into_iter().filter(|sentence| sentence.contains("not yet closed")).count()
     };
     assert_eq!(found(&seen), 1);
@@ -374,7 +378,7 @@ fn the_review_says_who_has_what_since_when_and_why() {
     );
     assert_eq!(shared.permits, ["launch", "copy"]);
     assert!(shared.is_managed && trigger.contains(&shared.since) && shared.accounts == [account(2)]);
-    assert_eq!(found.keys, share.keys);
+    assert_eq!(found.keys, share.desired.keys);
 }
 
 #[test]
@@ -389,14 +393,14 @@ fn desired_access_that_the_ledger_lacks_is_unmanaged_until_it_is_recorded() {
 #[test]
 fn the_review_reports_only_the_access_of_an_image_that_was_never_shared() {
     let observed = ObservedImage { is_public: true, ..ObservedImage::default() };
-    let found = review::compare::idle(&image(), "disabled", &observed);
+    let found = review::compare::idle(&image(), &run().observed, "disabled", &observed);
     assert_eq!((found.state.as_str(), found.unmanaged.len()), ("disabled", 1));
     assert_eq!(found.differences, Vec::<String>::new());
 }
 
 #[test]
 fn an_image_that_cannot_be_compared_differs_and_says_why() {
-    let found = review::compare::unreadable(&image(), "available", "kms:DescribeKey failed");
+    let found = review::compare::unreadable(&image(), &run().observed, "available", "kms:DescribeKey failed");
     assert_eq!(found.differences, ["it could not be compared: kms:DescribeKey failed"]);
     assert!(found.shares.is_empty());
 }
@@ -446,7 +450,7 @@ fn why_a_policy_cannot_be_changed_is_known_before_it_is_tried() {
 #[test]
 fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     let (_, mut share) = settled();
-    share.targets = vec![ou_target(1, vec![account(11), account(12)])];
+    share.desired.targets = vec![ou_target(1, vec![account(11), account(12)])];
     let mut world = World::default();
     world.trigger(&share);
     // The state that share-image leaves: the OU's snapshot accounts are recorded, but EC2 rejected one of them.
@@ -473,7 +477,9 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
 #[test]
 fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is_enabled() {
     let (mut world, share) = settled();
-    let revoked = Share { keys: share.keys.clone(), ..revocation(1, RevocationReason::SharingDisabled) };
+    let revoked = with_desired(revocation_reason(1, RevocationReason::SharingDisabled), |desired| {
+        desired.keys = share.desired.keys.clone()
+    });
     let found = differences(&world, &revoked);
     assert!(found.contains(&"the image is still open to 000000000001, 000000000002".to_owned()), "{found:?}");
     world.trigger(&revoked);

@@ -1,8 +1,8 @@
-//! The schedules of an image: one for its expiry and one for the warning some days before, never two for one moment.
+//! When an image is reconciled again: at the end of its shares and some days before, never twice for one moment.
 
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::desired::DesiredState;
 use ami_share_domain::image::schedule::{
-    ScheduleKind, ScheduleStep, Schedules, desired, plan, warn_at, while_applying,
+    ScheduleKind, ScheduleStep, Schedules, desired, in_progress, plan, warn_at,
 };
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_testkit::ids::{account, id, now};
@@ -21,9 +21,13 @@ fn schedules() -> impl Strategy<Value = Schedules> {
         .prop_map(|(end, warning)| Schedules { end, warning })
 }
 
-/// A share with one account that expires at `until`.
-fn ending_on(until: Option<Timestamp>, warning_days: u32) -> Share {
-    Share { until, warn_at: warn_at(until, warning_days), ..share(vec![account_target(account(1))]) }
+/// A share of one account that ends then.
+fn ending_on(until: Option<Timestamp>, warning_days: u32) -> DesiredState {
+    DesiredState {
+        until,
+        warn_at: warn_at(until, warning_days),
+        ..share(vec![account_target(account(1))]).desired
+    }
 }
 
 proptest! {
@@ -32,13 +36,13 @@ proptest! {
         let desired = desired(&ending_on(until, days), now());
         let mut after = made;
         for step in plan(&made, &desired, now()) {
-            let (schedule_kind, moment) = match step {
-                ScheduleStep::Set { schedule_kind, moment, .. } | ScheduleStep::Start { schedule_kind, moment } => {
-                    (schedule_kind, Some(moment))
+            let (kind, moment) = match step {
+                ScheduleStep::Set { kind, moment, .. } | ScheduleStep::Start { kind, moment } => {
+                    (kind, Some(moment))
                 }
-                ScheduleStep::Cancel { schedule_kind } => (schedule_kind, None),
+                ScheduleStep::Cancel { kind } => (kind, None),
             };
-            match schedule_kind {
+            match kind {
                 ScheduleKind::End => after.end = moment,
                 ScheduleKind::Warning => after.warning = moment,
             }
@@ -87,9 +91,9 @@ proptest! {
 
     #[test]
     fn a_share_without_targets_has_no_schedule(until in moments(), days in 0..9_u32) {
-        let no_target = Share { targets: Vec::new(), ..ending_on(Some(until), days) };
-        prop_assert_eq!(desired(&no_target, now()), Schedules::default());
-        let ended = Share { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
+        let without_targets = DesiredState { targets: Vec::new(), ..ending_on(Some(until), days) };
+        prop_assert_eq!(desired(&without_targets, now()), Schedules::default());
+        let ended = DesiredState { revocation_reason: Some(RevocationReason::Untagged), ..ending_on(Some(until), days) };
         prop_assert_eq!(desired(&ended, now()), Schedules::default());
     }
 }
@@ -97,8 +101,8 @@ proptest! {
 #[test]
 fn retained_targets_also_lose_access_at_expiry() {
     let until = now() + SignedDuration::from_hours(1);
-    let share = ending_on(Some(until), 0);
-    let retained = Share { retained: share.targets.clone(), targets: Vec::new(), ..share };
+    let mut retained = ending_on(Some(until), 0);
+    std::mem::swap(&mut retained.targets, &mut retained.retained);
     assert_eq!(desired(&retained, now()).end, Some(until));
 }
 
@@ -108,13 +112,13 @@ proptest! {
         made in schedules(), first in prop::option::of(moments()), next in prop::option::of(moments()), days in 0..9_u32,
     ) {
         let steps = plan(&made, &desired(&ending_on(first, days), now()), now());
-        let meanwhile = while_applying(&steps, &made);
+        let meanwhile = in_progress(&steps, &made);
         let ahead = |moment: Option<Timestamp>| moment.filter(|moment| *moment > now());
         let as_before = Schedules { end: ahead(made.end), warning: ahead(made.warning) };
         for desired in [desired(&ending_on(next, days), now()), as_before] {
-            let planned: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::schedule_kind).collect();
+            let changed: Vec<ScheduleKind> = plan(&meanwhile, &desired, now()).iter().map(ScheduleStep::kind).collect();
             for step in &steps {
-                prop_assert!(planned.contains(&step.schedule_kind()), "{step:?} is not among {planned:?}");
+                prop_assert!(changed.contains(&step.kind()), "{step:?} is not among {changed:?}");
             }
         }
     }
@@ -125,19 +129,16 @@ fn a_changed_expiry_moves_its_schedule_and_a_removed_expiry_cancels_it() {
     let days = |days: i64| now() + SignedDuration::from_hours(24 * days);
     let made = desired(&ending_on(Some(days(20)), 7), now());
     let later = desired(&ending_on(Some(days(30)), 7), now());
-    let set = |schedule_kind, moment| ScheduleStep::Set { schedule_kind, minute: moment, moment };
+    let set = |kind, moment| ScheduleStep::Set { kind, minute: moment, moment };
     assert_eq!(
         plan(&made, &later, now()),
         [set(ScheduleKind::End, days(30)), set(ScheduleKind::Warning, days(23))]
     );
     let sooner = desired(&ending_on(Some(days(3)), 7), now());
-    let warning = ScheduleStep::Cancel { schedule_kind: ScheduleKind::Warning };
+    let warning = ScheduleStep::Cancel { kind: ScheduleKind::Warning };
     assert_eq!(plan(&made, &sooner, now()), [set(ScheduleKind::End, days(3)), warning]);
     let none = desired(&ending_on(None, 7), now());
-    assert_eq!(
-        plan(&made, &none, now()),
-        [ScheduleStep::Cancel { schedule_kind: ScheduleKind::End }, warning]
-    );
+    assert_eq!(plan(&made, &none, now()), [ScheduleStep::Cancel { kind: ScheduleKind::End }, warning]);
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn a_schedule_uses_the_minute_that_contains_its_time() {
     let moment: Timestamp = id("2026-06-01T13:59:59.999Z");
     let made = plan(&Schedules::default(), &Schedules { end: Some(moment), warning: None }, now());
     let minute = id("2026-06-01T13:59:00Z");
-    assert_eq!(made, [ScheduleStep::Set { schedule_kind: ScheduleKind::End, minute, moment }]);
+    assert_eq!(made, [ScheduleStep::Set { kind: ScheduleKind::End, minute, moment }]);
 }
 
 #[test]

@@ -15,52 +15,52 @@ impl Environment {
         Self(std::env::vars().collect())
     }
 
-    /// These variables; for tests.
+    /// These variables, for tests.
     pub fn of(variables: &[(&str, &str)]) -> Self {
         Self(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    /// The text of a variable that must be there.
+    /// The text of a required variable.
     ///
     /// # Errors
     /// When it is missing or empty.
     pub fn text(&self, name: &str) -> Result<String, Failure> {
         match self.0.get(name).map(String::as_str) {
-            None | Some("") => {
-                Err(Failure::Environment(format!("the variable {name} is missing; template.yaml sets it")))
-            }
+            None | Some("") => Err(Failure::Environment(format!(
+                "the variable {name} is missing; deploy the function with template.yaml, which sets it"
+            ))),
             Some(value) => Ok(value.to_owned()),
         }
     }
 
-    /// The text of a variable that may be missing; empty then.
+    /// The text of an optional variable; empty when it is missing.
     pub fn text_or_empty(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// A variable that must be there, parsed.
+    /// A required variable, parsed.
     ///
     /// # Errors
-    /// When it is missing, or `parse` does not take it.
+    /// When it is missing, or `parse` rejects it.
     pub fn parsed<T, E: Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Failure> {
         parse(&self.text(name)?)
-            .map_err(|error| Failure::Environment(format!("the variable {name}: {error}")))
+            .map_err(|error| Failure::Environment(format!("the variable {name} is invalid: {error}")))
     }
 
-    /// A variable that may be empty, parsed.
+    /// An optional variable, parsed.
     ///
     /// # Errors
-    /// When `parse` does not take it.
+    /// When `parse` rejects it.
     pub fn parsed_or_empty<T, E: Display>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Failure> {
         parse(self.text_or_empty(name))
-            .map_err(|error| Failure::Environment(format!("the variable {name}: {error}")))
+            .map_err(|error| Failure::Environment(format!("the variable {name} is invalid: {error}")))
     }
 }

@@ -1,4 +1,4 @@
-//! One invocation: what it is about, which stands in every log line of it, and what it has counted.
+//! One invocation: what it is about (in each of its log lines), and what it counted.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ use lambda_runtime::Context;
 use serde_json::Value;
 use tracing::Span;
 
-/// What a request is about, as far as it says so.
+/// What a request is about, as far as it names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// The image.
     pub image: Option<ImageId>,
     /// The review.
     pub review: Option<String>,
-    /// The execution that it tells of, where no workflow asks.
+    /// The execution that an event reports, where no workflow invokes the function.
     pub execution: Option<String>,
 }
 
@@ -42,29 +42,29 @@ impl Invocation {
         Self { id, about, trace, measured: Mutex::default() }
     }
 
-    /// Lambda's id of the request, which no other one has.
+    /// Lambda's id of the request, unique to this invocation.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Counts what has been done. What is counted stays so if the invocation fails after it.
+    /// Counts what was done. The counts stay if the invocation fails later.
     pub fn measure(&self, measured: &Measurements) {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner).extend(measured);
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub(crate) fn measured(&self) -> Measurements {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The span of the whole invocation. It is there whatever log level the stack has.
+    /// The span of the whole invocation, enabled at every log level.
     pub(crate) fn span(&self) -> Span {
         let About { image, review, execution } = &self.about;
         let image = image.as_ref().map(ImageId::as_str);
         tracing::error_span!("invocation", request = self.id, execution, image, review, trace = self.trace)
     }
 
-    /// What tells this invocation from others, under the names that log lines have for it.
+    /// What identifies this invocation, under the names that log lines use.
     pub(crate) fn properties(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let About { image, review, execution } = &self.about;
         let properties = [
@@ -77,8 +77,8 @@ impl Invocation {
     }
 }
 
-/// A payload as a function gets it: the document of its step, and the execution that asks, which the workflows
-/// put around it (`Parameters` in `workflows/`). Whatever else comes is the document itself.
+/// A payload as Lambda delivers it. The workflows wrap the document of a step in an envelope that names the execution
+/// (`Parameters` in `workflows/`); any other payload is the document itself.
 #[derive(Debug)]
 pub(crate) struct Payload<'a> {
     pub(crate) execution: Option<&'a str>,
@@ -96,7 +96,7 @@ impl<'a> Payload<'a> {
     }
 }
 
-/// The id of an X-Ray trace that is kept; others cannot be looked at. Source:
+/// The id of a sampled X-Ray trace; X-Ray does not keep the others. Source:
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 fn sampled_trace(header: &str) -> Option<String> {
     let value = |name: &str| header.split(';').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(*payload.input, json!({ "image_id": "ami-1" }));
         for bare in [
             json!({ "image_id": "ami-1" }),
-            json!({ "execution": "arn", "input": {}, "id": "an event of somebody else" }),
+            json!({ "execution": "arn", "input": {}, "id": "an event of another source" }),
             json!({ "execution": 1, "input": {} }),
             json!({ "input": {}, "output": {} }),
             json!(null),

@@ -3,6 +3,7 @@
 //! A function's `main.rs` is one line, [`run`]; its `lib.rs` implements [`Function`].
 
 pub mod environment;
+pub mod events;
 pub mod failure;
 pub mod invocation;
 
@@ -26,23 +27,23 @@ use crate::invocation::Payload;
 pub trait Function: Sized {
     /// What it is invoked with.
     type Request: DeserializeOwned;
-    /// What it answers.
+    /// What it returns.
     type Response: Serialize;
 
     /// Builds the function once, at a cold start.
     ///
     /// # Errors
-    /// When the environment lacks or garbles a variable.
+    /// When a variable of the environment is missing or invalid.
     fn start(environment: &Environment, clients: &Clients) -> impl Future<Output = Result<Self, Failure>>;
 
-    /// What a request is about, for every log line and metric of it. Which execution asks need not be said: the
-    /// workflows say that themselves.
+    /// What a request is about, for its log lines and metrics. The execution need not be named: the workflows name it in
+    /// their envelope.
     fn about(request: &Self::Request) -> About;
 
-    /// Serves one request, and counts in `invocation` what it has done.
+    /// Serves one request, and counts in `invocation` what it did.
     ///
     /// # Errors
-    /// When it could not be served; the workflow decides by the error's type whether to try again.
+    /// When it failed. The workflow decides by the error type whether to retry.
     fn handle(
         &self,
         request: Self::Request,
@@ -59,16 +60,16 @@ pub async fn run<F: Function>() -> Result<(), lambda_runtime::Error> {
     let environment = Environment::of_process();
     let clients = &Clients::load(environment.text_or_empty("ENDPOINT_URL")).await;
     let started = F::start(&environment, clients).await;
-    let function = &started.inspect_err(|error| tracing::error!(%error, "cannot start"))?;
+    let function = &started.inspect_err(|error| tracing::error!(%error, "the function cannot start"))?;
     let service = service_fn(move |event: LambdaEvent<Value>| async move {
         let (payload, context) = event.into_parts();
         serve(function, clients, &payload, &context).await
     });
-    // Without the runtime's own span, which would stand around ours and say the request's id once more.
+    // Without the runtime's own span, which would repeat the request's id around the span of the invocation.
     Runtime::new(service).run().await
 }
 
-/// Serves one request. Whatever comes of it, its calls are counted.
+/// Serves one request. Its calls are counted even if it fails.
 async fn serve<F: Function>(
     function: &F,
     clients: &Clients,
@@ -82,7 +83,7 @@ async fn serve<F: Function>(
     let invocation = Invocation::new(context, About { execution, ..about });
     let served = async {
         let answer = match request {
-            // Boxed: the types of the SDK's nested futures are deeper than the compiler's default limit.
+            // Boxed: the types of the SDK's nested futures exceed the compiler's default depth limit.
             Ok(request) => Box::pin(function.handle(request, &invocation)).await,
             Err(error) => Err(Failure::BadRequest(error.to_string())),
         };

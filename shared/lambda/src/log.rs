@@ -1,7 +1,7 @@
-//! How a log line looks: one JSON object with the fields of the line and of all spans around it side by side.
+//! The format of a log line: one JSON object with the fields of the line and of all spans around it.
 //!
-//! `image`, `execution` and `request` stand where CloudWatch Logs Insights and Lambda's own filters look for
-//! them, and under the same names as in the documents of the metrics. See ADR 14.
+//! `image`, `execution` and `request` are top-level fields, where CloudWatch Logs Insights and Lambda's filters find
+//! them, and have the same names as in the documents of the metrics. See ADR 14.
 
 use std::fmt;
 
@@ -13,10 +13,10 @@ use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes log lines to the standard output, the least severe ones as `RUST_LOG` says.
+/// Writes log lines to the standard output, from the level in `RUST_LOG` on.
 pub(crate) fn init() {
     tracing::subscriber::set_global_default(subscriber(EnvFilter::from_default_env(), std::io::stdout))
-        .unwrap_or_else(|error| eprintln!("logs are written already: {error}"));
+        .unwrap_or_else(|error| eprintln!("the log was set up before: {error}"));
 }
 
 fn subscriber<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
@@ -25,17 +25,16 @@ where
 {
     tracing_subscriber::fmt()
         .fmt_fields(JsonFields::new())
-        .event_format(SideBySide)
+        .event_format(FlatJson)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()
 }
 
-/// A field of an inner span stands in the place of an outer one of the same name, and a field of the line
-/// itself in the place of both.
-struct SideBySide;
+/// A field of an inner span replaces one of the same name of an outer span, and a field of the line replaces both.
+struct FlatJson;
 
-impl<S, N> FormatEvent<S, N> for SideBySide
+impl<S, N> FormatEvent<S, N> for FlatJson
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     N: for<'writer> FormatFields<'writer> + 'static,
@@ -66,7 +65,7 @@ where
     }
 }
 
-/// `JsonFields` writes an object.
+/// The fields as an object: `JsonFields` formats them as one.
 fn object(fields: &str) -> Map<String, Value> {
     serde_json::from_str(fields).unwrap_or_default()
 }
@@ -81,9 +80,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    struct Written(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -94,11 +93,11 @@ mod tests {
     }
 
     fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
-        let retained = Kept::default();
-        let writer = retained.clone();
+        let written = Written::default();
+        let writer = written.clone();
         let subscriber = subscriber(EnvFilter::new(filter), move || writer.clone());
         tracing::subscriber::with_default(subscriber, log);
-        let written = String::from_utf8(retained.0.lock().unwrap().clone()).unwrap();
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
@@ -125,10 +124,10 @@ mod tests {
     }
 
     #[test]
-    fn where_only_errors_are_logged_they_say_what_they_are_about() {
+    fn at_the_error_level_a_line_still_contains_the_fields_of_its_span() {
         let lines = lines("error", || {
             let _span = tracing::error_span!("invocation", request = "r-1").entered();
-            tracing::info!("nobody reads this");
+            tracing::info!("below the level");
             tracing::error!("broken");
         });
         assert_eq!(lines.len(), 1);

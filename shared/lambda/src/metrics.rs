@@ -1,8 +1,8 @@
-//! Writes what an invocation has counted as one document in CloudWatch's embedded metric format, from which
-//! CloudWatch makes metrics.
+//! Writes the counts of an invocation as one document in CloudWatch's embedded metric format, from which CloudWatch
+//! extracts metrics.
 //!
-//! There are no dimensions (see ADR 14). What a value is about stands beside it, under the names that log lines
-//! have, and so do the calls of each service: Logs Insights finds and sums them without a metric of their own.
+//! There are no dimensions (see ADR 14). The document also holds, under the names of the log lines, what the invocation
+//! is about, and the calls of each service: Logs Insights finds and sums them without a metric of their own.
 //! Source: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use std::collections::BTreeMap;
@@ -18,12 +18,12 @@ use crate::invocation::Invocation;
 /// The calls of one invocation, by service.
 type CallsOfServices = BTreeMap<String, Tally>;
 
-/// Writes the document of an invocation that has ended, however it did, as one line.
+/// Writes the document of a finished invocation as one line, whether it failed or not.
 pub(crate) fn write(function: &str, invocation: &Invocation, calls: &CallsOfServices) {
     let Some(document) = document(function, invocation, calls, Timestamp::now()) else { return };
-    // In one piece, like a log line. A metric is not worth a failure.
+    // In one write, so that no log line lands inside. A metric that cannot be written fails no invocation.
     if let Err(error) = io::stdout().lock().write_all(format!("{document}\n").as_bytes()) {
-        tracing::warn!(%error, "metrics were not written");
+        tracing::warn!(%error, "the metrics were not written");
     }
 }
 
@@ -36,7 +36,7 @@ fn document(
 ) -> Option<Value> {
     let measured = invocation.measured();
     let measured = measured
-        .counting(Metric::ApiCalls, calls.values().map(|tally| tally.tries).sum())
+        .counting(Metric::ApiCalls, calls.values().map(|tally| tally.attempts).sum())
         .counting(Metric::Throttles, calls.values().map(|tally| tally.throttled).sum());
     if measured.is_empty() {
         return None;
@@ -46,12 +46,12 @@ fn document(
     document.insert("function".to_owned(), function.into());
     document.extend(invocation.properties().map(|(name, value)| (name.to_owned(), value.into())));
     document.extend(measured.values().map(|(metric, value)| (metric.name().to_owned(), number(value))));
-    document.insert("calls".to_owned(), by_service(calls, |tally| tally.tries));
+    document.insert("calls".to_owned(), by_service(calls, |tally| tally.attempts));
     document.insert("throttled".to_owned(), by_service(calls, |tally| tally.throttled));
     Some(Value::Object(document))
 }
 
-/// What tells CloudWatch which members of the document are metrics.
+/// The directive that names the fields of the document that are metrics.
 fn directive(measured: &Measurements, now: Timestamp) -> Value {
     let metrics =
         measured.values().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit().name() }));
@@ -65,13 +65,13 @@ fn directive(measured: &Measurements, now: Timestamp) -> Value {
     })
 }
 
-/// `{"EC2": 3}`, without the services that have none.
+/// `{"EC2": 3}`, without the services whose count is zero.
 fn by_service(calls: &CallsOfServices, count: fn(&Tally) -> usize) -> Value {
     let counted = calls.iter().map(|(service, tally)| (service.clone(), count(tally)));
     counted.filter(|(_, count)| *count > 0).map(|(service, count)| (service, Value::from(count))).collect()
 }
 
-/// A count has no point: `3`, not `3.0`.
+/// A count is written without a decimal point: `3`, not `3.0`.
 fn number(value: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
     match value.fract() == 0.0 && value.abs() < 9e15 {
@@ -101,8 +101,8 @@ mod tests {
         invocation.measure(&Measurements::default().counting(Metric::SharesGranted, 2));
         invocation.measure(&Measurements::default().with(Metric::SecondsToShare, 4.25));
         let calls = BTreeMap::from([
-            ("EC2".to_owned(), Tally { tries: 5, throttled: 2 }),
-            ("KMS".to_owned(), Tally { tries: 1, throttled: 0 }),
+            ("EC2".to_owned(), Tally { attempts: 5, throttled: 2 }),
+            ("KMS".to_owned(), Tally { attempts: 1, throttled: 0 }),
         ]);
         let now = Timestamp::from_millisecond(1_574_109_732_004).unwrap();
         let document = document("ami-share-share-image", &invocation, &calls, now).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn who_counted_nothing_writes_nothing() {
+    fn an_invocation_without_counts_writes_no_document() {
         assert_eq!(document("f", &invocation(), &BTreeMap::new(), Timestamp::now()), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Shows an access review as one HTML page that needs nothing else: no network, no font, no file beside it.
+//! Renders an access review as one HTML page that needs no network, no font and no other file.
 //!
-//! The page is for people who did not write the tags: it says who can use which image, since when, until
-//! when and why, and what does not fit. This crate only words and draws what the review says; it compares
-//! nothing, and reads neither AWS nor a clock: what ends soon is measured from the end of the review.
+//! The page says who can use which image, since when, until when and why, and what differs from the tags, for people who
+//! did not write them. This crate only words and draws the review: it compares nothing, and reads neither AWS nor a
+//! clock. What ends soon is measured from the end of the review.
 
 mod page;
 mod phrases;
@@ -15,8 +15,8 @@ use askama::Template;
 
 /// The page of a review, as HTML in UTF-8.
 ///
-/// Everything that comes from AWS or from a tag is escaped. A policy in the page itself lets the browser run
-/// the page's own script and style only, and load nothing.
+/// Every text from AWS or from a tag is escaped. A content security policy in the page allows only the page's own script
+/// and style, and loads nothing.
 ///
 /// # Errors
 /// Only when the template cannot be written to memory.

@@ -1,4 +1,4 @@
-//! The page: what its template shows, and what the browser is allowed to do with it.
+//! The page: what its template shows, and what the browser may run.
 
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedShare};
@@ -8,16 +8,16 @@ use crate::picture::Picture;
 use crate::reach::Reaches;
 use crate::totals::{Totals, public};
 
-/// The page's style, which stands in the page.
+/// The page's style, which is part of the page.
 const STYLE: &str = include_str!("../templates/page.css");
-/// The page's script, which stands in the page.
+/// The page's script, which is part of the page.
 const SCRIPT: &str = include_str!("../templates/page.js");
-/// What the browser runs and loads: the page's own style and script, known by their digests, and nothing else.
-/// The empty icon keeps it from asking for `/favicon.ico`.
+/// The content security policy: the browser runs the page's own style and script, known by their digests, and loads
+/// nothing. The empty icon keeps it from requesting `/favicon.ico`.
 /// <https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Content-Security-Policy>
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; \
-    style-src 'sha256-OEZhIzFBu91eMG7bRMVx6EVIZfzpqDJZB8jIgFYse9Y='; \
-    script-src 'sha256-tXZI3qJs5Q0QsHYv1FVkqXCO1i2G7sL218EloLwS6lQ='";
+    style-src 'sha256-BxfhczQOrpPCnVWLh6720uSGnSjwhS0FNvY5LdgSxx4='; \
+    script-src 'sha256-I0KH5X92MHjwWGPgelWWhOUk3J7QfJl2qSiDKt0At1c='";
 
 /// Everything that the template needs.
 #[derive(Template)]

@@ -1,16 +1,17 @@
-//! How numbers, times and ids are worded on the page.
+//! The wording of numbers, times and ids on the page.
 
 use std::borrow::Borrow;
 use std::fmt::Display;
 
+use ami_share_domain::ids::Arn;
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey, ReviewedShare};
 
-/// What EC2 calls everybody, in launch permissions and in snapshot permissions alike.
+/// The group that makes a launch permission or a snapshot permission public.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchPermission.html>
-pub(crate) const EVERYBODY: &str = "all";
+pub(crate) const GROUP_ALL: &str = "all";
 
-/// Access that ends within so many seconds of the review ends soon: seven days.
+/// Access that ends within this many seconds of the review ends soon: seven days.
 pub(crate) const SOON: i64 = 7 * 24 * 60 * 60;
 
 /// `2026-06-01T12:00:07.5Z` as `2026-06-01 12:00:07`; the page says once that times are UTC.
@@ -39,12 +40,12 @@ pub(crate) fn grouped(number: impl Borrow<usize>) -> String {
     text
 }
 
-/// How much of its size limit a policy has used, in hundredths; never more than all of it.
+/// How much of its size limit a policy uses, in percent; at most 100.
 pub(crate) fn percent(key: &ReviewedKey) -> usize {
     (key.bytes * 100).checked_div(key.limit).unwrap_or(100).min(100)
 }
 
-/// A kind of refusal as events and metrics name it: `too-many-targets`.
+/// The code of a refusal as events and metrics name it: `too-many-targets`.
 pub(crate) fn code(code: &RefusalCode) -> String {
     match serde_json::to_value(code) {
         Ok(serde_json::Value::String(code)) => code,
@@ -59,13 +60,13 @@ pub(crate) fn name(image: &ReviewedImage) -> &str {
 
 /// The id at the end of an ARN; an id as it is.
 pub(crate) fn short(grantee: &str) -> &str {
-    grantee.rsplit('/').next().unwrap_or(grantee)
+    Arn::parse(grantee).map_or(grantee, |arn| arn.last())
 }
 
-/// What an id stands for, in a word.
+/// The kind of target that an id names.
 pub(crate) fn kind(target: &str) -> &'static str {
     match short(target) {
-        EVERYBODY => "everybody",
+        GROUP_ALL => "every AWS account",
         id if id.starts_with("ou-") => "OU",
         id if id.starts_with("o-") => "organization",
         id if id.starts_with("r-") => "root of the organization",
@@ -73,12 +74,12 @@ pub(crate) fn kind(target: &str) -> &'static str {
     }
 }
 
-/// The parts of an ARN, between which a line may break.
+/// The parts of an ARN; a line may break between them.
 pub(crate) fn parts(arn: &str) -> impl Iterator<Item = &str> {
     arn.split_inclusive([':', '/'])
 }
 
-/// Whether access by a share has ended, or will within [`SOON`] seconds of the review.
+/// Whether a share has ended, or ends within [`SOON`] seconds of the review.
 pub(crate) fn ends_soon(review: &AccessReview, share: &ReviewedShare) -> bool {
     let left = share.until.map(|until| until.as_second().saturating_sub(review.finished_at.as_second()));
     left.is_some_and(|left| left <= SOON)
@@ -111,6 +112,6 @@ mod tests {
         assert_eq!((kind(arn), short(arn)), ("OU", "ou-ab12-cdef3456"));
         assert_eq!(kind("o-a1b2c3d4e5"), "organization");
         assert_eq!(kind("222222222222"), "account");
-        assert_eq!(kind("all"), "everybody");
+        assert_eq!(kind("all"), "every AWS account");
     }
 }

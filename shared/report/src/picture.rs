@@ -8,27 +8,27 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedShare};
 
-use crate::phrases::{EVERYBODY, counted, ends_soon, kind, name, short};
+use crate::phrases::{GROUP_ALL, counted, ends_soon, kind, name, short};
 
-/// So many labels a column has room for. More images than this are bundled where they have the same curves.
+/// The most labels of a column. More images than this are bundled where they have the same curves.
 const MOST_LABELS: usize = 24;
 
 /// The height of a label, in thousandths of the text's size; curves are drawn in the same unit.
 const LABEL_HEIGHT: usize = 3_000;
 
-/// The width of the drawing; it is stretched to the room that there is.
+/// The width of the drawing; the page stretches it.
 const WIDTH: usize = 100;
 
 /// How a curve looks, the most alarming first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CurveStyle {
-    /// Open to everybody.
+    /// Public.
     Public,
-    /// Not given by ami-share.
+    /// Not granted by ami-share.
     Unmanaged,
-    /// Given by ami-share, or asked of it.
+    /// Granted by ami-share, or requested by a tag.
     Share {
-        /// Whether it goes on for a while; one that ends soon is drawn otherwise, and comes first.
+        /// Whether it does not end soon; one that ends soon is drawn differently, and comes first.
         stays: bool,
         /// Whether the target may copy the image too.
         may_copy: bool,
@@ -41,7 +41,7 @@ impl CurveStyle {
         Self::Share { stays: !ends_soon(review, share), may_copy }
     }
 
-    /// The classes by which the style knows it.
+    /// Its CSS classes.
     pub(crate) fn classes(&self) -> &'static str {
         match self {
             Self::Public => "curve public",
@@ -61,8 +61,8 @@ impl CurveStyle {
     /// What it means.
     fn meaning(&self) -> &'static str {
         match self {
-            Self::Public => "open to everybody",
-            Self::Unmanaged => "open, but not by ami-share",
+            Self::Public => "public",
+            Self::Unmanaged => "access that ami-share did not grant",
             Self::Share { stays: true, may_copy: false } => "may launch",
             Self::Share { stays: true, may_copy: true } => "may launch and copy",
             Self::Share { stays: false, may_copy: false } => "may launch, ends within 7 days",
@@ -71,7 +71,7 @@ impl CurveStyle {
     }
 }
 
-/// One way to one target.
+/// The access of one target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Link<'a> {
     style: CurveStyle,
@@ -92,17 +92,17 @@ impl Bundle<'_> {
         self.images.first().map_or("", |image| name(image))
     }
 
-    /// All names, for those who ask.
+    /// All names.
     pub(crate) fn names(&self) -> String {
         self.images.iter().map(|image| name(image)).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the filter of the tables is told: the ids, one of which has to be there.
+    /// The text for the filter of the tables: the ids, one of which a row has to contain.
     pub(crate) fn find(&self) -> String {
         self.images.iter().map(|image| image.id.as_str()).collect::<Vec<_>>().join("|")
     }
 
-    /// How many keys are needed.
+    /// The number of keys of the images.
     pub(crate) fn keys(&self) -> usize {
         self.images.iter().flat_map(|image| &image.keys).collect::<BTreeSet<_>>().len()
     }
@@ -117,7 +117,7 @@ impl Bundle<'_> {
 pub(crate) struct Label<'a> {
     /// Its id.
     pub(crate) id: &'a str,
-    /// The most accounts that any share has behind it.
+    /// The most accounts that any share of it reaches.
     pub(crate) accounts: usize,
 }
 
@@ -130,20 +130,20 @@ pub(crate) struct Curve {
     pub(crate) to: usize,
     /// How it looks.
     pub(crate) style: CurveStyle,
-    /// Its way, as SVG writes it.
+    /// Its path in SVG.
     pub(crate) path: String,
-    /// A dot at its end, as SVG writes it.
+    /// A dot at its end in SVG.
     pub(crate) end: String,
     /// How many images it stands for.
     pub(crate) images: usize,
-    /// What it says.
+    /// Its tooltip.
     pub(crate) title: String,
 }
 
-/// What there was no room for.
+/// What is not drawn.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Excluded {
-    /// Images that nobody but the hub can use.
+pub(crate) struct Omitted {
+    /// Images that only the hub can use.
     pub(crate) unshared: usize,
     /// Images for which there was no room.
     pub(crate) images: usize,
@@ -163,7 +163,7 @@ pub(crate) struct Picture<'a> {
     /// What is between them.
     pub(crate) curves: Vec<Curve>,
     /// What is not drawn.
-    pub(crate) excluded: Excluded,
+    pub(crate) omitted: Omitted,
 }
 
 impl<'a> Picture<'a> {
@@ -179,7 +179,7 @@ impl<'a> Picture<'a> {
             bundle.links.retain(|link| targets.contains(&link.target));
         }
         untangle(&mut images, &mut targets);
-        let excluded = Excluded {
+        let omitted = Omitted {
             unshared: review.images.len() - all_images,
             images: all_images - images.iter().map(|bundle| bundle.images.len()).sum::<usize>(),
             targets: all_targets - targets.len(),
@@ -188,7 +188,7 @@ impl<'a> Picture<'a> {
         let curves = curves(&images, &targets);
         let most = most_accounts(review);
         let label = |id| Label { id, accounts: most.get(id).copied().unwrap_or_default() };
-        Self { images, targets: targets.into_iter().map(label).collect(), curves, excluded }
+        Self { images, targets: targets.into_iter().map(label).collect(), curves, omitted }
     }
 
     /// The height of the drawing in its own unit.
@@ -207,20 +207,21 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Every image that somebody can use, with its links.
+/// Every image that another account can use, with its links.
 fn linked(review: &AccessReview) -> Vec<Bundle<'_>> {
     let bundles =
         review.images.iter().map(|image| Bundle { images: vec![image], links: links(review, image) });
     bundles.filter(|bundle| !bundle.links.is_empty()).collect()
 }
 
-/// The links of an image: each of its shares, and each stranger once, whatever of the image they were given.
+/// The links of an image: each of its shares, and each unmanaged grantee once, whether it has the image, its snapshots or
+/// both.
 fn links<'a>(review: &AccessReview, image: &'a ReviewedImage) -> Vec<Link<'a>> {
     let shares =
         image.shares.iter().map(|share| Link { style: CurveStyle::of(review, share), target: &share.target });
     let grantees: BTreeSet<&str> = image.unmanaged.iter().map(|grant| short(&grant.grantee)).collect();
     let unmanaged = grantees.into_iter().map(|target| match target {
-        EVERYBODY => Link { style: CurveStyle::Public, target },
+        GROUP_ALL => Link { style: CurveStyle::Public, target },
         _ => Link { style: CurveStyle::Unmanaged, target },
     });
     let mut links: Vec<Link> = shares.chain(unmanaged).collect();
@@ -270,8 +271,8 @@ fn chosen_targets<'a>(bundles: &[Bundle<'a>]) -> Vec<&'a str> {
     chosen
 }
 
-/// Brings both columns into an order in which few curves cross: each label moves towards the middle of those
-/// that it is linked with, a few times in turn. What is open to everybody, and everybody, stay on top.
+/// Orders both columns so that few curves cross: each label moves towards the middle of those that it is linked with, a
+/// few times in turn. Public images, and the group `all`, stay on top.
 fn untangle<'a>(bundles: &mut [Bundle<'a>], targets: &mut [&'a str]) {
     bundles.sort_by(|a, b| (!a.is_public(), a.name()).cmp(&(!b.is_public(), b.name())));
     for _ in 0..4 {
@@ -280,7 +281,7 @@ fn untangle<'a>(bundles: &mut [Bundle<'a>], targets: &mut [&'a str]) {
             let holders = holders.filter(|(_, bundle)| bundle.links.iter().any(|link| link.target == target));
             middle(holders.map(|(place, _)| place))
         };
-        targets.sort_by_cached_key(|target| (*target != EVERYBODY, places(target), target.to_string()));
+        targets.sort_by_cached_key(|target| (*target != GROUP_ALL, places(target), target.to_string()));
         let order: BTreeMap<&str, usize> =
             targets.iter().enumerate().map(|(place, target)| (*target, place)).collect();
         bundles.sort_by_cached_key(|bundle| {
@@ -317,13 +318,13 @@ fn curves(bundles: &[Bundle], targets: &[&str]) -> Vec<Curve> {
             curves.push(curve(bundle, link, (from, to), ends));
         }
     }
-    // What is drawn last lies on top, so that the alarming curves come at the end.
+    // Later curves are drawn on top, so the alarming ones come last.
     curves.sort_by_key(|curve| std::cmp::Reverse(curve.style));
     curves
 }
 
 fn curve(bundle: &Bundle, link: &Link, (from, to): (usize, usize), (start, end): (usize, usize)) -> Curve {
-    // A stranger can have a share as well; the two curves lie beside each other.
+    // A target with unmanaged access can have a share as well; the two curves run side by side.
     let aside = match link.style {
         CurveStyle::Share { .. } => 0,
         CurveStyle::Public | CurveStyle::Unmanaged => LABEL_HEIGHT / 8,
@@ -334,7 +335,10 @@ fn curve(bundle: &Bundle, link: &Link, (from, to): (usize, usize), (start, end):
         1 => bundle.name().to_owned(),
         several => counted(several, "image"),
     };
-    let principals = if link.target == EVERYBODY { "everybody" } else { link.target };
+    let target = match link.target {
+        GROUP_ALL => kind(GROUP_ALL).to_owned(),
+        target => format!("{} {target}", kind(target)),
+    };
     Curve {
         from,
         to,
@@ -342,11 +346,11 @@ fn curve(bundle: &Bundle, link: &Link, (from, to): (usize, usize), (start, end):
         path: format!("M0 {start}C{half} {start} {half} {end} {WIDTH} {end}"),
         end: format!("M{WIDTH} {end}h0"),
         images: bundle.images.len(),
-        title: format!("{what} → {} {principals}: {}", kind(link.target), link.style.meaning()),
+        title: format!("{what} → {target}: {}", link.style.meaning()),
     }
 }
 
-/// The most accounts that were seen behind each target.
+/// The most accounts that any share of each target reaches.
 fn most_accounts(review: &AccessReview) -> BTreeMap<&str, usize> {
     let mut most = BTreeMap::new();
     for share in review.images.iter().flat_map(|image| &image.shares) {

@@ -1,24 +1,24 @@
-//! Which accounts are behind a target. Many shares have the same target, so that the page lists its accounts
-//! once, and the shares refer to the list.
+//! The accounts of a target. Many shares have the same target, so the page lists its accounts once, and the shares link to
+//! the list.
 
 use std::collections::HashMap;
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::review::report::{AccessReview, ReviewedShare};
 
-/// A target with the accounts that were behind it, and how many shares it has.
+/// A target with its accounts, and how many shares it has.
 #[derive(Debug)]
 pub(crate) struct Reach<'a> {
     /// The target.
     pub(crate) target: &'a str,
-    /// The accounts behind it, as far as they are known.
+    /// Its accounts, as far as they are known.
     pub(crate) accounts: &'a [AccountId],
     /// How many shares it has.
     pub(crate) shares: usize,
 }
 
-/// All targets of a review, in the order in which they come. One that had other accounts behind it while
-/// another image was looked at is there twice.
+/// All targets of a review, in the order of the shares. A target whose accounts changed during the review is listed
+/// twice.
 #[derive(Debug, Default)]
 pub(crate) struct Reaches<'a> {
     /// The targets.
@@ -51,7 +51,7 @@ impl<'a> Reaches<'a> {
 }
 
 impl Reach<'_> {
-    /// Whether the target is an account, and nothing but itself behind it.
+    /// Whether the target is an account, and its only account is itself.
     pub(crate) fn is_itself(&self) -> bool {
         matches!(self.accounts, [account] if account.as_str() == self.target)
     }

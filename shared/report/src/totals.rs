@@ -5,26 +5,26 @@ use std::collections::BTreeSet;
 use ami_share_domain::image::unmanaged::UnmanagedGrant;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage};
 
-use crate::phrases::EVERYBODY;
+use crate::phrases::GROUP_ALL;
 
-/// What there is of each kind.
+/// How many there are of each kind.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Images.
     pub(crate) images: usize,
-    /// Shares: one image open to one target.
+    /// Shares: one image granted to one target.
     pub(crate) shares: usize,
     /// Targets, each counted once.
     pub(crate) targets: usize,
-    /// Grants that ami-share did not give.
+    /// Access that ami-share did not grant.
     pub(crate) unmanaged: usize,
-    /// Words of tags that get nothing.
+    /// Refused selectors.
     pub(crate) refused: usize,
     /// Keys whose policy is nearly full.
     pub(crate) full_keys: usize,
     /// Keys that cannot be read or written.
     pub(crate) broken_keys: usize,
-    /// Differences between tags and truth.
+    /// Differences between desired and actual state.
     pub(crate) differences: usize,
 }
 
@@ -46,9 +46,9 @@ impl Totals {
     }
 }
 
-/// What is open to everybody with an AWS account.
+/// What is public: open to every AWS account.
 pub(crate) fn public(review: &AccessReview) -> Vec<(&ReviewedImage, &UnmanagedGrant)> {
     let grants =
         review.images.iter().flat_map(|image| image.unmanaged.iter().map(move |grant| (image, grant)));
-    grants.filter(|(_, grant)| grant.grantee == EVERYBODY).collect()
+    grants.filter(|(_, grant)| grant.grantee == GROUP_ALL).collect()
 }

@@ -1,6 +1,6 @@
 "use strict";
-// Sorts and filters the tables, and lights up what belongs together in the picture.
-// Without it the page shows everything all the same.
+// Sorts and filters the tables, and highlights the curves of a label in the picture.
+// Without this script the page still shows everything.
 (() => {
   const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
   const number = new Intl.NumberFormat("en-US");
@@ -39,22 +39,22 @@
     });
   }
 
-  // Filtering: a row stays when it has every word; of words joined by | one is enough.
-  // A share also has the accounts behind its target, which are listed once, with the target.
+  // Filtering: a row stays if it contains every word; of words joined by | one is enough.
+  // A share also matches the accounts of its target, which are listed once, with the target.
   const text = (row) => {
     const also = row.dataset.also ? document.getElementById(row.dataset.also).textContent : "";
     return (row.textContent + " " + also).toLowerCase();
   };
   const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const wanted = words.map((word) => word.split("|").filter(Boolean));
+    const choices = words.map((word) => word.split("|").filter(Boolean));
     let shown = 0;
     let all = 0;
     for (const table of tables) {
       table.texts ??= table.rows.map(text);
       let here = 0;
       table.rows.forEach((row, at) => {
-        const has = wanted.every((choice) => choice.some((word) => table.texts[at].includes(word)));
+        const has = choices.every((choice) => choice.some((word) => table.texts[at].includes(word)));
         if (row.hidden === has) row.hidden = !has;
         if (has) here += 1;
       });
@@ -84,12 +84,12 @@
     const picture = label.closest(".picture");
     const end = label.dataset.from === undefined ? "to" : "from";
     const curves = picture.querySelectorAll(".curve[data-" + end + "='" + label.dataset[end] + "']");
-    const light = (on) => {
+    const highlight = (on) => {
       picture.classList.toggle("lit", on);
       for (const curve of curves) curve.classList.toggle("on", on);
     };
-    for (const event of ["mouseenter", "focus"]) label.addEventListener(event, () => light(true));
-    for (const event of ["mouseleave", "blur"]) label.addEventListener(event, () => light(false));
+    for (const event of ["mouseenter", "focus"]) label.addEventListener(event, () => highlight(true));
+    for (const event of ["mouseleave", "blur"]) label.addEventListener(event, () => highlight(false));
     label.addEventListener("click", () => {
       input.value = label.dataset.find;
       filter();
@@ -112,7 +112,7 @@
   narrow.addEventListener("change", labelCells);
   labelCells();
 
-  // On paper nothing can be unfolded.
+  // A printed page cannot be unfolded.
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("details")) folded.open = true;
   });

@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ami_share_aws::ec2::images::{FoundImage, ImageReader};
 use ami_share_aws::error::Fault;
-use ami_share_aws::images::{FoundImage, ImageReader};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::organization::OrganizationReader;
 use ami_share_domain::ids::{AccountId, ImageId, KeyArn};
-use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::desired::{DesiredState, Image, Observation, Run, Share};
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::schedule::warn_at;
 use ami_share_domain::key::lockout::{refuse_key, unreadable};
@@ -25,7 +25,6 @@ use ami_share_domain::trigger::Trigger;
 use ami_share_lambda::{Clients, Environment, Failure};
 use futures::future::{join, try_join_all};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 /// States from which an image may still become `available`. Source:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html>
@@ -113,18 +112,18 @@ impl Resolver {
             (!found.is_available).then(|| RevocationReason::ImageUnusable { state: found.state.clone() });
         match (unusable.or(revocation_reason), last) {
             (Some(revocation_reason), Some(last)) => {
-                Ok(share(self.all_ends(trigger, Some(&found.image), last, revocation_reason)))
+                Ok(share(self.all_ends(trigger, Some(found), last, revocation_reason)))
             }
             (Some(revocation_reason), None) => Ok(Resolution::Nothing(revocation_reason.to_string())),
             (None, last) => Ok(share(self.desired(trigger, found, last, keys).await?)),
         }
     }
 
-    /// The share that takes everything back.
+    /// The share that revokes everything.
     fn all_ends(
         &self,
         trigger: &Trigger,
-        image: Option<&Image>,
+        found: Option<&FoundImage>,
         last: &Intent,
         revocation_reason: RevocationReason,
     ) -> Share {
@@ -133,13 +132,14 @@ impl Resolver {
             name: last.image_name.clone(),
             region: self.region.clone(),
             owner: self.hub.clone(),
-            seen_at: Timestamp::now(),
-            status: None,
         };
-        Share {
-            revocation_reason: Some(revocation_reason),
-            ..nobody(trigger, image.cloned().unwrap_or_else(gone), last.into())
-        }
+        let unseen = || Observation { at: Timestamp::now(), status: None };
+        let before = Before::from(last);
+        let run = run(trigger, found.map_or_else(unseen, |found| found.observed.clone()), before.until);
+        let image = found.map_or_else(gone, |found| found.image.clone());
+        let desired =
+            DesiredState { revocation_reason: Some(revocation_reason), ..without_targets(image, before) };
+        Share { desired, run }
     }
 
     /// What the tags come to.
@@ -173,7 +173,8 @@ impl Resolver {
             }
         }
         let may_copy = tags.copy && !(targets.is_empty() && retained.is_empty());
-        Ok(Share {
+        let run = run(trigger, found.observed.clone(), until.or(before.until));
+        let desired = DesiredState {
             targets,
             retained,
             refused,
@@ -181,10 +182,10 @@ impl Resolver {
             snapshots: if may_copy { found.snapshots.clone() } else { Vec::new() },
             until,
             warn_at: warn_at(until, self.warning_days),
-            must_schedule: until.is_some() || before.until.is_some(),
             revocation_reason,
-            ..nobody(trigger, found.image.clone(), before)
-        })
+            ..without_targets(found.image.clone(), before)
+        };
+        Ok(Share { desired, run })
     }
 
     /// Who gets the image. What a kept organization does not know is looked up again before it is refused.
@@ -263,11 +264,10 @@ impl From<&Intent> for Before {
     }
 }
 
-/// The share of an image with nobody.
-fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
-    Share {
+/// The desired state of an image that no target gets.
+fn without_targets(image: Image, before: Before) -> DesiredState {
+    DesiredState {
         image,
-        intent: 0,
         targets: Vec::new(),
         retained: Vec::new(),
         refused: Vec::new(),
@@ -275,8 +275,16 @@ fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
         snapshots: Vec::new(),
         until: None,
         warn_at: None,
-        must_schedule: before.until.is_some(),
         revocation_reason: None,
+    }
+}
+
+/// The run that `trigger` starts; its intent has no number yet. `until` is the end of the shares, or of those before.
+fn run(trigger: &Trigger, observed: Observation, until: Option<Timestamp>) -> Run {
+    Run {
+        intent: 0,
+        observed,
+        must_schedule: until.is_some(),
         triggered_by: trigger.triggered_by.clone(),
         event_time: Some(trigger.triggered_by.at),
         changed_by: trigger.changed_by.clone(),
@@ -287,12 +295,6 @@ fn nobody(trigger: &Trigger, image: Image, before: Before) -> Share {
 
 fn share(share: Share) -> Resolution {
     Resolution::Share(Box::new(share))
-}
-
-/// What parts one wish from another, in a form that the ledger compares.
-pub fn digest(share: &Share) -> String {
-    let digest = Sha256::digest(share.desired_state().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Every target is refused for reasons that lie in the image.

@@ -1,5 +1,5 @@
-//! Strategies for the desired states of an image from one reconciliation to the next. They have few targets, some of
-//! which contain others, so that one reconciliation often revokes what another granted.
+//! Desired states of an image from one reconciliation to the next: strategies for shares of few targets, some of them
+//! within others, so that reconciliations often revoke what others granted.
 
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::image::desired::Share;
@@ -9,7 +9,7 @@ use ami_share_domain::targets::target::Target;
 use proptest::prelude::*;
 
 use crate::ids::{account, image_id, now, snapshot};
-use crate::shares::{account_target, ou_target, refusal, share};
+use crate::shares::{account_target, ou_target, refusal, share, with_desired};
 
 /// All targets that these strategies use. Account 11 is a target and also an account of OU 1.
 pub fn pool() -> Vec<Target> {
@@ -38,15 +38,14 @@ pub fn some_targets() -> impl Strategy<Value = Vec<Target>> {
 /// A share of image `number` with these targets, which may copy its two snapshots if `copies` is set.
 pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     let mut share = share(targets);
-    share.image.id = image_id(number);
-    let may_copy = copies && share.desired().next().is_some();
-    share.snapshots =
+    share.desired.image.id = image_id(number);
+    let may_copy = copies && share.desired.all_targets().next().is_some();
+    share.desired.snapshots =
         if may_copy { vec![snapshot(number * 10), snapshot(number * 10 + 1)] } else { Vec::new() };
     share
 }
 
-/// Any desired state of image `number`. It retains nothing, so the result of its reconciliation does not depend on
-/// earlier ones.
+/// Any desired state of image `number`. Nothing is retained, so that the result depends on nothing before.
 pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
     let revocation_reasons = prop::sample::select(vec![
         None,
@@ -59,28 +58,33 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
             let refused = refused.iter().filter(|refused| !targets.contains(refused));
             let revocation_reason = revocation_reason.filter(|_| targets.is_empty());
             let refused = match revocation_reason {
-                // Then the selectors are not read.
+                // Then the selectors are not resolved.
                 Some(_) => Vec::new(),
                 None => refused.map(|target| refusal(target.name())).collect(),
             };
-            Share { refused, revocation_reason, ..share_of(number, targets, copies) }
+            with_desired(share_of(number, targets, copies), |desired| {
+                desired.refused = refused;
+                desired.revocation_reason = revocation_reason;
+            })
         },
     )
 }
 
-/// The desired state that revokes all access to image `number` for this reason.
-pub fn revocation(number: usize, reason: RevocationReason) -> Share {
-    Share { revocation_reason: Some(reason), ..share_of(number, Vec::new(), false) }
+/// The share that revokes all access to image `number`.
+pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
+    with_desired(share_of(number, Vec::new(), false), |desired| {
+        desired.revocation_reason = Some(revocation_reason)
+    })
 }
 
-/// Any unmanaged access to image 1.
+/// Image 1 with any access that was granted out of band.
 pub fn out_of_band() -> impl Strategy<Value = ObservedImage> {
     let accounts = || prop::sample::subsequence([1, 3, 11, 12, 99].map(account).to_vec(), 0..=3);
     (some_targets(), accounts(), accounts()).prop_map(|(targets, first, second)| {
-        let set = |accounts: Vec<AccountId>| accounts.into_iter().collect();
+        let granted = |accounts: Vec<AccountId>| accounts.into_iter().collect();
         ObservedImage {
             launch: targets.iter().map(Target::launch_permission).collect(),
-            snapshots: [(snapshot(10), set(first)), (snapshot(11), set(second))].into(),
+            snapshots: [(snapshot(10), granted(first)), (snapshot(11), granted(second))].into(),
             ..ObservedImage::default()
         }
     })

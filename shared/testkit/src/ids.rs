@@ -126,7 +126,7 @@ pub fn org_paths() -> impl Strategy<Value = OrgPath> {
     )
 }
 
-/// Any principal that a key policy may grant.
+/// Any principal that a key policy may grant the key.
 pub fn key_principals() -> impl Strategy<Value = KeyPrincipal> {
     prop_oneof![
         3 => account_ids().prop_map(KeyPrincipal::Account),

@@ -1,5 +1,5 @@
-//! JSON as text: numbers, escapes and white space keep the characters that they were written with, which a parsed
-//! value would lose.
+//! JSON as a person types it: numbers, escapes and white space keep the characters they were
+//! written with, which a parsed value would lose.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ impl Json {
         self.spaced(&[])
     }
 
-    /// The text with white space between tokens, chosen by `spaces` again and again.
+    /// The text with white space between tokens, picked by `spaces` one after the other.
     pub fn spaced(&self, spaces: &[u8]) -> String {
         let mut text = Spaced { text: String::new(), spaces: spaces.iter().cycle() };
         text.value(self);

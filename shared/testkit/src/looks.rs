@@ -77,7 +77,7 @@ impl World {
 
 impl Running {
     fn new(mut share: Share, number: usize, now: Timestamp) -> Self {
-        share.image.seen_at = now;
+        share.run.observed.at = now;
         Self { share, result: None, notified: None, keys: Vec::new(), fixture: Fixture::Record, number, now }
     }
 
@@ -113,29 +113,29 @@ impl Running {
     }
 
     fn image_lease(&self) -> Lease {
-        Lease::Image(self.share.image.id.clone())
+        Lease::Image(self.share.desired.image.id.clone())
     }
 
     fn managed<'world>(&self, world: &'world mut World) -> &'world mut Managed {
-        world.image_mut(&self.share.image.id)
+        world.image_mut(&self.share.desired.image.id)
     }
 
     /// The intent, and whom it needs on the key, in one transaction.
     fn record(&mut self, world: &mut World) -> Fixture {
-        let image = self.share.image.id.clone();
+        let image = self.share.desired.image.id.clone();
         let ledger = &mut self.managed(world).ledger;
-        let next = Intent::following(ledger.intent.as_ref(), &self.share, self.share.desired_state());
-        self.share.intent = next.number;
+        let next = Intent::following(ledger.intent.as_ref(), &self.share);
+        self.share.run.intent = next.number;
         let is_known = ledger.intent.as_ref() == Some(&next);
         ledger.intent = Some(next);
-        if !is_known && !self.share.targets.is_empty() && !self.share.keys.is_empty() {
+        if !is_known && !self.share.desired.targets.is_empty() && !self.share.desired.keys.is_empty() {
             let need = world.needs.needed_by.entry(image).or_default();
             let principals: BTreeSet<KeyPrincipal> =
-                self.share.targets.iter().map(Target::key_principal).collect();
+                self.share.desired.targets.iter().map(Target::key_principal).collect();
             need.pending_revocation.retain(|principal| !principals.contains(principal));
             need.principals.extend(principals);
         }
-        match self.share.keys.first() {
+        match self.share.desired.keys.first() {
             Some(_) => Fixture::Key(KeyAction::Grant, KeyStep::Ledger),
             None => Fixture::Image,
         }

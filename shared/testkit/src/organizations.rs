@@ -12,7 +12,7 @@ use crate::ids::{OWN_ROOT, account, hub, id, organization_arn, ou, ou_arn, own_o
 /// <https://docs.aws.amazon.com/organizations/latest/userguide/orgs_reference_limits.html>
 const DEPTH: usize = 5;
 
-/// The tags of an account or OU.
+/// Tags of accounts and OUs.
 pub type Tags = BTreeMap<String, String>;
 
 /// Builds the hub's organization, in which the hub is directly under the root.

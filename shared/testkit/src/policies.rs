@@ -1,5 +1,5 @@
-//! Key policies with foreign statements, statements of ami-share as AWS stores them, and out-of-band changes of these
-//! statements.
+//! Foreign parts of key policies, what AWS makes of managed statements when it stores them, and how they may be changed
+//! out of band.
 
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::ids::{HUB, matching};
 use crate::json::{Json, strings, values};
 
-/// Everything in a key policy that ami-share did not write.
+/// The foreign part of a key policy.
 #[derive(Debug, Clone)]
 pub struct Foreign {
     /// The fields of the document before `Statement`. The names keep their quotes.
@@ -30,7 +30,7 @@ impl Foreign {
             statements.insert(place, Json::token(statement.to_string()));
         }
         let statement = match <[Json; 1]>::try_from(statements) {
-            // A policy with a single statement may have it without a list.
+            // A single statement may be written without its list.
             Ok([only]) if self.spaces.len() % 2 == 1 && matches!(only, Json::Object(_)) => only,
             Ok([only]) => Json::List(vec![only]),
             Err(statements) => Json::List(statements),
@@ -82,7 +82,7 @@ pub fn crowded_policy(room: usize) -> Foreign {
     policy
 }
 
-/// Any foreign part of a policy: shapes that AWS documents, and unknown ones.
+/// Any foreign part of a policy: shapes that AWS documents, and shapes that no documentation has.
 pub fn foreign() -> impl Strategy<Value = Foreign> {
     let fields = || prop::collection::vec((names(), values()), 0..3);
     let spaces = prop::collection::vec(any::<u8>(), 0..6);
@@ -119,56 +119,56 @@ fn statements() -> impl Strategy<Value = Json> {
         named("NotPrincipal", principal.boxed()),
         named("Condition", values().boxed()),
     );
-    let unknown = prop::collection::vec((strings(), values()), 0..3);
-    let object = (documented, unknown).prop_map(|((sid, principal, not_principal, condition), rest)| {
+    let undocumented = prop::collection::vec((strings(), values()), 0..3);
+    let object = (documented, undocumented).prop_map(|((sid, principal, not_principal, condition), rest)| {
         Json::Object([principal, sid, not_principal, condition].into_iter().flatten().chain(rest).collect())
     });
     prop_oneof![9 => object, 1 => values()]
 }
 
-/// Statements of ami-share as AWS may return them: a list of one item as the item alone; lists, fields and statements
-/// in another order, which `rotation` chooses.
-pub fn as_stored(statements: &[Value], rotation: usize) -> Vec<Value> {
-    rotated(statements.iter().map(|statement| stored(statement, rotation)).collect(), rotation)
+/// Managed statements as AWS may return them: a list of one as the item alone; lists, members and statements in another
+/// order, which `order` picks.
+pub fn as_stored(statements: &[Value], order: usize) -> Vec<Value> {
+    reordered(statements.iter().map(|statement| stored(statement, order)).collect(), order)
 }
 
-fn stored(value: &Value, rotation: usize) -> Value {
+fn stored(value: &Value, order: usize) -> Value {
     match value {
-        Value::Array(items) if items.len() == 1 => stored(&items[0], rotation),
-        Value::Array(items) => Value::Array(rotated(items.clone(), rotation)),
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), stored(value, rotation)));
-            Value::Object(rotated(fields.collect(), rotation).into_iter().collect())
+        Value::Array(items) if items.len() == 1 => stored(&items[0], order),
+        Value::Array(items) => Value::Array(reordered(items.clone(), order)),
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| (name.clone(), stored(value, order)));
+            Value::Object(reordered(members.collect(), order).into_iter().collect())
         }
         other => other.clone(),
     }
 }
 
-fn rotated<T>(mut items: Vec<T>, rotation: usize) -> Vec<T> {
+fn reordered<T>(mut items: Vec<T>, order: usize) -> Vec<T> {
     if !items.is_empty() {
-        let middle = rotation % items.len();
+        let middle = order % items.len();
         items.rotate_left(middle);
     }
-    if rotation % 2 == 1 {
+    if order % 2 == 1 {
         items.reverse();
     }
     items
 }
 
-/// An out-of-band change of a statement of ami-share.
+/// An out-of-band change of a managed statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tampering {
     /// Another action is added.
     ExtraAction,
-    /// Every principal, without a condition.
-    AnyPrincipal,
-    /// The condition is removed.
+    /// Every AWS account, without a condition.
+    Everybody,
+    /// Its condition is missing.
     NoCondition,
-    /// A principal of a form that ami-share never writes is added.
+    /// One more principal, of a form that ami-share never writes.
     ExtraPrincipal,
-    /// A condition that ami-share never writes is added.
+    /// One more condition, which ami-share would not keep.
     ExtraCondition,
-    /// The statement denies.
+    /// A denial with a managed Sid.
     Denial,
 }
 

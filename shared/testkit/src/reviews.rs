@@ -1,4 +1,4 @@
-//! Reviews of an image of the model [`crate::world`]: what `review-shares` would find at this moment.
+//! A review of one image of the model [`crate::world`]: what `review-shares` would find now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,27 +30,27 @@ pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     }
 }
 
-/// What a review finds of an image whose desired state is `share`.
+/// What a review finds of the image whose desired state is that of `share`.
 pub fn review(world: &World, share: &Share) -> ReviewedImage {
-    let keys = share.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
+    let keys = share.desired.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
     review_with(world, share, &keys)
 }
 
 /// The same, with the keys in the given states.
 pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, ReviewedKeyState>) -> ReviewedImage {
     let now = world.clock + SignedDuration::from_secs(1);
-    let managed = world.image(&share.image.id);
+    let managed = world.image(&share.desired.image.id);
     let mut share = share.clone();
-    share.image.seen_at = now;
-    share.image.status.get_or_insert_with(|| STATUS.to_owned());
+    share.run.observed.at = now;
+    share.run.observed.status.get_or_insert_with(|| STATUS.to_owned());
     let mut ledger = managed.ledger.clone();
     if ledger.notified.status.is_none() && ledger.intent.is_some() {
         ledger.notified.status = Some(STATUS.to_owned());
         ledger.notified.at = Some(world.clock);
     }
-    let speaks_for: BTreeSet<KeyArn> = share.keys.iter().cloned().collect();
+    let speaks_for: BTreeSet<KeyArn> = share.desired.keys.iter().cloned().collect();
     compare(&Seen {
-        desired_state: &share.desired_state(),
+        desired_state: &share.desired.digest(),
         share: &share,
         state: if managed.observed.is_gone { "gone" } else { "available" },
         ledger: &ledger,
@@ -63,10 +63,10 @@ pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, Reviewe
     })
 }
 
-/// The world in which the image has the schedules that `schedule-expiry` would create for `share`.
+/// The world in which the image of `share` has its schedules, as `schedule-expiry` leaves them.
 #[must_use]
 pub fn scheduled(mut world: World, share: &Share) -> World {
-    let desired: Schedules = ami_share_domain::image::schedule::desired(share, world.clock);
-    world.images.entry(share.image.id.clone()).or_default().ledger.schedules = desired;
+    let desired: Schedules = ami_share_domain::image::schedule::desired(&share.desired, world.clock);
+    world.images.entry(share.desired.image.id.clone()).or_default().ledger.schedules = desired;
     world
 }

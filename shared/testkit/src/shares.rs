@@ -1,11 +1,12 @@
 //! Images, targets and shares in one line each, and strategies for lists of targets.
 
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::image::desired::{Image, Share};
+use ami_share_domain::image::desired::{DesiredState, Image, Observation, Run, Share};
 use ami_share_domain::image::request::ShareResult;
 use ami_share_domain::refusal::{Refusal, RefusalCode};
 use ami_share_domain::targets::target::Target;
 use ami_share_domain::trigger::TriggeredBy;
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::ids::{
@@ -14,14 +15,7 @@ use crate::ids::{
 
 /// An image of the hub.
 pub fn image() -> Image {
-    Image {
-        id: image_id(1),
-        name: "golden".to_owned(),
-        region: "eu-west-1".to_owned(),
-        owner: hub(),
-        seen_at: jiff::Timestamp::UNIX_EPOCH,
-        status: None,
-    }
+    Image { id: image_id(1), name: "golden".to_owned(), region: "eu-west-1".to_owned(), owner: hub() }
 }
 
 /// A target: this account.
@@ -42,9 +36,8 @@ pub fn organization_target(accounts: Vec<AccountId>) -> Target {
 
 /// A share of [`image`] on one key with these targets.
 pub fn share(targets: Vec<Target>) -> Share {
-    Share {
+    let desired = DesiredState {
         image: image(),
-        intent: 1,
         targets,
         retained: Vec::new(),
         refused: Vec::new(),
@@ -52,8 +45,23 @@ pub fn share(targets: Vec<Target>) -> Share {
         snapshots: Vec::new(),
         until: None,
         warn_at: None,
-        must_schedule: false,
         revocation_reason: None,
+    };
+    Share { desired, run: run() }
+}
+
+/// The same run of the workflow, with a changed desired state.
+pub fn with_desired(mut share: Share, change: impl FnOnce(&mut DesiredState)) -> Share {
+    change(&mut share.desired);
+    share
+}
+
+/// The first run of the workflow for an image.
+pub fn run() -> Run {
+    Run {
+        intent: 1,
+        observed: Observation { at: Timestamp::UNIX_EPOCH, status: None },
+        must_schedule: false,
         triggered_by: TriggeredBy { principal: None, event: "event".to_owned(), at: now() },
         event_time: Some(now()),
         changed_by: None,
@@ -65,7 +73,7 @@ pub fn share(targets: Vec<Target>) -> Share {
 /// What `share-image` returns when all targets have access except those that `refused` names.
 pub fn result(share: Share, refused: Vec<Refusal>) -> ShareResult {
     let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.subject == target.name());
-    let targets = share.targets.clone();
+    let targets = share.desired.targets.clone();
     let shared: Vec<&Target> = targets.iter().filter(|target| !is_refused(target)).collect();
     ShareResult::of(share, &shared, refused.clone())
 }

@@ -1,6 +1,6 @@
 //! A small model of what reconciliations change: the hub's images with their snapshots, one key, and the ledger.
 //!
-//! It changes one call at a time. [`crate::looks`] makes the calls, in any order and as many as a test wants.
+//! It changes one call at a time: [`crate::looks`] makes the calls, in any order and as far as a test lets it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,13 @@ use crate::policies::default_policy;
 /// One image and its rows in the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Managed {
-    /// The access that AWS shows.
+    /// The actual access.
     pub observed: ObservedImage,
     /// The image's rows in the ledger.
     pub ledger: ImageLedger,
-    /// The image's audit log, the oldest row first.
+    /// Its audit log, the oldest row first.
     pub audit_log: Vec<AuditRow>,
-    /// The notifications about the image, each to an account's bus or to the hub (`None`).
+    /// The notifications about it: to the bus of an account, or to the hub (`None`).
     pub sent: Vec<(Option<AccountId>, Notification)>,
 }
 
@@ -39,13 +39,13 @@ pub struct World {
     pub images: BTreeMap<ImageId, Managed>,
     /// The key of all images.
     pub key: Key,
-    /// Whether AWS denies reading the key.
+    /// Whether AWS denies reading it.
     pub key_is_unreadable: bool,
     /// The principals that each image needs on the key.
     pub needs: KeyLedger,
     /// The principals that KMS rejects.
     pub rejected: BTreeSet<KeyPrincipal>,
-    /// The accounts without a bus for notifications.
+    /// Accounts without a bus for the hub.
     pub without_bus: BTreeSet<AccountId>,
     /// How many launch permissions an image may have.
     pub limit: usize,
@@ -55,7 +55,7 @@ pub struct World {
     pub clock: Timestamp,
     /// Which reconciliation holds which lease.
     pub(crate) leases: BTreeMap<Lease, usize>,
-    /// How many reconciliations have started.
+    /// How many reconciliations there have been.
     pub(crate) reconciliations: usize,
 }
 
@@ -66,22 +66,22 @@ pub(crate) enum Lease {
     Image(ImageId),
 }
 
-/// Everything that decides which access exists and how ami-share manages it.
+/// All access, and what the ledger records of it; two worlds in which it is equal are equal for every account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The launch permissions of each image, unmanaged ones included.
     pub launch: BTreeMap<ImageId, BTreeSet<LaunchPermission>>,
-    /// The accounts that may copy each snapshot, unmanaged ones included.
+    /// The accounts of each snapshot, unmanaged ones included.
     pub snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// The key's policy.
+    /// The key's policy: foreign and managed statements.
     pub policy: KeyPolicy,
-    /// The targets with access on record, by image.
+    /// The targets with managed access by the ledger, by image.
     pub managed: BTreeSet<(ImageId, String)>,
-    /// The accounts with managed access to each snapshot.
+    /// The accounts with managed access to each snapshot by the ledger.
     pub copiers: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
-    /// The principals that the ledger records as needed on the key, by image.
+    /// The principals that each image needs on the key by the ledger.
     pub needed: BTreeMap<ImageId, BTreeSet<KeyPrincipal>>,
-    /// The principals whose revocation from the key is pending.
+    /// The principals that are still to be revoked on the key by the ledger.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
 }
 
@@ -104,7 +104,7 @@ impl Default for World {
 }
 
 impl World {
-    /// A world in which image 1 has unmanaged access.
+    /// A world in which image 1 has access that was granted out of band.
     pub fn granted_out_of_band(observed: ObservedImage) -> Self {
         let managed = Managed { observed, ..Managed::default() };
         Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
@@ -116,7 +116,7 @@ impl World {
         Self { key: Key { policy }, ..self }
     }
 
-    /// The same world in which KMS rejects these principals.
+    /// The same world, in which KMS rejects these principals.
     #[must_use]
     pub fn with_rejected(self, rejected: BTreeSet<KeyPrincipal>) -> Self {
         Self { rejected, ..self }
@@ -136,7 +136,7 @@ impl World {
         self.images.entry(image.clone()).or_default()
     }
 
-    /// Deregisters an image. Its snapshots stay.
+    /// An image is deregistered; its snapshots stay.
     pub fn deregister(&mut self, image: &ImageId) {
         let observed = &mut self.image_mut(image).observed;
         observed.launch.clear();
@@ -144,7 +144,7 @@ impl World {
         observed.is_public = false;
     }
 
-    /// The present access.
+    /// All access, and what the ledger records of it.
     pub fn access(&self) -> Access {
         let images = || self.images.iter();
         let managed = images().flat_map(|(image, managed)| {
@@ -182,8 +182,8 @@ pub fn apply(observed: &mut ObservedImage, step: &ImageStep) {
             observed.launch.retain(|permission| !permissions.contains(permission));
         }
         ImageStep::RevokeSnapshot { snapshot, accounts } => {
-            let copiers = observed.snapshots.entry(snapshot.clone()).or_default();
-            copiers.retain(|account| !accounts.contains(account));
+            let granted = observed.snapshots.entry(snapshot.clone()).or_default();
+            granted.retain(|account| !accounts.contains(account));
         }
         ImageStep::MakeImagePrivate => observed.is_public = false,
         ImageStep::MakeSnapshotPrivate { snapshot } => {
@@ -210,7 +210,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Plans to grant `desired`.
+    /// Plans to grant the key to `desired`.
     pub fn plan(&self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         grant(&self.read(), desired, "aws")
     }
@@ -241,7 +241,7 @@ impl Key {
         plan
     }
 
-    /// The principals that the statements of ami-share grant.
+    /// The principals that managed statements grant the key.
     pub fn granted(&self) -> BTreeSet<KeyPrincipal> {
         granted(&self.read(), "aws")
     }

@@ -1,4 +1,4 @@
-"""Stands for a function's binary: a Runtime API client that does what `detail.do` of its event says.
+"""Replaces a function's binary: a Runtime API client that does what `detail.do` of its event says.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -32,7 +32,7 @@ def note_count(marker):
 
 
 def send(queue_url, text):
-    """One call to SQS with the role's credentials. Nobody checks its signature here."""
+    """One call to SQS with the role's credentials. Its signature is not checked here."""
     scope = f"{os.environ['AWS_ACCESS_KEY_ID']}/20000101/{os.environ['AWS_REGION']}/sqs/aws4_request"
     headers = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none",
@@ -55,7 +55,7 @@ def serve(event, headers):
             time.sleep(detail["seconds"])
             return {"pid": os.getpid()}, False
         case "meet":
-            # Goes on once so many have come: only those who run at once meet.
+            # Continues once so many processes are here: only concurrent invocations meet.
             note(detail["marker"])
             while note_count(detail["marker"]) < detail["number"]:
                 time.sleep(0.05)

@@ -1,4 +1,4 @@
-//! How many connections the calls of a function take.
+//! How many connections the calls of a function use.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use ami_share_domain::ids::ImageId;
 use crate::replay::replay_on_open_connections;
 
 #[tokio::test]
-async fn whatever_is_made_for_a_service_shares_one_connection_to_it() {
+async fn all_readers_and_writers_of_a_service_share_one_connection() {
     let (clients, connections) =
         replay_on_open_connections(r#"{"Items":[],"Count":0,"ScannedCount":0}"#).await;
     let image: ImageId = "ami-0abcdef1234567890".parse().unwrap();

@@ -49,5 +49,5 @@ async fn too_many_open_executions_is_a_retryable_error() {
     let full = r#"{"__type":"ExecutionLimitExceeded","message":"The maximum number of running executions has been reached."}"#;
     let (clients, _) = replay(vec![recorded(400, full)]).await;
     let error = clients.execution_starter().start(WORKFLOW, None, &json!({})).await.unwrap_err();
-    assert!(error.fault().may_be_tried_again(), "{error}");
+    assert!(error.fault().is_retryable(), "{error}");
 }

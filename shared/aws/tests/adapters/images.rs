@@ -1,4 +1,4 @@
-//! Reading images: one, some, and page by page.
+//! Reading images: one, several, and page by page.
 
 use ami_share_domain::ids::ImageId;
 
@@ -53,11 +53,14 @@ async fn an_image_that_was_deregistered_a_while_ago_is_no_error() {
 }
 
 #[tokio::test]
-async fn an_image_without_an_owner_makes_no_sense() {
+async fn an_image_without_an_owner_is_an_unusable_answer() {
     let (clients, _) =
         replay(vec![images("<item><imageId>ami-0abcdef1234567890</imageId></item>", "")]).await;
     let error = clients.image_reader().image(&image()).await.unwrap_err();
-    assert_eq!(error.to_string(), "ec2:DescribeImages of ami-0abcdef1234567890 answered no owner");
+    assert_eq!(
+        error.to_string(),
+        "ec2:DescribeImages of ami-0abcdef1234567890 returned an image without an owner"
+    );
 }
 
 #[tokio::test]
@@ -144,10 +147,10 @@ async fn the_images_of_a_snapshot_are_owned_by_the_hub() {
 }
 
 #[tokio::test]
-async fn paced_clients_send_the_same_requests() {
+async fn adaptive_clients_send_the_same_requests() {
     let (clients, requests) =
         replay(vec![ec2_error("RequestLimitExceeded", "Request limit exceeded.")]).await;
-    let error = clients.paced().image_reader().managed_page(None).await.unwrap_err();
+    let error = clients.adaptive().image_reader().managed_page(None).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "ec2:DescribeImages of tagged images failed: Request limit exceeded. (RequestLimitExceeded)"

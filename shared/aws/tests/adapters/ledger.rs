@@ -10,11 +10,11 @@ use ami_share_domain::targets::target::KeyPrincipal;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::lease::{LONG, SHORT, another_has_it, lease, mine};
+use crate::lease::{LONG, SHORT, granted, held_by_another, lease};
 use crate::replay::replay;
 use crate::{Recorded, account, image, json, key};
 
-/// What DynamoDB answers to a transaction that it has cancelled.
+/// What DynamoDB answers to a transaction that it cancels.
 fn cancelled(reasons: [&str; 2]) -> Recorded {
     let [first, second] = reasons.map(|code| format!(r#"{{"Code":"{code}"}}"#));
     let of = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
@@ -51,17 +51,17 @@ async fn a_transaction_that_dynamodb_rejects_is_an_error_and_never_the_lease_of_
     for reasons in [["None", "ValidationError"], ["TransactionConflict", "ItemCollectionSizeLimitExceeded"]] {
         let error = releases(reasons).await.unwrap_err();
         assert!(matches!(error, AwsError::Call { .. }), "{reasons:?}: {error}");
-        assert!(!error.fault().may_be_tried_again(), "{reasons:?}: {error}");
+        assert!(!error.fault().is_retryable(), "{reasons:?}: {error}");
     }
 }
 
-/// A row of a share, as the ledger holds it.
+/// The row of a share.
 fn row(target: &str) -> ShareRow {
     let row = format!(r#"{{"target":"{target}","outcome":"shared","since":"2026-07-01T09:20:08Z"}}"#);
     serde_json::from_str(&row).unwrap()
 }
 
-/// What DynamoDB answers to a batch of which it has left the row of a target. Source:
+/// What DynamoDB answers to a batch when it leaves the row of `target` unprocessed. Source:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 fn left(target: &str) -> Recorded {
     let item = format!(r#"{{"pk":{{"S":"IMAGE#{}"}},"sk":{{"S":"SHARE#{target}"}}}}"#, image());
@@ -82,20 +82,20 @@ async fn a_writer_that_loses_its_lease_between_two_batches_writes_no_more() {
     let targets: Vec<String> = (1..=26).map(|number| format!("{number:012}")).collect();
     let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
     let first = json(200, r#"{"UnprocessedItems":{}}"#);
-    let (written, sent) = write(&targets, SHORT, vec![mine(), first, another_has_it()]).await;
+    let (written, sent) = write(&targets, SHORT, vec![granted(), first, held_by_another()]).await;
     assert!(matches!(written, Err(AwsError::Busy(_))), "{written:?}");
     assert!(sent[1].contains(targets[24]) && !sent[1].contains(targets[25]), "{sent:?}");
     assert_eq!(sent.len(), 3);
 }
 
-/// Writes rows of these targets in a turn that lasts so long; answers what was asked once it was taken.
+/// Writes rows of these targets under a lease of `duration`. Returns the requests after the one that acquired it.
 async fn write(
     targets: &[&str],
-    lasts: Duration,
+    duration: Duration,
     answers: Vec<Recorded>,
 ) -> (Result<(), AwsError>, Vec<String>) {
-    let (clients, requests) = replay([vec![mine()], answers].concat()).await;
-    let lease = lease(&clients, lasts).await;
+    let (clients, requests) = replay([vec![granted()], answers].concat()).await;
+    let lease = lease(&clients, duration).await;
     let rows: Vec<ShareRow> = targets.iter().copied().map(row).collect();
     let written = clients.ledger_writer("ledger").write_shares(&image(), &rows, &[], &lease).await;
     (written, requests.bodies().split_off(1))
@@ -109,7 +109,7 @@ async fn a_batch_that_the_table_never_accepts_fully_is_a_retryable_error() {
     assert_eq!(
         error.to_string(),
         "dynamodb:BatchWriteItem of ami-0abcdef1234567890 is unfinished: \
-         of its rows the table has not taken 1, again and again"
+         DynamoDB left 1 rows unwritten in each of several attempts"
     );
 }
 

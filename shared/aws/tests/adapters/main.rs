@@ -1,4 +1,4 @@
-//! The adapters against recorded answers of AWS: what they ask, and what they make of the answers.
+//! The adapters against recorded answers of AWS: what they send, and what they read in the answers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod calls;
@@ -47,11 +47,11 @@ fn json(status: u16, body: &str) -> Recorded {
 }
 
 #[tokio::test]
-async fn a_throttled_call_names_itself_and_may_be_tried_again() {
+async fn a_throttled_call_names_itself_and_is_retryable() {
     let (clients, _) = replay(vec![ec2_error("RequestLimitExceeded", "Request limit exceeded.")]).await;
     let error = clients.image_reader().image(&image()).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Throttled);
-    assert!(error.fault().may_be_tried_again());
+    assert!(error.fault().is_retryable());
     assert_eq!(
         error.to_string(),
         "ec2:DescribeImages of ami-0abcdef1234567890 failed: Request limit exceeded. (RequestLimitExceeded)"
@@ -65,8 +65,8 @@ async fn a_5xx_response_is_retryable_whatever_its_body_says() {
     let error = clients.ledger_reader("ledger").intent(&image()).await.unwrap_err();
     assert_eq!(error.fault(), Fault::Transient);
     assert_eq!(error.to_string(), "dynamodb:GetItem of ami-0abcdef1234567890 failed: HTTP status 502");
-    let unheard_of = r#"{"__type":"SomethingNew","message":"Come again."}"#;
-    let (clients, _) = replay(vec![json(500, unheard_of), json(400, unheard_of)]).await;
+    let unknown_code = r#"{"__type":"SomethingNew","message":"Come again."}"#;
+    let (clients, _) = replay(vec![json(500, unknown_code), json(400, unknown_code)]).await;
     let reader = clients.ledger_reader("ledger");
     assert_eq!(reader.intent(&image()).await.unwrap_err().fault(), Fault::Transient);
     assert_eq!(reader.intent(&image()).await.unwrap_err().fault(), Fault::Other);
@@ -101,8 +101,8 @@ async fn an_empty_page_does_not_end_the_list_of_accounts() {
     let read = reader.read(Scope::Accounts).await.unwrap().organization.unwrap();
     let active: Vec<bool> = read.accounts.values().map(|account| account.active).collect();
     assert_eq!(active, [true, false, false]);
-    let again = reader.read(Scope::Accounts).await.unwrap();
-    assert!(again.cached && requests.bodies().len() == 3, "what was read is kept");
+    let cached = reader.read(Scope::Accounts).await.unwrap();
+    assert!(cached.cached && requests.bodies().len() == 3, "the second reading comes from the cache");
 }
 
 #[tokio::test]

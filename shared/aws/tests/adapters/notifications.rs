@@ -1,13 +1,13 @@
-//! Notices to members, and to the hub: who was told is known, whatever became of the others.
+//! Notifications to target accounts and to the hub: those that were notified are known even if others fail.
 
 use ami_share_aws::error::{AwsError, Fault};
-use ami_share_aws::leases::Lease;
+use ami_share_aws::ledger::leases::Lease;
 use ami_share_aws::notifications::{Addresses, Deliveries, NotificationSender};
 use ami_share_domain::ids::AccountId;
 use ami_share_domain::notify::notification;
 use ami_share_domain::notify::notification::Notification;
 
-use crate::lease::{LONG, lease, mine};
+use crate::lease::{LONG, granted, lease};
 use crate::replay::{Recorded, Requests, replay};
 use crate::{account, image, json};
 
@@ -15,15 +15,15 @@ const B: &str = "222222222222";
 const C: &str = "333333333333";
 const D: &str = "444444444444";
 
-/// A sender, and the turn of the image, which is the first request.
+/// A sender, and the lease of the image, which is the first request.
 async fn sender(mut answers: Vec<Recorded>) -> (NotificationSender, Lease, Requests) {
-    answers.insert(0, mine());
+    answers.insert(0, granted());
     let (clients, requests) = replay(answers).await;
     let lease = lease(&clients, LONG).await;
     let addresses = Addresses {
         hub_bus: "ami-share".to_owned(),
         target_bus: "ami-share".to_owned(),
-        topic: "arn:aws:sns:us-east-1:111122223333:ami-share-notices".to_owned(),
+        topic: "arn:aws:sns:us-east-1:111122223333:ami-share-notifications".to_owned(),
         region: "us-east-1".to_owned(),
         partition: "aws".to_owned(),
     };
@@ -42,7 +42,7 @@ async fn notify(answers: Vec<Recorded>, ids: &[&str]) -> (Deliveries, Result<(),
     (deliveries, outcome, requests.bodies().split_off(1))
 }
 
-/// The verdicts on the events of one call: taken, or an error code. Source:
+/// The results for the events of one call: accepted, or an error code. Source:
 /// <https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsResultEntry.html>
 fn verdicts(codes: &[Option<&str>]) -> Recorded {
     let entries = codes.iter().map(|code| match code {
@@ -56,11 +56,11 @@ fn verdicts(codes: &[Option<&str>]) -> Recorded {
 
 const BUSY: Option<&str> = Some("ThrottlingException");
 
-/// The verdicts on the messages of one call: those that were not taken, by number, code and whose fault it is.
+/// The messages of one call that were not accepted: number, code, and whether the sender is at fault.
 /// Source: <https://docs.aws.amazon.com/sns/latest/api/API_BatchResultErrorEntry.html>
 fn published(failed: &[(usize, &str, bool)]) -> Recorded {
-    let failed = failed.iter().map(|(id, code, is_managed)| {
-        format!("<member><Id>{id}</Id><Code>{code}</Code><Message>no</Message><SenderFault>{is_managed}</SenderFault></member>")
+    let failed = failed.iter().map(|(id, code, sender_fault)| {
+        format!("<member><Id>{id}</Id><Code>{code}</Code><Message>no</Message><SenderFault>{sender_fault}</SenderFault></member>")
     });
     let failed: String = failed.collect();
     let result = format!("<PublishBatchResult><Failed>{failed}</Failed><Successful/></PublishBatchResult>");
@@ -88,10 +88,10 @@ async fn only_the_bus_that_fails_transiently_is_retried_in_place() {
 #[tokio::test]
 async fn a_bus_that_keeps_failing_is_a_transient_error_and_hides_no_notified_account() {
     let first = verdicts(&[&[None, BUSY, Some("AccessDeniedException")], &[None; 7][..]].concat());
-    let again = || verdicts(&[Some("InternalFailure")]);
+    let retried = || verdicts(&[Some("InternalFailure")]);
     let next = verdicts(&[None]);
     let ids = [&[B, C, D], &[B; 7][..], &["555555555555"]].concat();
-    let (deliveries, outcome, sent) = notify(vec![first, again(), again(), next], &ids).await;
+    let (deliveries, outcome, sent) = notify(vec![first, retried(), retried(), next], &ids).await;
     let error = outcome.unwrap_err();
     assert_eq!(error.fault(), Fault::Transient);
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_bus_that_keeps_failing_is_a_transient_error_and_hides_no_notified_acc
         "events:PutEvents of the bus of 333333333333 is unfinished: no (InternalFailure)"
     );
     assert_eq!(deliveries.delivered.len(), 9);
-    // Those of the next call are told all the same.
+    // The accounts of the next call are notified.
     assert_eq!(deliveries.delivered.last(), Some(&account("555555555555")));
     assert_eq!(deliveries.without_bus, [account(D)]);
     assert!(!deliveries.all().contains(&account(C)));
@@ -124,7 +124,7 @@ async fn accepted_deliveries_are_kept_when_the_service_fails_at_the_retry() {
 }
 
 #[tokio::test]
-async fn the_hubs_bus_and_topic_are_sent_again_what_they_refused_in_passing() {
+async fn the_hubs_bus_and_topic_are_sent_again_what_they_rejected_transiently() {
     let answers = vec![
         verdicts(&[BUSY, None]),
         verdicts(&[None]),
@@ -141,27 +141,27 @@ async fn the_hubs_bus_and_topic_are_sent_again_what_they_refused_in_passing() {
         .skip(1)
         .map(|body| body.matches("AMI%20Share%20Failed%3A").count())
         .collect();
-    assert_eq!(counts, [0, 0, 2, 1], "what was taken is not sent again");
+    assert_eq!(counts, [0, 0, 2, 1], "an accepted message is not sent again");
 }
 
 #[tokio::test]
-async fn a_topic_that_stays_in_trouble_is_an_error_that_passes_unless_the_message_is_at_fault() {
-    for (code, is_managed, fault) in [
+async fn a_topic_that_keeps_failing_is_a_transient_error_unless_the_message_is_at_fault() {
+    for (code, sender_fault, fault) in [
         ("InternalError", false, Fault::Transient),
         ("KMSThrottling", true, Fault::Transient),
         ("InvalidParameter", true, Fault::Other),
     ] {
         let mut answers = vec![verdicts(&[None; 10]), published(&[]), verdicts(&[None])];
-        answers.extend((0..3).map(|_| published(&[(0, code, is_managed)])));
+        answers.extend((0..3).map(|_| published(&[(0, code, sender_fault)])));
         let (sender, lease, _) = sender(answers).await;
         let (notified, outcome) = sender.notify_hub(&vec![notification(); 11], &lease).await;
-        assert_eq!(notified, 10, "those of the first call are told");
+        assert_eq!(notified, 10, "the notifications of the first call are sent");
         assert_eq!(outcome.unwrap_err().fault(), fault, "{code}");
     }
 }
 
 #[tokio::test]
-async fn a_hubs_bus_that_refuses_for_good_is_an_error_that_does_not_pass() {
+async fn a_hubs_bus_that_rejects_permanently_is_a_permanent_error() {
     let refused = Some("NotAuthorizedForSourceException");
     let answers = vec![verdicts(&[BUSY, refused]), verdicts(&[BUSY]), verdicts(&[BUSY])];
     let (sender, lease, _) = sender(answers).await;
@@ -170,6 +170,6 @@ async fn a_hubs_bus_that_refuses_for_good_is_an_error_that_does_not_pass() {
     assert_eq!((notified, error.fault()), (0, Fault::Other));
     assert_eq!(
         error.to_string(),
-        "events:PutEvents of ami-share answered no (NotAuthorizedForSourceException)"
+        "events:PutEvents of ami-share returned a rejection: no (NotAuthorizedForSourceException)"
     );
 }

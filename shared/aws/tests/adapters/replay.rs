@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 #[derive(Clone)]
 pub struct Recorded(pub u16, pub String);
 
-/// What was asked, so far: the first line and the body of each request.
+/// The requests so far: the first line and the body of each.
 #[derive(Clone, Default)]
 pub struct Requests(Arc<Mutex<Vec<(String, String)>>>);
 
@@ -39,9 +39,9 @@ pub async fn replay(responses: Vec<Recorded>) -> (Clients, Requests) {
     replay_at("127.0.0.1", responses).await
 }
 
-/// The same, with so many tries for each call.
-pub async fn replay_trying(tries: u32, responses: Vec<Recorded>) -> (Clients, Requests) {
-    let retries = RetryConfig::standard().with_max_attempts(tries);
+/// The same, with so many attempts for each call.
+pub async fn replay_with_attempts(attempts: u32, responses: Vec<Recorded>) -> (Clients, Requests) {
+    let retries = RetryConfig::standard().with_max_attempts(attempts);
     let retries = retries.with_initial_backoff(std::time::Duration::from_millis(1));
     replay_with("127.0.0.1", retries, responses).await
 }
@@ -55,13 +55,13 @@ async fn replay_with(host: &str, retries: RetryConfig, responses: Vec<Recorded>)
     let listener = TcpListener::bind((host, 0)).unwrap();
     let endpoint = format!("http://{host}:{}", listener.local_addr().unwrap().port());
     let requests = Requests::default();
-    let retained = requests.clone();
+    let recorded = requests.clone();
     std::thread::spawn(move || {
         for Recorded(status, body) in responses {
             let (stream, _) = listener.accept().unwrap();
             let (sent, stream) = read(stream);
-            // Kept before it is answered: who has the answer may look at once.
-            retained.0.lock().unwrap().push(sent);
+            // Recorded before the answer, after which the test may read it at once.
+            recorded.0.lock().unwrap().push(sent);
             answer(stream, status, &body);
         }
     });
@@ -83,7 +83,7 @@ pub async fn replay_on_open_connections(body: &'static str) -> (Clients, Arc<Ato
     (clients(endpoint, RetryConfig::disabled()).await, connections)
 }
 
-/// Clients whose calls nobody answers; and what ends when the first one has come.
+/// Clients whose calls get no answer, and a task that ends when the first call arrives.
 pub async fn silence() -> (Clients, JoinHandle<TcpStream>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -91,7 +91,7 @@ pub async fn silence() -> (Clients, JoinHandle<TcpStream>) {
     (clients(endpoint, RetryConfig::disabled()).await, called)
 }
 
-/// Until the other side has closed the connection: then there is no first line to read.
+/// Answers until the client closes the connection: then there is no first line to read.
 fn answer_all(stream: TcpStream, body: &str) {
     let mut stream = stream;
     loop {

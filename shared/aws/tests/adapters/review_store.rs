@@ -22,7 +22,7 @@ fn page(keys: &[&str], token: &str) -> Recorded {
 
 #[tokio::test]
 async fn a_custom_endpoint_puts_the_bucket_in_the_path() {
-    // By name: of a bare address the SDK knows by itself that it has no names below it.
+    // By name: the SDK puts the bucket into the path of a bare address without our configuration.
     let (clients, requests) = replay_at("localhost", vec![Recorded(200, String::new())]).await;
     clients.review_store("our-reviews").put(KEY, "application/json", b"[1]".to_vec()).await.unwrap();
     assert_eq!(requests.lines(), [format!("PUT /our-reviews/{KEY}?x-id=PutObject")]);
@@ -30,7 +30,7 @@ async fn a_custom_endpoint_puts_the_bucket_in_the_path() {
 }
 
 #[tokio::test]
-async fn what_was_put_is_got() {
+async fn an_object_is_read_by_its_key() {
     let (clients, requests) = replay(vec![Recorded(200, "[1]".to_owned())]).await;
     assert_eq!(clients.review_store("our-reviews").get(KEY).await.unwrap(), Some(b"[1]".to_vec()));
     assert_eq!(requests.lines(), [format!("GET /our-reviews/{KEY}?x-id=GetObject")]);

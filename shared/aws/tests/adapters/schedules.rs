@@ -1,4 +1,4 @@
-//! Appointments in EventBridge Scheduler.
+//! Schedules in EventBridge Scheduler.
 
 use ami_share_aws::clients::Clients;
 use ami_share_aws::error::Fault;
@@ -16,7 +16,7 @@ fn writer(clients: &Clients, dead_letters: Option<&str>) -> ScheduleWriter {
     clients.schedule_writer(ScheduleSettings {
         group: "ami-share".to_owned(),
         workflow: "arn:aws:states:us-east-1:111122223333:stateMachine:ami-share-share".to_owned(),
-        role: "arn:aws:iam::111122223333:role/ami-share-appointments".to_owned(),
+        role: "arn:aws:iam::111122223333:role/ami-share-schedules".to_owned(),
         dead_letters: dead_letters.map(str::to_owned),
     })
 }
@@ -36,14 +36,14 @@ fn refused(status: u16, code: &str) -> Recorded {
     recorded(status, &format!(r#"{{"__type":"{code}","Message":"no"}}"#))
 }
 
-/// What a body says, without the token that differs each time.
-fn said(body: &str) -> Value {
+/// The fields of a request, without the token that differs each time.
+fn fields(body: &str) -> Value {
     let mut body: Value = serde_json::from_str(body).unwrap();
     body.as_object_mut().unwrap().remove("ClientToken").unwrap();
     body
 }
 
-fn desired() -> Value {
+fn schedule() -> Value {
     json!({
         "ActionAfterCompletion": "DELETE",
         "FlexibleTimeWindow": { "Mode": "OFF" },
@@ -55,7 +55,7 @@ fn desired() -> Value {
             "DeadLetterConfig": { "Arn": "arn:aws:sqs:us-east-1:111122223333:ami-share-dead" },
             "Input": INPUT,
             "RetryPolicy": { "MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185 },
-            "RoleArn": "arn:aws:iam::111122223333:role/ami-share-appointments",
+            "RoleArn": "arn:aws:iam::111122223333:role/ami-share-schedules",
         },
     })
 }
@@ -66,7 +66,7 @@ async fn a_schedule_runs_once_at_its_minute_and_is_then_deleted() {
     let writer = writer(&clients, Some("arn:aws:sqs:us-east-1:111122223333:ami-share-dead"));
     assert!(writer.set(NAME, later(), INPUT).await.unwrap());
     assert_eq!(requests.lines(), [format!("POST /schedules/{NAME}")]);
-    assert_eq!(said(&requests.bodies()[0]), desired());
+    assert_eq!(fields(&requests.bodies()[0]), schedule());
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn an_existing_schedule_is_updated_with_all_its_fields() {
     let writer = writer(&clients, Some("arn:aws:sqs:us-east-1:111122223333:ami-share-dead"));
     assert!(writer.set(NAME, later(), INPUT).await.unwrap());
     assert_eq!(requests.lines(), [format!("POST /schedules/{NAME}"), format!("PUT /schedules/{NAME}")]);
-    assert_eq!(said(&requests.bodies()[1]), desired());
+    assert_eq!(fields(&requests.bodies()[1]), schedule());
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_schedule_that_runs_during_its_update_is_created_again() {
     assert!(writer(&clients, None).set(NAME, later(), INPUT).await.unwrap());
     let sent: Vec<String> = requests.lines().iter().map(|line| line[..4].trim().to_owned()).collect();
     assert_eq!(sent, ["POST", "PUT", "POST"]);
-    assert!(said(&requests.bodies()[2])["Target"].get("DeadLetterConfig").is_none());
+    assert!(fields(&requests.bodies()[2])["Target"].get("DeadLetterConfig").is_none());
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn no_schedule_is_created_for_a_time_that_has_passed() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_time_and_a_missing_group_are_errors() {
+async fn a_rejection_before_the_scheduled_time_and_a_missing_group_are_errors() {
     for (code, fault) in [
         ("ValidationException", Fault::Other),
         ("ResourceNotFoundException", Fault::Missing),
@@ -114,10 +114,10 @@ async fn a_refusal_in_time_and_a_missing_group_are_errors() {
 async fn a_conflicting_writer_of_the_same_schedule_is_a_retryable_error() {
     let (clients, _) = replay(vec![refused(409, "ConflictException"); 2]).await;
     let error = writer(&clients, None).set(NAME, later(), INPUT).await.unwrap_err();
-    assert!(error.fault().may_be_tried_again(), "{error}");
+    assert!(error.fault().is_retryable(), "{error}");
     let (clients, _) = replay(vec![refused(409, "ConflictException")]).await;
     let error = writer(&clients, None).cancel(NAME).await.unwrap_err();
-    assert!(error.fault().may_be_tried_again(), "{error}");
+    assert!(error.fault().is_retryable(), "{error}");
 }
 
 #[tokio::test]

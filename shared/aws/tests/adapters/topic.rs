@@ -1,9 +1,9 @@
-//! Telling the topic.
+//! Messages to the hub's topic.
 
 use crate::Recorded;
 use crate::replay::replay;
 
-const TOPIC: &str = "arn:aws:sns:us-east-1:111122223333:ami-share-notices";
+const TOPIC: &str = "arn:aws:sns:us-east-1:111122223333:ami-share-notifications";
 
 /// Source: <https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>
 #[tokio::test]

@@ -139,10 +139,10 @@ async fn a_usage_report_without_entries_means_that_the_image_is_not_used() {
 async fn a_report_that_ec2_could_not_make_is_an_error_with_its_reason() {
     let (clients, _) = replay(vec![report("error", "<stateReason>Internal failure.</stateReason>")]).await;
     let error = clients.usage_report_reader().read(&image(), REPORT).await.unwrap_err();
-    assert!(!error.fault().may_be_tried_again());
+    assert!(!error.fault().is_retryable());
     assert_eq!(
         error.to_string(),
-        "ec2:DescribeImageUsageReports of ami-0abcdef1234567890 answered that there is no report: Internal failure."
+        "ec2:DescribeImageUsageReports of ami-0abcdef1234567890 returned a failed report: Internal failure."
     );
 }
 

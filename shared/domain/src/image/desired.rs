@@ -1,9 +1,10 @@
-//! What is wanted of one image: the document that `resolve-share` answers, and what it is made of.
+//! The desired state of one image, and the run of the workflow that makes it so: the output of `resolve-share`.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use crate::refusal::{Refusal, RefusalCode};
@@ -11,7 +12,7 @@ use crate::targets::revocation_reason::RevocationReason;
 use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
-/// An image as notices and launch permissions need it.
+/// An image as launch permissions and notifications name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// Its id.
@@ -22,30 +23,24 @@ pub struct Image {
     pub region: String,
     /// The account that owns it.
     pub owner: AccountId,
-    /// When it was looked at.
-    pub seen_at: Timestamp,
-    /// The value of `ami-share:status` then.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub status: Option<String>,
 }
 
-/// What is wanted of one image: the output of `resolve-share`.
+/// What tags, organization and parameters ask for. Two reconciliations with the same desired state serve one intent:
+/// the ledger compares [digests](Self::digest). What only the run knows is in [`Run`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
+pub struct DesiredState {
     /// The image.
     pub image: Image,
-    /// The number of this intent in the ledger; a later one has a higher number and wins.
-    pub intent: u64,
-    /// Who gets the image; none covers another. All others lose what ami-share gave them.
+    /// The targets that get the image; none covers another. All others lose what ami-share granted them.
     pub targets: Vec<Target>,
-    /// Who is wanted but gets nothing now; what they have they keep.
+    /// The targets that get nothing new while something is in the way, and keep the access that they have.
     #[serde(default)]
     pub retained: Vec<Target>,
-    /// The words that get nothing. In [`ShareResult`](crate::image::request::Given) they stand beside the share, with those
-    /// that were refused since, and not in it.
+    /// The selectors that get nothing. A [`ShareResult`](crate::image::request::ShareResult) holds them beside its
+    /// share, together with what later steps refused; the share's own list is empty there.
     #[serde(with = "crate::refusal::together")]
     pub refused: Vec<Refusal>,
-    /// The customer managed keys of its snapshots, those of earlier looks included.
+    /// The customer managed keys of its snapshots, including those of earlier intents.
     pub keys: Vec<KeyArn>,
     /// Its snapshots, when targets may copy it; empty otherwise.
     pub snapshots: Vec<SnapshotId>,
@@ -55,90 +50,87 @@ pub struct Share {
     /// From when on the targets are warned of the end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warn_at: Option<Timestamp>,
-    /// Whether there is an appointment to make, move or cancel.
-    #[serde(default)]
-    pub must_schedule: bool,
     /// Why all shares of the image end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub revocation_reason: Option<RevocationReason>,
-    /// Who asked, and when: of several looks that wish the same, the first.
+}
+
+/// What EC2 answered when it described the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When EC2 was called.
+    pub at: Timestamp,
+    /// The value of `ami-share:status` then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<String>,
+}
+
+/// One run of the share workflow: what started it, what it observed, and how it runs. No part of the desired state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The number of the intent in the ledger; a later one has a higher number and wins.
+    pub intent: u64,
+    /// The image as this run found it.
+    pub observed: Observation,
+    /// Whether there is a schedule to create, move or delete.
+    #[serde(default)]
+    pub must_schedule: bool,
+    /// The trigger of the intent: of several runs with the same desired state, that of the first.
     pub triggered_by: TriggeredBy,
-    /// When the event of this very look happened.
+    /// When the event that triggered this run happened.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub event_time: Option<Timestamp>,
-    /// Who changed permissions by hand, where that is why we look.
+    /// The principal that changed permissions out of band, where that triggered the run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_by: Option<String>,
-    /// Whether access that is wanted and open without a row in the ledger is taken for ours.
+    /// Whether desired access that the ledger does not record becomes managed.
     #[serde(default)]
     pub adopt: bool,
     /// Whether every step stops before it writes.
     pub dry_run: bool,
 }
 
-impl Share {
-    /// What a target may do with the image, as notices say it. Snapshots are opened account by account,
-    /// so an organization whose accounts we do not know gets none.
+/// The output of `resolve-share`, which the steps after it pass on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// What tags, organization and parameters ask for.
+    pub desired: DesiredState,
+    /// The run of the workflow that makes it so.
+    pub run: Run,
+}
+
+impl DesiredState {
+    /// What a target may do with the image, as notifications say it. Snapshot permissions name accounts, so an
+    /// organization whose accounts are unknown gets none.
     pub fn permits(&self, target: &str) -> Vec<&'static str> {
         let accounts_of = |target: &Target| !target.accounts().is_empty();
         let is_known = self.targets.iter().any(|known| known.name() == target && accounts_of(known));
         if self.snapshots.is_empty() || !is_known { vec!["launch"] } else { vec!["launch", "copy"] }
     }
 
-    /// The part that makes one intent differ from another; who asked, and what the
-    /// status tag said, do not.
-    pub fn desired_state(&self) -> String {
-        let Self {
-            image: Image { id, name, region, owner, seen_at: _, status: _ },
-            intent: _,
-            targets,
-            retained,
-            refused,
-            keys,
-            snapshots,
-            until,
-            warn_at,
-            must_schedule: _,
-            revocation_reason,
-            triggered_by: _,
-            event_time: _,
-            changed_by: _,
-            adopt: _,
-            dry_run: _,
-        } = self;
-        // The order of the words is no part of the wish; targets, keys and snapshots are in order already.
-        let mut refused = refused.clone();
-        refused.sort();
-        let desired_state = serde_json::json!([
-            id,
-            name,
-            region,
-            owner,
-            targets,
-            retained,
-            refused,
-            keys,
-            snapshots,
-            until,
-            warn_at,
-            revocation_reason
-        ]);
-        desired_state.to_string()
+    /// SHA-256 in hexadecimal digits, equal for equal desired states. Targets, keys and snapshots are sorted already;
+    /// refused selectors stand in the order of the tag, which says nothing, and are sorted first.
+    pub fn digest(&self) -> String {
+        let mut canonical = self.clone();
+        canonical.refused.sort();
+        // `Value::to_string` cannot fail, and all that a desired state holds has a JSON form.
+        let document = serde_json::json!(canonical).to_string();
+        Sha256::digest(document.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Everybody who may have access: those who get it, and those who keep what they have.
-    pub fn desired(&self) -> impl Iterator<Item = &Target> {
+    /// The targets that may have access: those that get it, and those that keep what they have.
+    pub fn all_targets(&self) -> impl Iterator<Item = &Target> {
         self.targets.iter().chain(&self.retained)
     }
 
-    /// The accounts behind everybody who may have access.
-    pub fn desired_accounts(&self) -> BTreeSet<&AccountId> {
-        self.desired().flat_map(Target::accounts).collect()
+    /// The accounts behind the targets that may have access.
+    pub fn accounts(&self) -> BTreeSet<&AccountId> {
+        self.all_targets().flat_map(Target::accounts).collect()
     }
 
     /// Whether `target` may have access.
     pub fn includes(&self, target: &str) -> bool {
-        self.desired().any(|desired| desired.name() == target)
+        self.all_targets().any(|known| known.name() == target)
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.

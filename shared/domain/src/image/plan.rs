@@ -99,9 +99,9 @@ pub struct Desired<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImagePlan {
     /// The calls that give access.
-    pub opening: Vec<ImageStep>,
+    pub grants: Vec<ImageStep>,
     /// The calls that take access.
-    pub closing: Vec<ImageStep>,
+    pub revocations: Vec<ImageStep>,
     /// Whether the image has room for the new targets only when those who leave are gone.
     pub revokes_first: bool,
     /// Why nothing is given at all.
@@ -125,7 +125,7 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     let before = observed.launch.len();
     let after = before + missing.len() - pending_revocation.len();
     let mut plan =
-        ImagePlan { closing: close(observed, desired, &pending_revocation), ..ImagePlan::default() };
+        ImagePlan { revocations: close(observed, desired, &pending_revocation), ..ImagePlan::default() };
     if after > desired.limit && !missing.is_empty() {
         plan.refused = Some(too_many(after, desired.limit));
         return plan;
@@ -133,10 +133,10 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     plan.revokes_first = before + missing.len() > desired.limit;
     let accounts: BTreeSet<&AccountId> =
         desired.targets.iter().flat_map(|target| target.accounts()).collect();
-    plan.opening =
+    plan.grants =
         desired.snapshots.iter().flat_map(|snapshot| grant_snapshot(observed, snapshot, &accounts)).collect();
     if !missing.is_empty() {
-        plan.opening.push(ImageStep::GrantImage { permissions: missing });
+        plan.grants.push(ImageStep::GrantImage { permissions: missing });
     }
     plan
 }
@@ -209,7 +209,7 @@ impl ImagePlan {
 
     /// The launch permissions that the plan adds.
     pub fn launch_permissions(&self) -> BTreeSet<&LaunchPermission> {
-        let opened = self.opening.iter().filter_map(|step| match step {
+        let opened = self.grants.iter().filter_map(|step| match step {
             ImageStep::GrantImage { permissions } => Some(permissions),
             _ => None,
         });
@@ -219,8 +219,8 @@ impl ImagePlan {
     /// All calls, in the order in which they are made.
     pub fn steps(&self) -> impl Iterator<Item = &ImageStep> {
         let (first, second) = match self.revokes_first {
-            true => (&self.closing, &self.opening),
-            false => (&self.opening, &self.closing),
+            true => (&self.revocations, &self.grants),
+            false => (&self.grants, &self.revocations),
         };
         first.iter().chain(second)
     }

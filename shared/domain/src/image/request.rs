@@ -26,7 +26,7 @@ impl ImageRequest {
     pub fn granted(&self) -> (Vec<&Target>, Vec<Refusal>) {
         let mut granted = Vec::new();
         let mut refused = Vec::new();
-        for target in &self.share.targets {
+        for target in &self.share.desired.targets {
             match self.key_refusal(target) {
                 Some(refusal) => refused.push(refusal),
                 None => granted.push(target),
@@ -37,7 +37,7 @@ impl ImageRequest {
 
     fn key_refusal(&self, target: &Target) -> Option<Refusal> {
         let unknown =
-            self.share.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
+            self.share.desired.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
         if let Some(key) = unknown {
             let reason = format!("nothing is known of {}; look at the image again", key.short());
             return Some(Refusal::new(target.name(), RefusalCode::PolicyUnsafe, reason));
@@ -96,12 +96,12 @@ pub struct ShareResult {
 
 impl ShareResult {
     /// These targets have access, `refused` and the share's own refused words have none, and nothing else was done.
-    pub fn of(share: Share, shared: &[&Target], refused: impl IntoIterator<Item = Refusal>) -> Self {
-        let selectors = share.refused;
+    pub fn of(mut share: Share, shared: &[&Target], refused: impl IntoIterator<Item = Refusal>) -> Self {
+        let selectors = std::mem::take(&mut share.desired.refused);
         Self {
             shared: shared.iter().map(|target| target.name().to_owned()).collect(),
             refused: selectors.into_iter().chain(refused).collect(),
-            share: Share { refused: Vec::new(), ..share },
+            share,
             superseded: false,
             revoked: Vec::new(),
             restored: Vec::new(),
@@ -115,19 +115,23 @@ impl ShareResult {
         }
     }
 
-    /// A later look does all that is to be done.
-    pub fn overtaken(share: Share) -> Self {
+    /// Another reconciliation does all that is to be done.
+    pub fn superseded(share: Share) -> Self {
         Self { superseded: true, refused: Vec::new(), ..Self::of(share, &[], []) }
     }
 
     /// The targets that have access now.
     pub fn shared_targets(&self) -> impl Iterator<Item = &Target> {
-        self.share.targets.iter().filter(|target| self.shared.iter().any(|name| name == target.name()))
+        self.share
+            .desired
+            .targets
+            .iter()
+            .filter(|target| self.shared.iter().any(|name| name == target.name()))
     }
 
     /// Why a target (or an account behind one) that had access may have none any more.
     pub fn why_revoked(&self, target: &str) -> String {
-        self.share.why_revoked_by(&self.refused, target)
+        self.share.desired.why_revoked_by(&self.refused, target)
     }
 
     /// All that was refused: the words of the tags, and keys that still admit whom they should not.

@@ -1,22 +1,22 @@
-//! When an image must be looked at again: at the end of its shares, and some days before it to warn.
+//! When an image must be reconciled again: at the end of its shares, and some days before the end to warn.
 //!
-//! EventBridge Scheduler keeps the appointments. It fires once somewhere within the minute that it was told
-//! (<https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>), so it is told the minute in
+//! An entry of EventBridge Scheduler starts the workflow once, somewhere within the minute of the entry
+//! (<https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>). So the entry names the minute in
 //! which the moment lies, and the workflow waits for the moment itself.
 
 use jiff::{SignedDuration, Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-use crate::image::desired::Share;
+use crate::image::desired::DesiredState;
 
-/// What is nearer than this is not left to Scheduler: it takes no appointment that is past when it arrives.
+/// A moment that is nearer than this is not left to Scheduler, which rejects an entry for a moment that has passed.
 const NEAR_SECONDS: i64 = 15;
 
-/// Stands for an appointment of which nobody knows whether it was made, and for when. None is ever wanted for a
-/// moment that is past, so whatever is wanted, it is to be set or cancelled.
+/// Stands for an entry of which the ledger does not know whether it exists, and for when. It equals no desired moment,
+/// all of which lie ahead, so the next plan sets or cancels the entry whatever is desired.
 const UNKNOWN: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// The two moments at which an image is looked at again.
+/// The two moments at which an image is reconciled again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Schedules {
     /// When its shares end.
@@ -27,7 +27,7 @@ pub struct Schedules {
     pub warning: Option<Timestamp>,
 }
 
-/// Which appointment.
+/// Which of the two entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScheduleKind {
     /// The end of the shares.
@@ -37,7 +37,7 @@ pub enum ScheduleKind {
 }
 
 impl ScheduleKind {
-    /// How the appointment's name ends.
+    /// How the name of the entry ends.
     pub fn name(self) -> &'static str {
         match self {
             Self::End => "end",
@@ -49,87 +49,85 @@ impl ScheduleKind {
 /// One call to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleStep {
-    /// Makes or moves the appointment.
+    /// Creates or moves the entry.
     Set {
         /// Which.
-        schedule_kind: ScheduleKind,
-        /// The minute that Scheduler is told.
+        kind: ScheduleKind,
+        /// The minute of the entry.
         minute: Timestamp,
         /// The moment that the workflow waits for.
         moment: Timestamp,
     },
-    /// Starts the workflow at once, which waits: the moment is too near for Scheduler.
+    /// Starts the workflow at once, which then waits: the moment is too near for Scheduler.
     Start {
         /// Which.
-        schedule_kind: ScheduleKind,
+        kind: ScheduleKind,
         /// The moment that the workflow waits for.
         moment: Timestamp,
     },
-    /// Cancels the appointment.
+    /// Deletes the entry.
     Cancel {
         /// Which.
-        schedule_kind: ScheduleKind,
+        kind: ScheduleKind,
     },
 }
 
 impl ScheduleStep {
-    /// Which appointment it changes.
-    pub fn schedule_kind(&self) -> ScheduleKind {
+    /// Which entry it changes.
+    pub fn kind(&self) -> ScheduleKind {
         match *self {
-            Self::Set { schedule_kind, .. }
-            | Self::Start { schedule_kind, .. }
-            | Self::Cancel { schedule_kind } => schedule_kind,
+            Self::Set { kind, .. } | Self::Start { kind, .. } | Self::Cancel { kind } => kind,
         }
     }
 }
 
-/// The appointments that `share` needs.
-pub fn desired(share: &Share, now: Timestamp) -> Schedules {
-    let is_active = share.revocation_reason.is_none() && share.desired().next().is_some();
+/// The schedules that the desired state needs.
+pub fn desired(desired: &DesiredState, now: Timestamp) -> Schedules {
+    let is_active = desired.revocation_reason.is_none() && desired.all_targets().next().is_some();
     let ahead = |moment: Option<Timestamp>| moment.filter(|moment| is_active && *moment > now);
-    Schedules { end: ahead(share.until), warning: ahead(share.warn_at) }
+    Schedules { end: ahead(desired.until), warning: ahead(desired.warn_at) }
 }
 
-/// From when on the targets are warned; `None` when there is no end, or no warning is wanted.
+/// From when on the targets are warned; `None` without an end, or when the stack warns of none.
 pub fn warn_at(until: Option<Timestamp>, warning_days: u32) -> Option<Timestamp> {
-    let notification = SignedDuration::from_hours(i64::from(warning_days) * 24);
-    until?.checked_sub(notification).ok().filter(|_| warning_days > 0)
+    let warning_period = SignedDuration::from_hours(i64::from(warning_days) * 24);
+    until?.checked_sub(warning_period).ok().filter(|_| warning_days > 0)
 }
 
-/// What must change so that `desired` are the appointments; `made` are those that were made before.
-pub fn plan(made: &Schedules, desired: &Schedules, now: Timestamp) -> Vec<ScheduleStep> {
-    let end = (ScheduleKind::End, made.end, desired.end);
-    let warning = (ScheduleKind::Warning, made.warning, desired.warning);
-    [end, warning].into_iter().filter(|(_, made, desired)| made != desired).map(step(now)).collect()
+/// What must change so that the schedules are the `desired` ones; `actual` are those that the ledger records.
+pub fn plan(actual: &Schedules, desired: &Schedules, now: Timestamp) -> Vec<ScheduleStep> {
+    let end = (ScheduleKind::End, actual.end, desired.end);
+    let warning = (ScheduleKind::Warning, actual.warning, desired.warning);
+    [end, warning].into_iter().filter(|(_, actual, desired)| actual != desired).map(step(now)).collect()
 }
 
-/// What stands in the ledger while `steps` are taken: nothing is known of what they change. A look that dies among
-/// them is followed by one that takes them again, also when that one wants what was wanted before.
-pub fn while_applying(steps: &[ScheduleStep], made: &Schedules) -> Schedules {
-    let mut meanwhile = *made;
+/// What the ledger records while `steps` are applied: what they change is unknown. After an interruption the next
+/// reconciliation applies them again, also when it desires what was desired before.
+pub fn in_progress(steps: &[ScheduleStep], actual: &Schedules) -> Schedules {
+    let mut schedules = *actual;
     for step in steps {
-        match step.schedule_kind() {
-            ScheduleKind::End => meanwhile.end = Some(UNKNOWN),
-            ScheduleKind::Warning => meanwhile.warning = Some(UNKNOWN),
+        match step.kind() {
+            ScheduleKind::End => schedules.end = Some(UNKNOWN),
+            ScheduleKind::Warning => schedules.warning = Some(UNKNOWN),
         }
     }
-    meanwhile
+    schedules
 }
 
 fn step(now: Timestamp) -> impl Fn((ScheduleKind, Option<Timestamp>, Option<Timestamp>)) -> ScheduleStep {
-    move |(schedule_kind, _, desired)| match desired {
-        None => ScheduleStep::Cancel { schedule_kind },
-        Some(moment) => match minute_of(moment) {
+    move |(kind, _, desired)| match desired {
+        None => ScheduleStep::Cancel { kind },
+        Some(moment) => match start_of_minute(moment) {
             minute if minute.as_second() - now.as_second() > NEAR_SECONDS => {
-                ScheduleStep::Set { schedule_kind, minute, moment }
+                ScheduleStep::Set { kind, minute, moment }
             }
-            _ => ScheduleStep::Start { schedule_kind, moment },
+            _ => ScheduleStep::Start { kind, moment },
         },
     }
 }
 
 /// The beginning of the minute in which a moment lies.
-fn minute_of(moment: Timestamp) -> Timestamp {
+fn start_of_minute(moment: Timestamp) -> Timestamp {
     let rounding = jiff::TimestampRound::new().smallest(Unit::Minute).mode(jiff::RoundMode::Floor);
     moment.round(rounding).unwrap_or(moment)
 }

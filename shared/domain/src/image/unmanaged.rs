@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, ImageId};
-use crate::image::desired::Share;
+use crate::ids::AccountId;
+use crate::image::desired::DesiredState;
 use crate::image::ledger::{ImageLedger, ShareRow};
 use crate::image::plan::ObservedImage;
 
@@ -35,8 +35,7 @@ impl fmt::Display for UnmanagedGrant {
 /// Access to the image and its snapshots that ami-share did not give: neither in the ledger, nor wanted now.
 pub fn unmanaged(
     observed: &ObservedImage,
-    image: &ImageId,
-    share: &Share,
+    desired: &DesiredState,
     ledger: &ImageLedger,
 ) -> Vec<UnmanagedGrant> {
     let everybody = || "all".to_owned();
@@ -48,18 +47,18 @@ pub fn unmanaged(
     let by_others = observed
         .launch
         .iter()
-        .filter(|permission| !is_managed(permission.name()) && !share.includes(permission.name()));
+        .filter(|permission| !is_managed(permission.name()) && !desired.includes(permission.name()));
     let mut grants: Vec<UnmanagedGrant> =
-        by_others.map(|permission| grant(image, permission.to_string())).collect();
-    grants.extend(observed.is_public.then(|| grant(image, everybody())));
-    let desired: BTreeSet<&AccountId> = match share.snapshots.is_empty() {
+        by_others.map(|permission| grant(&desired.image.id, permission.to_string())).collect();
+    grants.extend(observed.is_public.then(|| grant(&desired.image.id, everybody())));
+    let desired_accounts: BTreeSet<&AccountId> = match desired.snapshots.is_empty() {
         true => BTreeSet::new(),
-        false => share.desired_accounts(),
+        false => desired.accounts(),
     };
     for (snapshot, accounts) in &observed.snapshots {
         let managed = ledger.snapshots.get(snapshot);
         let by_others = accounts.iter().filter(|account| {
-            !managed.is_some_and(|managed| managed.contains(*account)) && !desired.contains(account)
+            !managed.is_some_and(|managed| managed.contains(*account)) && !desired_accounts.contains(account)
         });
         grants.extend(by_others.map(|account| grant(snapshot, account.to_string())));
     }

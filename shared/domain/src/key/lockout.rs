@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ids::{AccountId, KeyArn};
+use crate::ids::{AccountId, Arn, KeyArn};
 use crate::key::policy::{BadPolicy, KeyPolicy, SIZE_LIMIT};
 use crate::key::statements::strings;
 use crate::refusal::{Refusal, RefusalCode};
@@ -196,20 +196,18 @@ pub struct Caller {
 impl Caller {
     /// Reads the ARN that `sts:GetCallerIdentity` answers.
     pub fn from_arn(account: AccountId, arn: &str) -> Self {
-        let role =
-            arn.split_once(":assumed-role/").and_then(|(_, rest)| rest.split('/').next()).map(str::to_owned);
+        let assumed = Arn::parse(arn).ok().and_then(|arn| arn.resource_of("assumed-role"));
+        let role = assumed.and_then(|session| session.split('/').next()).map(str::to_owned);
         Self { account, role }
     }
 
     fn is_named_by(&self, principal: &str) -> bool {
         let Self { account, role } = self;
-        principal == "*"
-            || principal == account.as_str()
-            || principal.ends_with(&format!(":iam::{account}:root"))
-            || role.as_ref().is_some_and(|role| {
-                principal.contains(&format!(":iam::{account}:role/"))
-                    && principal.rsplit('/').next() == Some(role)
-            })
+        let Ok(arn) = Arn::parse(principal) else {
+            return principal == "*" || principal == account.as_str();
+        };
+        let is_own_role = || arn.resource_of("role").is_some() && role.as_deref() == Some(arn.last());
+        (arn.service, arn.account) == ("iam", account.as_str()) && (arn.resource == "root" || is_own_role())
     }
 }
 

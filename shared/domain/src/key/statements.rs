@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use crate::ids::Arn;
 use crate::targets::target::KeyPrincipal;
 
 /// What the Sid of each of our statements starts with.
@@ -100,7 +101,7 @@ pub fn read_statements(managed: &[Value], partition: &str) -> Granted {
 
 fn named_by(statement: &Value) -> BTreeSet<KeyPrincipal> {
     let accounts = strings(statement.pointer("/Principal/AWS"))
-        .filter_map(|arn| arn.split(':').nth(4)?.parse().ok().map(KeyPrincipal::Account));
+        .filter_map(|arn| Arn::parse(arn).ok()?.account.parse().ok().map(KeyPrincipal::Account));
     let organizations = strings(statement.pointer("/Condition/StringEquals/aws:PrincipalOrgID"))
         .filter_map(|id| id.parse().ok().map(KeyPrincipal::Organization));
     let paths = strings(statement.pointer("/Condition/ForAnyValue:StringLike/aws:PrincipalOrgPaths"))

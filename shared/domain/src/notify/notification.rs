@@ -160,16 +160,16 @@ pub struct ReportedUnmanaged {
 
 /// What is to be remembered of `result` once `plan` has been told; of the status, its writer knows.
 pub fn conclusion(result: &ShareResult, ledger: &ImageLedger, plan: &NotificationPlan) -> Conclusion {
-    let image = &result.share.image;
+    let observed = &result.share.run.observed;
     // What was made private is over: when somebody makes it public again, that is news.
     let is_over =
         |grant: &&UnmanagedGrant| grant.is_public() && result.made_private.contains(&grant.resource);
     let grants: BTreeSet<String> =
         result.unmanaged.iter().filter(|grant| !is_over(grant)).map(ToString::to_string).collect();
-    let is_new = grants != ledger.notified.unmanaged && !ledger.notified.has_reported_later_than(image);
+    let is_new = grants != ledger.notified.unmanaged && !ledger.notified.has_reported_later_than(observed);
     Conclusion {
-        warned: result.share.until.filter(|_| plan.is_warning),
-        unmanaged: is_new.then_some(ReportedUnmanaged { grants, at: image.seen_at }),
+        warned: result.share.desired.until.filter(|_| plan.is_warning),
+        unmanaged: is_new.then_some(ReportedUnmanaged { grants, at: observed.at }),
         status: None,
     }
 }
@@ -241,7 +241,7 @@ fn former_accounts(
     result: &ShareResult,
     ledger: &ImageLedger,
 ) -> (Vec<(AccountId, Notification)>, Vec<AccountId>) {
-    let holders = result.share.desired_accounts();
+    let holders = result.share.desired.accounts();
     let gone = |notified: &BTreeSet<String>| -> Vec<AccountId> {
         let accounts = notified.iter().filter_map(|account| account.parse().ok());
         accounts.filter(|account| !holders.contains(account)).collect()
@@ -257,9 +257,11 @@ fn former_accounts(
 /// Whether the end is near, and nobody has been warned of this very end.
 fn is_warning_due(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> bool {
     let share = &result.share;
-    let is_near =
-        share.warn_at.is_some_and(|warn_at| warn_at <= now) && share.until.is_some_and(|end| end > now);
-    is_near && targets_with_access(result, ledger).next().is_some() && ledger.notified.warned != share.until
+    let is_near = share.desired.warn_at.is_some_and(|warn_at| warn_at <= now)
+        && share.desired.until.is_some_and(|end| end > now);
+    is_near
+        && targets_with_access(result, ledger).next().is_some()
+        && ledger.notified.warned != share.desired.until
 }
 
 /// The targets that have access: who has it now, and who keeps what was given before.
@@ -268,13 +270,17 @@ fn targets_with_access<'a>(
     ledger: &'a ImageLedger,
 ) -> impl Iterator<Item = &'a Target> {
     let has_access = |target: &&Target| ledger.shares.get(target.name()).is_some_and(ShareRow::has_access);
-    result.shared_targets().chain(result.share.retained.iter().filter(has_access))
+    result.shared_targets().chain(result.share.desired.retained.iter().filter(has_access))
 }
 
 fn warned(result: &ShareResult, ledger: &ImageLedger) -> Vec<(AccountId, Notification)> {
     let has_bus = |account: &AccountId| !ledger.notified.without_bus.contains(account.as_str());
     let is_warned = |account: &AccountId| {
-        result.share.until.is_some_and(|end| ledger.notified.warning.contains(&warning_of(account, end)))
+        result
+            .share
+            .desired
+            .until
+            .is_some_and(|end| ledger.notified.warning.contains(&warning_of(account, end)))
     };
     let holders = accounts_of(targets_with_access(result, ledger));
     holders
@@ -335,7 +341,7 @@ fn image_notifications(result: &ShareResult, ledger: &ImageLedger) -> Vec<Notifi
         kind,
         detail: NotificationDetail {
             reason: Some(reason),
-            changed_by: share.changed_by.clone(),
+            changed_by: share.run.changed_by.clone(),
             ..about(share, target)
         },
     };
@@ -347,7 +353,7 @@ fn image_notifications(result: &ShareResult, ledger: &ImageLedger) -> Vec<Notifi
         )
     });
     let is_new = |grant: &&UnmanagedGrant| {
-        !ledger.notified.has_reported_later_than(&share.image)
+        !ledger.notified.has_reported_later_than(&share.run.observed)
             && !ledger.notified.unmanaged.contains(&grant.to_string())
     };
     let unmanaged = result.unmanaged.iter().filter(is_new);
@@ -401,7 +407,7 @@ fn usage_in_words(result: &ShareResult, may_know: impl Fn(&Usage) -> bool) -> Op
 
 /// The notice that says when access ends.
 fn revocation_reason(share: &Share, target: &str) -> Notification {
-    let until = share.until.map(|until| until.to_string());
+    let until = share.desired.until.map(|until| until.to_string());
     let reason = until
         .as_ref()
         .map(|until| format!("access ends at {until}; ask for a later ami-share:until to keep it"));
@@ -417,7 +423,7 @@ fn account_notification(mut notification: Notification, account: &AccountId) -> 
 }
 
 fn shared(share: &Share, target: &str) -> Notification {
-    let image = &share.image;
+    let image = &share.desired.image;
     let how = format!(
         "aws ec2 run-instances --region {} --image-id {} --instance-type t3.micro",
         image.region, image.id
@@ -425,9 +431,9 @@ fn shared(share: &Share, target: &str) -> Notification {
     Notification {
         kind: NotificationKind::Shared,
         detail: NotificationDetail {
-            keys: share.keys.clone(),
-            until: share.until.map(|until| until.to_string()),
-            permits: share.permits(target).into_iter().map(str::to_owned).collect(),
+            keys: share.desired.keys.clone(),
+            until: share.desired.until.map(|until| until.to_string()),
+            permits: share.desired.permits(target).into_iter().map(str::to_owned).collect(),
             how_to_launch: Some(how),
             ..about(share, target)
         },
@@ -435,7 +441,7 @@ fn shared(share: &Share, target: &str) -> Notification {
 }
 
 fn about(share: &Share, target: &str) -> NotificationDetail {
-    let image = &share.image;
+    let image = &share.desired.image;
     NotificationDetail {
         image_id: image.id.to_string(),
         image_name: image.name.clone(),

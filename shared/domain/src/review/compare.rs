@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::ids::{AccountId, KeyArn};
 use crate::image;
-use crate::image::desired::{Image, Share};
+use crate::image::desired::{Image, Observation, Share};
 use crate::image::ledger::{ImageLedger, ShareOutcome, ShareRow};
 use crate::image::plan::{Desired, ImagePlan, ImageStep, ObservedImage};
 use crate::image::request::ShareResult;
@@ -55,7 +55,7 @@ pub struct Seen<'a> {
 }
 
 /// What is said of an image of which nothing is wanted, and of which nothing ever was.
-pub fn idle(image: &Image, state: &str, observed: &ObservedImage) -> ReviewedImage {
+pub fn idle(image: &Image, described: &Observation, state: &str, observed: &ObservedImage) -> ReviewedImage {
     let out_of_band = observed.launch.iter().map(ToString::to_string);
     let everybody = observed.is_public.then(|| "all".to_owned());
     let unmanaged = out_of_band.chain(everybody);
@@ -63,16 +63,16 @@ pub fn idle(image: &Image, state: &str, observed: &ObservedImage) -> ReviewedIma
         unmanaged: unmanaged
             .map(|grantee| UnmanagedGrant { resource: image.id.to_string(), grantee })
             .collect(),
-        ..reviewed(image, state)
+        ..reviewed(image, described, state)
     }
 }
 
 /// What is said of an image that could not be compared, for a `reason` that trying again does not mend. A look
 /// meets the same, and tells it.
-pub fn unreadable(image: &Image, state: &str, reason: &str) -> ReviewedImage {
+pub fn unreadable(image: &Image, described: &Observation, state: &str, reason: &str) -> ReviewedImage {
     ReviewedImage {
         differences: vec![format!("it could not be compared: {reason}")],
-        ..reviewed(image, state)
+        ..reviewed(image, described, state)
     }
 }
 
@@ -84,18 +84,18 @@ pub fn compare(seen: &Seen<'_>) -> ReviewedImage {
         unmanaged: seen.all_unmanaged(),
         refused: preview.result.refused.clone(),
         differences: preview.differences(),
-        keys: seen.share.keys.clone(),
-        ..reviewed(&seen.share.image, seen.state)
+        keys: seen.share.desired.keys.clone(),
+        ..reviewed(&seen.share.desired.image, &seen.share.run.observed, seen.state)
     }
 }
 
-fn reviewed(image: &Image, state: &str) -> ReviewedImage {
+fn reviewed(image: &Image, described: &Observation, state: &str) -> ReviewedImage {
     ReviewedImage {
         id: image.id.clone(),
         name: image.name.clone(),
         state: state.to_owned(),
-        status: image.status.clone(),
-        confirmed_at: image.seen_at,
+        status: described.status.clone(),
+        confirmed_at: described.at,
         shares: Vec::new(),
         unmanaged: Vec::new(),
         refused: Vec::new(),
@@ -115,14 +115,14 @@ impl Seen<'_> {
     }
 
     fn share_of(&self, row: &ShareRow) -> ReviewedShare {
-        let target = self.share.desired().find(|target| target.name() == row.target);
+        let target = self.share.desired.all_targets().find(|target| target.name() == row.target);
         let alone = row.target.parse().ok().into_iter().collect();
         let selectors = if row.through.is_empty() { vec![row.target.clone()] } else { row.through.clone() };
         ReviewedShare {
             accounts: target.map_or(alone, |target| target.accounts().to_vec()),
             target: row.target.clone(),
             selectors,
-            permits: self.share.permits(&row.target).into_iter().map(str::to_owned).collect(),
+            permits: self.share.desired.permits(&row.target).into_iter().map(str::to_owned).collect(),
             is_managed: row.is_managed,
             since: row.since,
             until: row.until,
@@ -135,17 +135,18 @@ impl Seen<'_> {
     fn all_unmanaged(&self) -> Vec<UnmanagedGrant> {
         let mut grants = self.unmanaged();
         let unrecorded = self.observed.launch.iter().filter(|permission| {
-            self.share.includes(permission.name()) && !self.ledger.shares.contains_key(permission.name())
+            self.share.desired.includes(permission.name())
+                && !self.ledger.shares.contains_key(permission.name())
         });
         grants.extend(unrecorded.map(|permission| UnmanagedGrant {
-            resource: self.share.image.id.to_string(),
+            resource: self.share.desired.image.id.to_string(),
             grantee: permission.to_string(),
         }));
         grants
     }
 
     fn unmanaged(&self) -> Vec<UnmanagedGrant> {
-        image::unmanaged::unmanaged(self.observed, &self.share.image.id, self.share, self.ledger)
+        image::unmanaged::unmanaged(self.observed, &self.share.desired, self.ledger)
     }
 
     fn is_launched_by(&self, target: &str) -> bool {
@@ -157,12 +158,12 @@ impl Seen<'_> {
     }
 
     fn keys(&self) -> impl Iterator<Item = &ReviewedKeyState> {
-        self.share.keys.iter().filter_map(|key| self.keys.get(key))
+        self.share.desired.keys.iter().filter_map(|key| self.keys.get(key))
     }
 
     /// Whom the image may need on a key: everybody who is wanted.
     fn own(&self) -> BTreeSet<KeyPrincipal> {
-        self.share.desired().map(Target::key_principal).collect()
+        self.share.desired.all_targets().map(Target::key_principal).collect()
     }
 
     /// The refusal of a target that a look would not overcome now, since it did not before.
@@ -187,14 +188,14 @@ impl Seen<'_> {
 
     /// Whether the policy of a key would admit a principal after a look at this image.
     fn would_grant(&self, key: &ReviewedKeyState, principal: &KeyPrincipal) -> bool {
-        let desired = key.ledger.required_by(&self.share.image.id, &self.own());
+        let desired = key.ledger.required_by(&self.share.desired.image.id, &self.own());
         let plan = key.plan(&desired);
         key.actual().contains(principal) || plan.is_some_and(|plan| plan.added.contains(principal))
     }
 
     /// Whether a look at this image would put the policy of a key; then it may be refused once more.
     fn must_be_put(&self, key: &ReviewedKeyState) -> bool {
-        let desired = key.ledger.required_by(&self.share.image.id, &self.own());
+        let desired = key.ledger.required_by(&self.share.desired.image.id, &self.own());
         key.plan(&desired).is_none_or(|plan| plan.document.is_some() || !plan.no_room.is_empty())
     }
 }
@@ -214,18 +215,18 @@ impl<'a> Preview<'a> {
         let share = seen.share;
         let mut refused = Vec::new();
         let mut grantable: Vec<&Target> = Vec::new();
-        for target in &share.targets {
+        for target in &share.desired.targets {
             match seen.lasting_refusal(target) {
                 Some(refusal) => refused.push(refusal),
                 None => grantable.push(target),
             }
         }
-        let pending_revocation = seen.ledger.pending_revocation(share);
+        let pending_revocation = seen.ledger.pending_revocation(&share.desired);
         let desired = Desired {
             targets: &grantable,
-            snapshots: &share.snapshots,
+            snapshots: &share.desired.snapshots,
             pending_revocation: &pending_revocation,
-            snapshots_pending_revocation: &seen.ledger.snapshots_pending_revocation(share),
+            snapshots_pending_revocation: &seen.ledger.snapshots_pending_revocation(&share.desired),
             limit: seen.limit,
             makes_private: seen.makes_private,
         };
@@ -265,7 +266,7 @@ impl<'a> Preview<'a> {
 
     fn schedules(&self) -> Option<String> {
         let Seen { share, ledger, now, .. } = self.seen;
-        let desired = image::schedule::desired(share, *now);
+        let desired = image::schedule::desired(&share.desired, *now);
         let is_kept = image::schedule::plan(&ledger.schedules, &desired, *now).is_empty();
         (!is_kept).then(|| "the appointments of its end are not as they should be".to_owned())
     }
@@ -274,7 +275,7 @@ impl<'a> Preview<'a> {
     fn key(&self, key: &ReviewedKeyState) -> Vec<String> {
         let (share, name) = (self.seen.share, key.arn.short());
         let speaks = self.seen.speaks_for.contains(&key.arn);
-        let mut gone = key.ledger.released_by(&share.image.id, &self.seen.own());
+        let mut gone = key.ledger.released_by(&share.desired.image.id, &self.seen.own());
         if speaks {
             gone.extend(key.ledger.pending_revocation());
         }
@@ -306,10 +307,10 @@ impl<'a> Preview<'a> {
 
     /// Whom a key must admit for this image, without those whom a look has tried in vain.
     fn needed_on(&self, key: &ReviewedKeyState) -> BTreeSet<KeyPrincipal> {
-        let need = key.need(&self.seen.share.image.id);
+        let need = key.need(&self.seen.share.desired.image.id);
         let is_grantable =
             |target: &&Target| self.grantable.iter().any(|grantable| grantable.name() == target.name());
-        let refused = self.seen.share.targets.iter().filter(|target| !is_grantable(target));
+        let refused = self.seen.share.desired.targets.iter().filter(|target| !is_grantable(target));
         let in_vain: BTreeSet<KeyPrincipal> =
             refused.map(Target::key_principal).chain(need.excluded).collect();
         let own = self.seen.own();
@@ -417,7 +418,7 @@ impl<'a> Preview<'a> {
     /// Whether the status tag says what it should.
     fn status(&self) -> Option<String> {
         let Seen { share, ledger, .. } = self.seen;
-        if !share.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image)
+        if !share.desired.revocation_reason.as_ref().is_none_or(RevocationReason::leaves_image)
             || ledger.intent.is_none()
         {
             return None;
@@ -425,7 +426,7 @@ impl<'a> Preview<'a> {
         let sentence = match &ledger.notified.status {
             None => "its status has not been written",
             Some(notified) if status::is_of_failure(notified) => "the last look failed",
-            Some(notified) if ledger.notified.needs_status(notified, &share.image) => {
+            Some(notified) if ledger.notified.needs_status(notified, &share.run.observed) => {
                 "its status was overwritten"
             }
             Some(_) => return None,
@@ -436,8 +437,10 @@ impl<'a> Preview<'a> {
     /// An image that nothing is left of needs no review; a look takes it off the list.
     fn is_over(&self, is_same: bool) -> Option<String> {
         let Seen { share, ledger, .. } = self.seen;
-        let has_ended =
-            matches!(share.revocation_reason, Some(RevocationReason::ImageGone | RevocationReason::Untagged));
+        let has_ended = matches!(
+            share.desired.revocation_reason,
+            Some(RevocationReason::ImageGone | RevocationReason::Untagged)
+        );
         let is_stuck = self.seen.keys().any(|key| key.problem.is_some() && !key.is_gone);
         let is_over =
             has_ended && is_same && self.pending_revocation.is_empty() && ledger.has_no_access() && !is_stuck;

@@ -59,12 +59,11 @@ pub enum Target {
 impl LaunchPermission {
     /// The id of the account, OU or organization, as tags and the ledger name it.
     pub fn name(&self) -> &str {
-        let whole = match self {
+        match self {
             Self::Account(id) => id.as_str(),
-            Self::Ou(arn) => arn.as_str(),
-            Self::Organization(arn) => arn.as_str(),
-        };
-        whole.rsplit('/').next().unwrap_or(whole)
+            Self::Ou(arn) => arn.unit(),
+            Self::Organization(arn) => arn.organization(),
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! What the page says of a review, read as text. How it looks and works in a browser is tested by the package
-//! `tests`.
+//! What the page says about a review, read as text. The package `tests` tests how it looks and works in a browser.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +25,7 @@ fn page(review: &AccessReview) -> String {
     render(review).unwrap().replace("<wbr>", "")
 }
 
-/// A text as it has to stand in HTML.
+/// A text, escaped for HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {
@@ -94,7 +93,7 @@ fn curves(page: &str) -> Vec<usize> {
     numbers.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
 }
 
-/// How many curves the page says that it has left out.
+/// How many curves the page says that it omits.
 fn curves_omitted(page: &str) -> usize {
     let Some((before, _)) = page.split_once(" not in the picture. The tables have all of them.") else {
         return 0;
@@ -103,13 +102,13 @@ fn curves_omitted(page: &str) -> usize {
     names[2].replace(',', "").parse().unwrap()
 }
 
-/// One for each share, and one for each stranger who got something of an image.
+/// One for each share, and one for each grantee with unmanaged access to an image.
 fn curves_to_draw(review: &AccessReview) -> usize {
-    let externals = |image: &ReviewedImage| {
+    let unmanaged = |image: &ReviewedImage| {
         let ids = image.unmanaged.iter().map(|grant| grant.grantee.rsplit('/').next().unwrap().to_owned());
         ids.collect::<BTreeSet<_>>().len()
     };
-    review.images.iter().map(|image| image.shares.len() + externals(image)).sum()
+    review.images.iter().map(|image| image.shares.len() + unmanaged(image)).sum()
 }
 
 /// The places in a column that the elements which begin with `start` name.
@@ -143,13 +142,13 @@ fn the_page_reports_public_images_before_anything_else() {
     let open = UnmanagedGrant { resource: image_id(1).to_string(), grantee: "all".to_owned() };
     let public = ReviewedImage { unmanaged: vec![open], ..image(1, Vec::new()) };
     let page = page(&review(vec![public]));
-    let alarm = page.find("Open to everybody").unwrap();
+    let alarm = page.find("Public access").unwrap();
     assert!(alarm < page.find("class=\"tiles\"").unwrap());
     assert!(page.contains("class=\"curve public\""));
 }
 
 #[test]
-fn nothing_is_public_where_nothing_is() {
+fn a_page_without_public_images_raises_no_alarm() {
     let page = page(&review(vec![image(1, vec![share("222222222222", 1..2)])]));
     assert!(!page.contains("role=\"alert\"") && !page.contains("class=\"curve public\""));
 }

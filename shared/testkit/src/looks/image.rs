@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, SnapshotId};
-use ami_share_domain::image;
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::decision::{ImageDecision, PlanSettings};
+use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
-use ami_share_domain::image::plan::{Desired, ImagePlan, ImageStep, ObservedImage};
+use ami_share_domain::image::plan::{ImageStep, ObservedImage};
 use ami_share_domain::image::request::{ImageRequest, ShareResult};
 use ami_share_domain::key::request::KeyAction;
 use ami_share_domain::targets::target::Target;
@@ -36,65 +36,59 @@ impl Running {
         let (limit, makes_private) = (world.limit, world.makes_private);
         let Managed { mut observed, ledger, .. } = self.managed(world).clone();
         let share = &self.share;
-        for snapshot in share.snapshots.iter().chain(ledger.snapshots.keys()) {
+        for snapshot in share.desired.snapshots.iter().chain(ledger.snapshots.keys()) {
             observed.snapshots.entry(snapshot.clone()).or_default();
         }
-        if ledger.supersedes(share) || (observed.is_gone && share.revocation_reason.is_none()) {
-            self.result = Some(ShareResult::overtaken(share.clone()));
+        if ledger.supersedes(share) || (observed.is_gone && share.desired.revocation_reason.is_none()) {
+            self.result = Some(ShareResult::superseded(share.clone()));
             world.leases.remove(&self.image_lease());
             return Fixture::Over;
         }
         let request = ImageRequest { share: share.clone(), keys: self.keys.clone() };
-        let (mut targets, mut refused) = request.granted();
-        let desired = Desired {
-            targets: &targets,
-            snapshots: &share.snapshots,
-            pending_revocation: &ledger.pending_revocation(share),
-            snapshots_pending_revocation: &ledger.snapshots_pending_revocation(share),
-            limit,
-            makes_private,
-        };
-        let plan = image::plan::plan(&observed, &desired);
-        refused.extend(plan.refuse_all(&mut targets));
-        let private = plan.closing.iter().filter(|step| step.action() == AuditAction::MadePrivate);
+        let decision = ImageDecision::of(&request, &observed, &ledger, PlanSettings { limit, makes_private });
+        let changes = self.changes(&decision, &observed, &ledger);
+        let private =
+            decision.plan.revocations.iter().filter(|step| step.action() == AuditAction::MadePrivate);
         let made_private = private.map(|step| self.resource(step)).collect();
         let revoke =
             self.keys.iter().filter(|key| !key.pending_revocation.is_empty()).map(|key| key.key.clone());
         let result = ShareResult {
-            revoked: ledger.pending_revocation(share).into_iter().collect(),
-            restored: request.restored(&targets, &observed, &ledger),
-            unmanaged: image::unmanaged::unmanaged(&observed, &share.image.id, share, &ledger),
+            revoked: decision.pending_revocation.into_iter().collect(),
+            restored: decision.restored,
+            unmanaged: decision.unmanaged,
             made_private,
             keys_to_revoke: revoke.collect(),
-            ..ShareResult::of(share.clone(), &targets, refused)
+            ..ShareResult::of(share.clone(), &decision.shared, decision.refused)
         };
-        let changes = self.changes(&request, &targets, &plan, (&observed, &ledger));
         Fixture::Changes(Box::new(result), changes)
     }
 
     fn changes(
         &self,
-        request: &ImageRequest,
-        targets: &[&Target],
-        plan: &ImagePlan,
-        (observed, ledger): (&ObservedImage, &ImageLedger),
+        decision: &ImageDecision<'_>,
+        observed: &ObservedImage,
+        ledger: &ImageLedger,
     ) -> VecDeque<Change> {
         let share = &self.share;
-        let adopted = request.adopted(targets, observed, ledger);
+        let ImageDecision { shared, plan, adopted, .. } = decision;
         let mut found = ledger.unrecorded(share, observed);
         found.extend(adopted.rows(share));
         let added = plan.launch_permissions();
         let is_new = |target: &Target| {
             added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
         };
-        let rows = ledger.rows_before(share, targets, is_new, self.now);
+        let rows = ledger.rows_before(share, shared, is_new, self.now);
         let mut changes = VecDeque::from([Change::History(found), Change::Rows(rows)]);
         changes.extend(
-            adopted.snapshots.into_iter().map(|(snapshot, accounts)| Change::Remember(snapshot, accounts)),
+            adopted
+                .snapshots
+                .clone()
+                .into_iter()
+                .map(|(snapshot, accounts)| Change::Remember(snapshot, accounts)),
         );
-        let opening = [false, true].map(|is_of_image| (&plan.opening, is_of_image));
-        let closing = [true, false].map(|is_of_image| (&plan.closing, is_of_image));
-        let rounds = if plan.revokes_first { [closing, opening] } else { [opening, closing] };
+        let grants = [false, true].map(|is_of_image| (&plan.grants, is_of_image));
+        let revocations = [true, false].map(|is_of_image| (&plan.revocations, is_of_image));
+        let rounds = if plan.revokes_first { [revocations, grants] } else { [grants, revocations] };
         for (steps, is_of_image) in rounds.into_iter().flatten() {
             let steps: Vec<&ImageStep> =
                 steps.iter().filter(|step| step.is_of_image() == is_of_image).collect();
@@ -109,13 +103,13 @@ impl Running {
     }
 
     fn audit_log(&self, step: &ImageStep) -> AuditRow {
-        let Share { triggered_by, intent, .. } = &self.share;
+        let Run { triggered_by, intent, .. } = &self.share.run;
         let row = AuditRow::new(step.action(), self.resource(step), step.principals(), triggered_by, *intent);
         row.done(self.now, None)
     }
 
     fn resource(&self, step: &ImageStep) -> String {
-        step.snapshot().map_or_else(|| self.share.image.id.to_string(), ToString::to_string)
+        step.snapshot().map_or_else(|| self.share.desired.image.id.to_string(), ToString::to_string)
     }
 
     pub(super) fn change(

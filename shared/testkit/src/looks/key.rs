@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ami_share_domain::ids::KeyArn;
-use ami_share_domain::image::desired::Share;
+use ami_share_domain::image::desired::{DesiredState, Share};
 use ami_share_domain::key::decision::{KeyDecision, unread};
 use ami_share_domain::key::ledger::KeyLedger;
 use ami_share_domain::key::lockout::unreadable;
@@ -34,19 +34,19 @@ pub(super) struct ReviewedKeyState {
 
 impl Running {
     fn key_arn(&self) -> KeyArn {
-        self.share.keys.first().unwrap().clone()
+        self.share.desired.keys.first().unwrap().clone()
     }
 
     fn request(&self, action: KeyAction) -> KeyRequest {
-        let Share { image, intent, targets, retained, triggered_by, .. } = &self.share;
+        let Share { desired: DesiredState { image, targets, retained, .. }, run } = &self.share;
         KeyRequest {
             key: self.key_arn(),
             image_id: image.id.clone(),
             action,
-            intent: *intent,
+            intent: run.intent,
             targets: targets.clone(),
             retained: retained.clone(),
-            triggered_by: Some(triggered_by.clone()),
+            triggered_by: Some(run.triggered_by.clone()),
             dry_run: false,
         }
     }
@@ -122,7 +122,7 @@ impl Running {
         if self.managed(world).ledger.supersedes(&self.share) {
             return Fixture::Tell;
         }
-        let need = world.needs.needed_by.entry(self.share.image.id.clone()).or_default();
+        let need = world.needs.needed_by.entry(self.share.desired.image.id.clone()).or_default();
         need.principals.retain(|principal| !released.contains(principal));
         need.excluded.retain(|principal| !released.contains(principal));
         need.pending_revocation.extend(released.iter().cloned());

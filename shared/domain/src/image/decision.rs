@@ -1,0 +1,74 @@
+//! What `share-image` decides for one image: the plan for EC2, and what to report besides. Data, no effects.
+
+use std::collections::BTreeSet;
+
+use crate::image::adoption::Adopted;
+use crate::image::ledger::ImageLedger;
+use crate::image::plan::{self, Desired, ImagePlan, ObservedImage};
+use crate::image::request::ImageRequest;
+use crate::image::unmanaged::{UnmanagedGrant, unmanaged};
+use crate::refusal::Refusal;
+use crate::targets::target::Target;
+
+/// What the stack's parameters say about plans.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanSettings {
+    /// How many launch permissions an image may have.
+    pub limit: usize,
+    /// Whether public images and snapshots are made private.
+    pub makes_private: bool,
+}
+
+/// A plan with what the reconciliation reports once the plan is applied.
+#[derive(Debug, Clone)]
+pub struct ImageDecision<'a> {
+    /// The targets that have access then.
+    pub shared: Vec<&'a Target>,
+    /// The targets that get none, because of their keys or because the image has no room.
+    pub refused: Vec<Refusal>,
+    /// The calls to EC2.
+    pub plan: ImagePlan,
+    /// The names of the targets whose managed access is revoked.
+    pub pending_revocation: BTreeSet<String>,
+    /// The access that becomes managed before the first call.
+    pub adopted: Adopted,
+    /// The targets and accounts whose access was removed out of band, and is restored.
+    pub restored: Vec<String>,
+    /// The access that ami-share did not grant.
+    pub unmanaged: Vec<UnmanagedGrant>,
+}
+
+impl<'a> ImageDecision<'a> {
+    /// Decides by the actual state of the image and by what the ledger records.
+    pub fn of(
+        request: &'a ImageRequest,
+        observed: &ObservedImage,
+        ledger: &ImageLedger,
+        settings: PlanSettings,
+    ) -> Self {
+        let desired = &request.share.desired;
+        let (mut shared, mut refused) = request.granted();
+        let pending_revocation = ledger.pending_revocation(desired);
+        let plan = plan::plan(
+            observed,
+            &Desired {
+                targets: &shared,
+                snapshots: &desired.snapshots,
+                pending_revocation: &pending_revocation,
+                snapshots_pending_revocation: &ledger.snapshots_pending_revocation(desired),
+                limit: settings.limit,
+                makes_private: settings.makes_private,
+            },
+        );
+        refused.extend(plan.refuse_all(&mut shared));
+        Self {
+            adopted: request.adopted(&shared, observed, ledger),
+            restored: request.restored(&shared, observed, ledger),
+            unmanaged: unmanaged(observed, desired, ledger),
+            shared,
+            refused,
+            plan,
+            pending_revocation,
+        }
+    }
+}

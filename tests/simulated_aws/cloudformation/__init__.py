@@ -1,0 +1,1 @@
+"""AWS CloudFormation: expands, deploys and changes the stack."""

@@ -1,0 +1,1 @@
+"""CloudTrail's events on EventBridge."""

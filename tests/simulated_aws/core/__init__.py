@@ -1,0 +1,1 @@
+"""The server itself: accounts, installation, limits, interruption and metering."""

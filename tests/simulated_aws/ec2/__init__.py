@@ -1,0 +1,1 @@
+"""Rules of Amazon EC2 and EBS: images, snapshots, permissions, launches, tags."""

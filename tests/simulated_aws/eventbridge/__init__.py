@@ -1,0 +1,1 @@
+"""Amazon EventBridge: patterns, delivery, schedules of rules."""

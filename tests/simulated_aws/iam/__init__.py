@@ -1,0 +1,1 @@
+"""Rules of IAM: authorization of calls, and checks of the template's roles."""

@@ -1,0 +1,1 @@
+"""AWS Lambda: runs the functions' real binaries."""
