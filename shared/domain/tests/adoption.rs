@@ -104,7 +104,7 @@ proptest! {
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
         actual.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
         world.trigger(&adopting(&first, true));
-        world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+        world.trigger(&revocation(1, RevocationReason::Untagged));
         let access = world.access();
         prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);

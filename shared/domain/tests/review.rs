@@ -477,7 +477,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
 #[test]
 fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is_enabled() {
     let (mut world, share) = settled();
-    let revoked = with_desired(revocation_reason(1, RevocationReason::SharingDisabled), |desired| {
+    let revoked = with_desired(revocation(1, RevocationReason::SharingDisabled), |desired| {
         desired.keys = share.desired.keys.clone()
     });
     let found = differences(&world, &revoked);

@@ -71,10 +71,8 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
 }
 
 /// The share that revokes all access to image `number`.
-pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
-    with_desired(share_of(number, Vec::new(), false), |desired| {
-        desired.revocation_reason = Some(revocation_reason)
-    })
+pub fn revocation(number: usize, reason: RevocationReason) -> Share {
+    with_desired(share_of(number, Vec::new(), false), |desired| desired.revocation_reason = Some(reason))
 }
 
 /// Image 1 with any access that was granted out of band.

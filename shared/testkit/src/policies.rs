@@ -161,7 +161,7 @@ pub enum Tampering {
     /// Another action is added.
     ExtraAction,
     /// Every AWS account, without a condition.
-    Everybody,
+    AnyPrincipal,
     /// Its condition is missing.
     NoCondition,
     /// One more principal, of a form that ami-share never writes.
