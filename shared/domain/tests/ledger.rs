@@ -132,7 +132,7 @@ proptest! {
                 _ => false,
             });
             let is_granted = observed.launch.contains(&target.launch_permission());
-            prop_assert_eq!(has_access, is_granted, "{}: {:?}", name, audit_log);
+            prop_assert_eq!(is_recorded, is_granted, "{}: {:?}", name, audit_log);
         }
     }
 

@@ -331,7 +331,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
         let keys = BTreeMap::from([(key(1), seen.clone())]);
         let found = review_with(
             &world,
-            &with_desired(nobody.clone(), |desired| desired.keys = share.desired.keys.clone()),
+            &with_desired(no_target.clone(), |desired| desired.keys = share.desired.keys.clone()),
             &keys,
         )
         .differences;
