@@ -26,7 +26,7 @@ pub struct Fixture {
     /// The id of the organization's root.
     pub root: String,
     names: AtomicUsize,
-    /// All tests of a stack use one runtime: the connections of a client end with the runtime that opened them.
+    /// All tests of a stack use one runtime: the connections of a client end with its runtime.
     runtime: Runtime,
     stack: Stack,
 }

@@ -1,8 +1,8 @@
 //! The next reconciliation completes one that was interrupted at any call.
 //!
-//! The tests interrupt the real flow at every call that it makes: they kill the process of the function with SIGKILL and
-//! stop its execution. Then they start one more reconciliation, after which everything is as if no function had been
-//! killed.
+//! The tests interrupt the real flow at every call that it makes: they kill the process of the function with SIGKILL
+//! and stop its execution. Then they start one more reconciliation, after which everything is as if no function had
+//! been killed.
 //!
 //! An image alternates between two desired states, so one image can be interrupted many times. Nothing changes between
 //! two calls. So a call that reads is interrupted before AWS gets it, and a call that writes after AWS has carried it

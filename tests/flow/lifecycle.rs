@@ -100,7 +100,8 @@ fn a_deleted_stack_leaves_access_unchanged_and_the_next_stack_takes_over_or_adop
         }
         assert_eq!(fixture.hub.key_policy(&golden.key).await?, shared);
 
-        // The table of the deleted stack still has its name, so a new stack cannot start with an empty table by mistake.
+        // The table of the deleted stack still has its name, so a new stack cannot start with an empty table by
+        // mistake.
         let failed = fixture.redeploy(&[])?;
         assert!(failed.contains("ami-share-ledger") && failed.ends_with("ROLLBACK_COMPLETE"), "{failed}");
         assert_eq!(fixture.delete()?, "DELETE_COMPLETE");

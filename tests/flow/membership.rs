@@ -1,8 +1,8 @@
 //! Accounts that join, leave or move gain and lose the access that they have through the organization. The events of
 //! AWS Organizations start one review for many changes.
 //!
-//! The tests move accounts into an OU only after an image is shared with it: an earlier reconciliation may use the cached
-//! organization of some seconds ago.
+//! The tests move accounts into an OU only after an image is shared with it: an earlier reconciliation may use the
+//! cached organization of some seconds ago.
 
 use std::time::Instant;
 
@@ -213,8 +213,8 @@ fn many_account_moves_at_once_start_few_reviews_and_each_reconciles_an_image_onc
         let began = Instant::now();
         try_join_all(movers.iter().map(|mover| fixture.hub.move_account(&mover.id, &from, &to))).await?;
         fixture.hub.events_delivered().await?;
-        // On a busy machine the events arrive one after the other. Each window of ten seconds starts one review, and the
-        // events may lie in two more windows than their duration fills.
+        // On a busy machine the events arrive one after the other. Each window of ten seconds starts one review, and
+        // the events may lie in two more windows than their duration fills.
         let windows = 2 + usize::try_from(began.elapsed().as_secs())? / 10;
         until_granted_to(fixture, &gaining, &movers.iter().collect::<Vec<_>>()).await?;
         until_granted_to(fixture, &losing, &[]).await?;

@@ -88,8 +88,8 @@ fn throttled_tries_are_counted_and_the_share_goes_through() -> Result<()> {
     })
 }
 
-/// An encrypted image that was shared with one account, while an external account and a malformed selector were refused,
-/// and that was then revoked.
+/// An encrypted image that was shared with one account, while an external account and a malformed selector were
+/// refused, and that was then revoked.
 async fn granted_and_revoked(fixture: &Fixture) -> Result<String> {
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden("counted").await?;

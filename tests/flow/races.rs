@@ -163,8 +163,8 @@ async fn repeat_events(fixture: &Fixture, image: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that neither an image, its snapshots nor its rows in the ledger grant access, and that it needs no principal on
-/// its key.
+/// Checks that neither an image, its snapshots nor its rows in the ledger grant access, and that it needs no
+/// principal on its key.
 pub async fn assert_nothing_is_granted(fixture: &Fixture, image: &str, key: &str) -> Result<()> {
     assert_eq!(fixture.hub.launch_permissions(image).await?, [""; 0]);
     for snapshot in fixture.hub.snapshots_of(image).await? {

@@ -1,4 +1,5 @@
-//! The review repairs what no event reported and starts nothing else, and its report says which account has which access.
+//! The review repairs what no event reported and starts nothing else, and its report says which account has which
+//! access.
 
 use std::fs;
 
@@ -435,7 +436,8 @@ async fn shared_and_still(fixture: &Fixture, what: &str) -> Result<(Account, Gol
     Ok((b, golden))
 }
 
-/// The same, with the launch permission removed out of band while the rules are disabled, so that only a review finds it.
+/// The same, with the launch permission removed out of band while the rules are disabled, so that only a review finds
+/// it.
 pub async fn revoked_unnoticed(fixture: &Fixture, what: &str) -> Result<(Account, Golden)> {
     let (b, golden) = shared_and_still(fixture, what).await?;
     fixture.hub.disable_rules().await?;

@@ -318,7 +318,8 @@ fn a_revocation_goes_image_snapshots_key_and_then_the_notification() -> Result<(
         fixture.hub.watch("ami-share", &name, &json!({ "detail": { "image_id": [image] } })).await?;
         fixture.hub.tag(&image, &[("ami-share:with", &b.id), ("ami-share:copy", "allowed")]).await?;
         fixture.hub.status(&image, |status| status == "shared with 1 account").await?;
-        // Events arrive in their order, so the events of all calls that shared the image are in the queue before this one.
+        // Events arrive in their order, so the events of all calls that shared the image are in the queue before this
+        // one.
         received_until(&fixture.hub, &queue, &image).await?;
         fixture.hub.untag(&image, "ami-share:with").await?;
 

@@ -13,7 +13,7 @@ use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{
-    desired_states, out_of_band, pool, revocation_reason, share_of, some_targets,
+    desired_states, out_of_band, pool, revocation, share_of, some_targets,
 };
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, image_id, key, snapshot};
@@ -104,7 +104,7 @@ proptest! {
             out_of_band.snapshots[&snapshot(10)].iter().filter(|account| !is_named(account)).cloned().collect();
         actual.snapshots.entry(snapshot(10)).or_default().extend(copiers.clone());
         world.trigger(&adopting(&first, true));
-        world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+        world.trigger(&revocation(1, RevocationReason::Untagged));
         let access = world.access();
         prop_assert_eq!(&access.launch[&image_id(1)], &unmanaged);
         prop_assert_eq!(access.snapshots.get(&snapshot(10)).cloned().unwrap_or_default(), copiers);
@@ -124,7 +124,7 @@ proptest! {
         let found = ledger.unrecorded(&second, &observed);
         let is_written = |action: AuditAction, name: &str| {
             let new = audit_log.iter().skip(before.audit_log.len());
-            new.filter(|row| row.action == action).any(|row| row.principals.iter().any(|principals| principals == name))
+            new.filter(|row| row.action == action).any(|row| row.principals.iter().any(|principal| principal == name))
         };
         let is_found = |what: &str, name: &str| {
             let rows = found.iter().filter(|row| row.reason.as_ref().is_some_and(|reason| reason.contains(what)));
@@ -175,16 +175,16 @@ fn each_audit_row_names_action_resource_principals_and_reason() {
     let mut world = World::default();
     let share = share_of(1, vec![account_target(account(1))], true);
     world.trigger(&share);
-    world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+    world.trigger(&revocation(1, RevocationReason::Untagged));
     let rows = world.first().audit_log;
-    let said: Vec<(AuditAction, &str, &[String], u64)> = rows
+    let found: Vec<(AuditAction, &str, &[String], u64)> = rows
         .iter()
         .map(|row| (row.action, row.resource.as_str(), row.principals.as_slice(), row.intent))
         .collect();
     let (image, one, two) = (image_id(1).to_string(), snapshot(10).to_string(), snapshot(11).to_string());
     let principals = [account(1).to_string()];
     assert_eq!(
-        said,
+        found,
         [
             (AuditAction::SnapshotGranted, one.as_str(), &principals[..], 1),
             (AuditAction::SnapshotGranted, two.as_str(), &principals[..], 1),

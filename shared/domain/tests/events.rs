@@ -73,10 +73,10 @@ fn the_example_documents_describe_one_share() {
 fn the_workflow_passes_extend_key_policy_the_fields_of_its_example() {
     let workflow = read("workflows/share.asl.json");
     let selector = workflow["States"]["ExtendKeyPolicies"]["ItemSelector"].as_object().unwrap();
-    let made: BTreeSet<&str> = selector.keys().map(|name| name.trim_end_matches(".$")).collect();
+    let passed: BTreeSet<&str> = selector.keys().map(|name| name.trim_end_matches(".$")).collect();
     let item = event("extend-key-policy.json");
     let shown: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(made, shown);
+    assert_eq!(passed, shown);
     assert_eq!(selector["targets.$"], json!("$.share.desired.targets"));
 }
 

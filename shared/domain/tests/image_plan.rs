@@ -23,7 +23,7 @@ use proptest::prelude::*;
 
 const NO_LIMIT: usize = usize::MAX;
 
-/// What is, and what is wanted of it.
+/// An image's actual and desired state.
 #[derive(Debug, Clone)]
 struct Case {
     observed: ObservedImage,
@@ -57,7 +57,7 @@ impl Case {
         let mut after = self.clone();
         for step in steps {
             apply(&mut after.observed, step);
-            // The ledger forgets a snapshot's accounts once they are shut out.
+            // The ledger deletes a snapshot's accounts once they are revoked.
             if let ImageStep::RevokeSnapshot { snapshot, accounts } = step {
                 let pending_revocation =
                     after.snapshots_pending_revocation.entry(snapshot.clone()).or_default();
@@ -68,7 +68,7 @@ impl Case {
     }
 }
 
-/// An image that is open already to some of the targets that the properties know.
+/// An image that already grants access to some of the possible targets.
 fn observed() -> impl Strategy<Value = ObservedImage> {
     let numbers = || prop::collection::btree_set((1..=4_usize).prop_map(snapshot), 0..3);
     (target_lists(), copiers(), any::<bool>(), numbers()).prop_map(
@@ -92,7 +92,7 @@ fn snapshots() -> impl Strategy<Value = Vec<SnapshotId>> {
         .prop_map(|snapshots| snapshots.into_iter().collect())
 }
 
-/// Nobody is wanted and leaving at once, as the ledger never says so.
+/// Cases in which no target is desired and pending revocation at once: the ledger never has such a target.
 fn cases() -> impl Strategy<Value = Case> {
     let names =
         target_lists().prop_map(|targets| targets.iter().map(|target| target.name().to_owned()).collect());
@@ -166,8 +166,8 @@ proptest! {
             targets.iter().flat_map(|target| target.accounts()).cloned().collect();
         let mut expected = observed.snapshots.clone();
         for (snapshot, accounts) in snapshots_pending_revocation {
-            let open = expected.entry(snapshot).or_default();
-            open.retain(|account| !accounts.contains(account));
+            let copiers = expected.entry(snapshot).or_default();
+            copiers.retain(|account| !accounts.contains(account));
         }
         for snapshot in snapshots {
             expected.entry(snapshot).or_default().extend(accounts.iter().cloned());
@@ -201,8 +201,8 @@ proptest! {
         let behind = |names: &dyn Fn(&str) -> bool, case: &Case| -> BTreeSet<AccountId> {
             let units = (1..=6).map(|number| ou_target(number, vec![account(number), account(number + 6)]));
             let known = units.chain((1..=12).map(|number| account_target(account(number))));
-            let open = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
-            open.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
+            let granted = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
+            granted.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
         };
         let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.pending_revocation.contains(name);
         let steps: Vec<ImageStep> = plan.steps().cloned().collect();
@@ -216,10 +216,10 @@ proptest! {
         let adds = plan.launch_permissions().len();
         let is_crowded = case.observed.launch.len() + adds > limit;
         prop_assert!(!plan.revokes_first || is_crowded);
-        // At no time has the image more launch permissions than it may have, unless it had them before.
+        // The image never exceeds its limit of launch permissions, unless it exceeded it before.
         for count in 0..=steps.len() {
-            let open = case.after(&steps[..count]).observed.launch.len();
-            prop_assert!(open <= limit.max(case.observed.launch.len()));
+            let count = case.after(&steps[..count]).observed.launch.len();
+            prop_assert!(count <= limit.max(case.observed.launch.len()));
         }
     }
 
@@ -239,7 +239,7 @@ proptest! {
                 prop_assert_eq!(&plan.grants, &[]);
                 prop_assert!(total > limit && !has_all);
             }
-            // An image that is over its limit already is left as it is.
+            // An image that exceeds its limit already, and grants all desired targets, is left as it is.
             None => prop_assert!(total <= limit || has_all),
         }
         let after = case.after(&case.steps()).observed;
@@ -309,12 +309,12 @@ fn an_account_is_revoked_after_its_ou_is_granted_unless_there_is_no_room() {
     let observed = ObservedImage { launch: [alone.launch_permission()].into(), ..ObservedImage::default() };
     let pending_revocation = BTreeSet::from([alone.name().to_owned()]);
     let change = Case { observed, pending_revocation, ..case(vec![unit.clone()]) };
-    let open = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
-    let close = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
-    assert_eq!(change.steps(), [open.clone(), close.clone()]);
-    assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [close.clone(), open]);
+    let grant = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
+    let revoke = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
+    assert_eq!(change.steps(), [grant.clone(), revoke.clone()]);
+    assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [revoke.clone(), grant]);
     let full = Case { limit: 0, ..change };
-    assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![close], true));
+    assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![revoke], true));
 }
 
 #[test]
@@ -334,9 +334,9 @@ fn a_plan_renders_its_steps_as_text() {
         makes_private: true,
         ..case(vec![account_target(account(1))])
     };
-    let selectors: Vec<String> = case.steps().iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = case.steps().iter().map(ToString::to_string).collect();
     assert_eq!(
-        selectors,
+        lines,
         [
             "grant snap-0000000000000000a to 000000000001",
             "grant the image to 000000000001",
@@ -362,37 +362,38 @@ fn public_access_is_unmanaged_whatever_the_tags_say() {
     assert!(grants.iter().all(UnmanagedGrant::is_public));
 }
 
-/// A call that opens or closes a snapshot, and what becomes of each account that it is about.
+/// A call that grants or revokes a snapshot: the verdict on each account, the accounts that had access, and whether it
+/// revokes.
 fn answered() -> impl Strategy<Value = (BTreeMap<AccountId, Verdict>, BTreeSet<AccountId>, bool)> {
     let verdict = prop::sample::select(vec![Verdict::Accepted, Verdict::Rejected, Verdict::Unknown]);
     let accounts = prop::collection::btree_map((1..=20_usize).prop_map(account), verdict, 1..8);
-    let open = prop::collection::btree_set((1..=20_usize).prop_map(account), 0..8);
-    (accounts, open, any::<bool>())
+    let had_access = prop::collection::btree_set((1..=20_usize).prop_map(account), 0..8);
+    (accounts, had_access, any::<bool>())
 }
 
 proptest! {
     #[test]
     fn after_a_snapshot_step_exactly_the_accounts_with_certain_or_possible_access_stay_managed(
-        (verdicts, open, closes) in answered(),
+        (verdicts, had_access, revokes) in answered(),
     ) {
         let accounts: Vec<AccountId> = verdicts.keys().cloned().collect();
-        let step = match closes {
+        let step = match revokes {
             true => ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts },
-            // Who is in already is not let in.
+            // The plan grants only accounts without access.
             false => {
-                let accounts = accounts.into_iter().filter(|account| !open.contains(account)).collect();
+                let accounts = accounts.into_iter().filter(|account| !had_access.contains(account)).collect();
                 ImageStep::GrantSnapshot { snapshot: snapshot(10), accounts }
             }
         };
-        let observed = ObservedImage { snapshots: [(snapshot(10), open.clone())].into(), ..ObservedImage::default() };
-        // Before it, the ledger has all that the step is about: they were let in, or are about to be.
+        let observed = ObservedImage { snapshots: [(snapshot(10), had_access.clone())].into(), ..ObservedImage::default() };
+        // Before the step, the ledger has all its accounts: they have access or are about to get it.
         let mut managed: BTreeSet<String> = step.principals().into_iter().collect();
         for account in step.forgets(&observed, |account| verdicts[account]) {
-            prop_assert!(managed.remove(account.as_str()), "{} was not ours", account);
+            prop_assert!(managed.remove(account.as_str()), "{} was not managed", account);
         }
         let is_managed = |account: &&AccountId| match verdicts[*account] {
-            Verdict::Accepted => !closes,
-            Verdict::Rejected => open.contains(*account),
+            Verdict::Accepted => !revokes,
+            Verdict::Rejected => had_access.contains(*account),
             Verdict::Unknown => true,
         };
         let about = verdicts.keys().filter(|account| step.principals().contains(&account.to_string()));

@@ -1,11 +1,12 @@
-//! One bad apple: halving gives every item its verdict in few attempts.
+//! Isolation by halving finds every item that AWS rejects in few attempts.
 
 use std::collections::BTreeSet;
 
 use ami_share_domain::isolation::Isolation;
 use proptest::prelude::*;
 
-/// Tries groups against a service that rejects a call for any bad item in it; counts the attempts.
+/// Tries groups of items with a service that rejects each call with a bad item. Returns the accepted items, the
+/// rejected items and the number of attempts.
 fn isolate(items: &[u16], bad: &BTreeSet<u16>) -> (Vec<u16>, Vec<u16>, usize) {
     let mut isolation = Isolation::new(items.to_vec());
     let mut attempts = 0;

@@ -1,4 +1,4 @@
-//! Nobody is locked out: a policy is only put when a foreign statement keeps the caller's right to put it.
+//! No lock-out: a policy is put only if a foreign statement keeps the caller's right to change it.
 
 use ami_share_domain::key::evaluate::Caller;
 use ami_share_domain::key::lockout::refuse_lock_out;
@@ -17,11 +17,11 @@ fn locks_out(policy: &str) -> bool {
     refuse_lock_out(&key(1), &key_policy, &caller()).is_some()
 }
 
-/// The policy of a new key with one member of its statement replaced.
-fn with(target_account: &str, value: Value) -> String {
+/// The policy of a new key with one field of its statement replaced.
+fn with(field: &str, value: Value) -> String {
     let mut statement = root_statement();
-    statement.as_object_mut().into_iter().for_each(|target_accounts| {
-        target_accounts.insert(target_account.to_owned(), value.clone());
+    statement.as_object_mut().into_iter().for_each(|fields| {
+        fields.insert(field.to_owned(), value.clone());
     });
     json!({ "Statement": [statement] }).to_string()
 }

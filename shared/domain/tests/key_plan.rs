@@ -1,4 +1,4 @@
-//! Extending a key policy: it converges, never drops anybody, never outgrows the limit.
+//! The plan of a key policy: it converges, a grant removes no principal, and no policy exceeds the size limit.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn union(one: &BTreeSet<KeyPrincipal>, other: &BTreeSet<KeyPrincipal>) -> BTreeS
     one.union(other).cloned().collect()
 }
 
-/// `count` accounts from `first` on.
+/// `count` accounts, starting with number `first`.
 fn accounts(first: usize, count: usize) -> BTreeSet<KeyPrincipal> {
     (first..first + count).map(|number| KeyPrincipal::Account(account(number))).collect()
 }
@@ -71,9 +71,9 @@ proptest! {
         other in principals(),
     ) {
         let start = key(&foreign, &actual);
-        let run = |leases: &[&BTreeSet<KeyPrincipal>]| {
+        let run = |requests: &[&BTreeSet<KeyPrincipal>]| {
             let mut key = start.clone();
-            for desired in leases {
+            for desired in requests {
                 key.grant(desired);
             }
             who(&key)
@@ -173,7 +173,7 @@ proptest! {
         desired in prop::collection::btree_set(key_principals(), 0..40),
         lost in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        // Somebody may have removed one of our statements; writing it again needs room, too.
+        // One managed statement may have been removed out of band; restoring it needs room, too.
         let mut statements = statements_for(&actual, "aws");
         if let (Some(lost), false) = (lost, statements.is_empty()) {
             statements.remove(lost.index(statements.len()));
@@ -186,8 +186,8 @@ proptest! {
         let plan = key.grant(&desired);
         prop_assert!(key.policy.len() <= SIZE_LIMIT, "{} bytes", key.policy.len());
         prop_assert!(before.is_subset(&who(&key)));
-        let notified: BTreeSet<KeyPrincipal> = plan.added.iter().chain(&plan.no_room).cloned().collect();
-        prop_assert_eq!(notified, desired.difference(&before).cloned().collect());
+        let planned: BTreeSet<KeyPrincipal> = plan.added.iter().chain(&plan.no_room).cloned().collect();
+        prop_assert_eq!(planned, desired.difference(&before).cloned().collect());
         prop_assert_eq!(who(&key), before.into_iter().chain(plan.added).collect());
         if plan.document.is_some() {
             prop_assert_eq!(plan.bytes, key.policy.len());

@@ -1,4 +1,4 @@
-//! A key policy that other people wrote keeps every word of theirs, whatever shape it has.
+//! The foreign part of a key policy stays unchanged, whatever its shape.
 
 use std::collections::BTreeSet;
 
@@ -64,9 +64,9 @@ proptest! {
     fn managed_statements_that_aws_rewrote_are_still_recognised(
         foreign in foreign(),
         actual in principals(),
-        lease in 0..20_usize,
+        rotation in 0..20_usize,
     ) {
-        let stored = as_stored(&managed(&actual), lease);
+        let stored = as_stored(&managed(&actual), rotation);
         let granted = read_statements(&stored, "aws");
         prop_assert!(granted.is_exact);
         prop_assert_eq!(&granted.principals, &actual);
@@ -89,10 +89,10 @@ proptest! {
         tampering in tamperings(),
     ) {
         let mut statements = managed(&actual);
-        let victim = place.index(statements.len());
-        let changed = tampering.to(&statements[victim]);
-        prop_assume!(changed != statements[victim]);
-        statements[victim] = changed;
+        let position = place.index(statements.len());
+        let changed = tampering.to(&statements[position]);
+        prop_assume!(changed != statements[position]);
+        statements[position] = changed;
         let mut key = key(&foreign, &statements);
         key.grant(&desired);
         let policy = key.read();
@@ -100,7 +100,7 @@ proptest! {
         prop_assert!(granted.is_exact, "{:?}", policy.managed());
         prop_assert!(policy.managed().iter().all(is_least_access));
         prop_assert!(desired.is_subset(&granted.principals));
-        prop_assert!(granted.principals.is_subset(&union(&actual, &desired)), "nobody new came in");
+        prop_assert!(granted.principals.is_subset(&union(&actual, &desired)), "no other principal is granted");
     }
 
     #[test]
@@ -111,7 +111,7 @@ proptest! {
     }
 }
 
-/// The four ways in which a statement could be wider than it must: whom, what, when and on what.
+/// Whether a statement is no wider than it must be in its principals, actions, conditions and resource.
 fn is_least_access(statement: &Value) -> bool {
     let at = |pointer: &str| statement.pointer(pointer).unwrap_or(&Value::Null);
     let is_narrowed = |pointer: &str| {
@@ -119,8 +119,8 @@ fn is_least_access(statement: &Value) -> bool {
             .is_some_and(|values| !values.is_empty() && values.iter().all(|value| value.starts_with("o-")))
     };
     let names_a_principal = match at("/Principal/AWS") {
-        Value::String(everybody) => {
-            everybody == "*"
+        Value::String(any) => {
+            any == "*"
                 && (is_narrowed("/Condition/StringEquals/aws:PrincipalOrgID")
                     || is_narrowed("/Condition/ForAnyValue:StringLike/aws:PrincipalOrgPaths"))
         }
@@ -135,7 +135,7 @@ fn is_least_access(statement: &Value) -> bool {
     names_a_principal && (is_for_use || is_for_grants) && *at("/Effect") == "Allow" && *at("/Resource") == "*"
 }
 
-/// A list of nothing but strings.
+/// The strings of a list that has no other items.
 fn strings(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
 }

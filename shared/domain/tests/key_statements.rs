@@ -1,4 +1,4 @@
-//! What our statements look like, to read: one account, one OU and one organization.
+//! The managed statements in readable form, for one account, one OU and one organization.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::ids::{id, ou, own_organization, top_path};
 use serde_json::Value;
 
-/// Statements with one line for each member.
+/// Statements with one line for each field.
 fn readable(statements: &[Value]) -> String {
     let statements = statements.iter().map(|statement| {
-        let target_accounts = statement.as_object().into_iter().flatten();
-        target_accounts.map(|(name, value)| format!("{name:9} {value}")).collect::<Vec<_>>().join("\n")
+        let fields = statement.as_object().into_iter().flatten();
+        fields.map(|(name, value)| format!("{name:9} {value}")).collect::<Vec<_>>().join("\n")
     });
     statements.collect::<Vec<_>>().join("\n\n")
 }

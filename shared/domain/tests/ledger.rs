@@ -125,15 +125,15 @@ proptest! {
         for target in pool() {
             let name = target.name();
             let about = |row: &&AuditRow| {
-                row.resource == image_id(1).as_str() && row.principals.iter().any(|principals| principals == name)
+                row.resource == image_id(1).as_str() && row.principals.iter().any(|principal| principal == name)
             };
-            let has_access = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
+            let is_recorded = audit_log.iter().rfind(about).is_some_and(|row| match row.action {
                 AuditAction::ImageGranted => true,
                 AuditAction::Recovered => row.reason.as_ref().is_some_and(|reason| reason.contains("found granted")),
                 _ => false,
             });
             let is_granted = observed.launch.contains(&target.launch_permission());
-            prop_assert_eq!(has_access, is_granted, "{}: {:?}", name, audit_log);
+            prop_assert_eq!(is_recorded, is_granted, "{}: {:?}", name, audit_log);
         }
     }
 
@@ -230,12 +230,12 @@ fn key_accounts() -> impl Strategy<Value = KeyPrincipal> {
     (1..=5_usize).prop_map(|number| KeyPrincipal::Account(account(number)))
 }
 
-/// Everybody of them.
+/// All of [`key_accounts`].
 fn all() -> BTreeSet<KeyPrincipal> {
     (1..=5).map(|number| KeyPrincipal::Account(account(number))).collect()
 }
 
-/// A ledger of a key that several images need, with some left out already.
+/// The ledger of a key that several images need, with some principals already excluded.
 fn key_ledgers() -> impl Strategy<Value = KeyLedger> {
     let principals = || prop::collection::btree_set(key_accounts(), 0..4);
     let need =
@@ -333,7 +333,7 @@ proptest! {
             prop_assert!(need.excluded.is_subset(&need.principals));
             prop_assert!(excluded.intersection(&need.principals).all(|bad| need.excluded.contains(bad)));
         }
-        // Another image's writer is not held up by those that were just found bad.
+        // The principals that were just rejected do not delay the next image on this key.
         let other = after.required_by(&id("ami-00000000000000099"), &all());
         prop_assert!(other.is_disjoint(&excluded));
     }

@@ -13,7 +13,7 @@ use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::LaunchPermission;
 use ami_share_domain::targets::target::Target;
 use ami_share_testkit::desired_states::{
-    desired_states, out_of_band, pool, revocation_reason, share_of, some_targets,
+    desired_states, out_of_band, pool, revocation, share_of, some_targets,
 };
 use ami_share_testkit::fewest_cases;
 use ami_share_testkit::ids::{account, image_id};
@@ -164,7 +164,7 @@ proptest! {
         let mut world = world(&out_of_band, &foreign);
         run(&mut world, &before);
         world.deregister(&image_id(1));
-        let end = revocation_reason(1, RevocationReason::ImageGone);
+        let end = revocation(1, RevocationReason::ImageGone);
         world.reconciliation_interrupted_after(&end, steps);
         world.trigger(&end);
         let access = world.access();
@@ -296,9 +296,9 @@ proptest! {
         world.trigger(&share_of(2, other.clone(), true));
         run(&mut world, &interrupted);
         world.trigger(&share_of(2, other.clone(), true));
-        world.trigger(&revocation_reason(1, RevocationReason::Untagged));
+        world.trigger(&revocation(1, RevocationReason::Untagged));
         prop_assert_eq!(world.key.granted(), principals(&other), "the other image still needs them");
-        world.trigger(&revocation_reason(2, RevocationReason::Untagged));
+        world.trigger(&revocation(2, RevocationReason::Untagged));
         prop_assert_eq!(&world.key.policy, &foreign.written(&[]));
         prop_assert!(world.needs.needed_by.is_empty());
     }
@@ -379,7 +379,7 @@ proptest! {
 
 /// What a look finds wanted of image `number` while the stack withdraws everything.
 fn revoked(number: usize) -> Share {
-    revocation_reason(number, RevocationReason::SharingDisabled)
+    revocation(number, RevocationReason::SharingDisabled)
 }
 
 /// Whether whoever was let launch the image or copy a snapshot, by the history, was shut out after that, or found
@@ -422,7 +422,7 @@ fn a_withdrawal_and_a_share_that_change_places_twice_end_as_the_later_intent_say
     for (steps, other_steps) in (1..17).flat_map(|steps| (1..17).map(move |other| (steps, other))) {
         let mut world = start.clone();
         let mut reconciliations =
-            [world.begin(&revocation_reason(1, RevocationReason::Untagged)), world.begin(&desired)];
+            [world.begin(&revocation(1, RevocationReason::Untagged)), world.begin(&desired)];
         for (trigger, steps) in [(0, steps), (1, other_steps)] {
             (0..steps).for_each(|_| _ = reconciliations[trigger].step(&mut world));
         }

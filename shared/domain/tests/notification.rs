@@ -1,4 +1,4 @@
-//! Who is told what: once, and only those who have something to hear.
+//! Each account and the hub are notified once, and only of what concerns them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use ami_share_domain::notify::plan::{HubNotification, leading, plan, warning_of}
 use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
-use ami_share_testkit::desired_states::{desired_states, revocation_reason, share_of, some_targets};
+use ami_share_testkit::desired_states::{desired_states, revocation, share_of, some_targets};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, now, snapshot};
 use ami_share_testkit::shares::{account_target, ou_target, refusal, result, share, with_desired};
@@ -23,8 +23,8 @@ use ami_share_testkit::world::World;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-/// The accounts that have heard of access and not of its end, by all that was sent so far; `None` when an account
-/// heard of the same thing twice, or of the end of what it had not heard of.
+/// The accounts that were notified of access and not of its end. `None` if an account was notified of the same thing
+/// twice, or of the end of access it was never notified of.
 fn notified_of_access(world: &World) -> Option<BTreeSet<AccountId>> {
     let mut notified = BTreeSet::new();
     for (account, notification) in world.first().sent {
@@ -33,7 +33,7 @@ fn notified_of_access(world: &World) -> Option<BTreeSet<AccountId>> {
         let is_new = match notification.kind {
             NotificationKind::Shared => notified.insert(account),
             NotificationKind::Unshared => notified.remove(&account),
-            // Nothing else is sent to accounts in these properties.
+            // These properties send accounts nothing else.
             _ => false,
         };
         if !is_new {
@@ -47,7 +47,7 @@ fn accounts<'a>(targets: impl Iterator<Item = &'a Target>) -> BTreeSet<AccountId
     targets.flat_map(Target::accounts).cloned().collect()
 }
 
-/// A look that dies after so many steps, unless it has begun to tell by then.
+/// A reconciliation that is interrupted after so many steps, unless it has started to notify by then.
 fn reconciliation_interrupted_before_notifying(world: &mut World, share: &Share, steps: usize) {
     let mut trigger = world.begin(share);
     for _ in 0..steps {
@@ -59,7 +59,7 @@ fn reconciliation_interrupted_before_notifying(world: &mut World, share: &Share,
     while trigger.step(world) {}
 }
 
-/// What the hub hears in a look.
+/// The notifications to the hub in one reconciliation.
 fn hub_notifications(world: &mut World, share: &Share) -> Vec<(NotificationKind, NotificationDetail)> {
     let known = world.first().sent.len();
     world.trigger(share);
@@ -138,11 +138,11 @@ proptest! {
             let warn_at = warn_at(until, days);
             let share = with_desired(share(vec![account_target(account(1))]), |desired| { desired.until = until; desired.warn_at = warn_at; });
             let sent = hub_notifications(&mut world, &share);
-            let revocation_reason: Vec<_> = sent.iter().filter(|(kind, _)| *kind == NotificationKind::EndingSoon).collect();
+            let warnings: Vec<_> = sent.iter().filter(|(kind, _)| *kind == NotificationKind::EndingSoon).collect();
             let is_near = warn_at.is_some_and(|moment| moment <= world.clock);
-            prop_assert!(revocation_reason.len() <= 1);
-            prop_assert!(revocation_reason.is_empty() || is_near);
-            if let [(_, detail)] = revocation_reason.as_slice() {
+            prop_assert!(warnings.len() <= 1);
+            prop_assert!(warnings.is_empty() || is_near);
+            if let [(_, detail)] = warnings.as_slice() {
                 prop_assert_eq!(detail.until.clone(), until.map(|until| until.to_string()));
                 *warned.entry(until.unwrap()).or_default() += 1;
             }
@@ -154,19 +154,20 @@ proptest! {
     }
 }
 
-/// News of rows: one piece of each of the first kind, two of each of the second; and some of no row.
+/// Notifications of rows: one for each of the first `once` rows, two for each of the next `twice`, and `others`
+/// without a row.
 fn notifications_of_rows(
     notification: &HubNotification,
-    shared: usize,
-    taken: usize,
+    once: usize,
+    twice: usize,
     others: usize,
 ) -> Vec<HubNotification> {
     let of_row = |number: usize| {
         let row = notification.row.clone().map(|row| ShareRow { target: account(number).to_string(), ..row });
         HubNotification { row, ..notification.clone() }
     };
-    let of_rows = (1..=shared + taken).flat_map(|number| {
-        let count = if number <= shared { 1 } else { 2 };
+    let of_rows = (1..=once + twice).flat_map(|number| {
+        let count = if number <= once { 1 } else { 2 };
         vec![of_row(number); count]
     });
     let of_none = HubNotification { row: None, ..notification.clone() };
@@ -176,15 +177,15 @@ fn notifications_of_rows(
 proptest! {
     #[test]
     fn a_row_is_recorded_as_notified_only_after_all_its_notifications_are_sent(
-        shared in 0..4_usize, taken in 0..4_usize, others in 0..4_usize, at_most in 0..20_usize,
+        once in 0..4_usize, twice in 0..4_usize, others in 0..4_usize, at_most in 0..20_usize,
     ) {
         let one = share(vec![account_target(account(1))]);
         let one = World::default().trigger(&one).notified.unwrap().hub.remove(0);
-        let sent = notifications_of_rows(&one, shared, taken, others);
+        let sent = notifications_of_rows(&one, once, twice, others);
         let leading = leading(&sent, at_most);
         prop_assert_eq!(leading, &sent[..leading.len()]);
         prop_assert!(leading.len() <= at_most);
-        prop_assert!(leading.len() + 1 >= at_most.min(sent.len()), "at most one waits for the other");
+        prop_assert!(leading.len() + 1 >= at_most.min(sent.len()), "only a second notification of the same row waits");
         let rest = &sent[leading.len()..];
         for row in leading.iter().filter_map(|sent| sent.row.as_ref()) {
             prop_assert!(rest.iter().all(|sent| sent.row.as_ref() != Some(row)));
@@ -208,7 +209,7 @@ fn an_account_warned_before_an_interruption_is_not_warned_again_of_the_same_expi
     let warned = |hours| -> Vec<AccountId> {
         let share = Share { run: result.share.run.clone(), ..near(hours) };
         let notified = plan(&ShareResult { share, ..result.clone() }, &ledger, now());
-        assert_eq!(notified.hub.len(), 1, "the hub has not heard of it");
+        assert_eq!(notified.hub.len(), 1, "the hub was not notified of it");
         notified.warned.into_iter().map(|(account, _)| account).collect()
     };
     assert_eq!(warned(30), [account(2)]);
@@ -263,9 +264,12 @@ fn a_refusal_notifies_only_the_hub_and_again_when_its_reason_changes() {
 fn an_interrupted_share_sends_no_notification() {
     let mut world = World::default();
     world.reconciliation_interrupted_after(&share(vec![account_target(account(1))]), 9);
-    assert!(!world.first().ledger.shares.is_empty(), "it died after the ledger was told what it would give");
-    let nobody = result(share(Vec::new()), Vec::new());
-    let notified = plan(&nobody, &world.first().ledger, now());
+    assert!(
+        !world.first().ledger.shares.is_empty(),
+        "it was interrupted after it had recorded what it would grant"
+    );
+    let no_target = result(share(Vec::new()), Vec::new());
+    let notified = plan(&no_target, &world.first().ledger, now());
     assert_eq!((notified.hub, notified.target_accounts, notified.former_accounts), (vec![], vec![], vec![]));
 }
 
@@ -293,7 +297,7 @@ fn a_target_that_lost_access_and_regains_it_is_notified_again() {
             kinds(&hub_notifications(&mut world, &shared)),
             [(NotificationKind::Shared, "ou-ab12-00000001")]
         );
-        let end = revocation_reason(1, RevocationReason::Untagged);
+        let end = revocation(1, RevocationReason::Untagged);
         assert_eq!(
             kinds(&hub_notifications(&mut world, &end)),
             [(NotificationKind::Unshared, "ou-ab12-00000001")]
@@ -315,7 +319,7 @@ fn a_revoked_account_without_a_bus_is_forgotten_and_not_notified() {
     let mut world = World::default();
     world.without_bus.insert(account(1));
     world.trigger(&share(vec![account_target(account(1))]));
-    let end = world.trigger(&revocation_reason(1, RevocationReason::ImageGone)).notified.unwrap();
+    let end = world.trigger(&revocation(1, RevocationReason::ImageGone)).notified.unwrap();
     assert_eq!((end.former_accounts, end.forgotten), (vec![], vec![account(1)]));
     assert!(world.first().ledger.notified.without_bus.is_empty());
 }
@@ -325,7 +329,7 @@ fn why_access_ended_and_whether_it_is_still_used_is_said_to_the_hub_and_to_the_a
     let mut world = World::default();
     world.trigger(&share(vec![account_target(account(1))]));
     let at = now();
-    let mut trigger = world.begin(&revocation_reason(1, RevocationReason::Expired { at }));
+    let mut trigger = world.begin(&revocation(1, RevocationReason::Expired { at }));
     while trigger.notified.is_none() {
         trigger.step(&mut world);
     }
@@ -450,7 +454,7 @@ fn access_removed_out_of_band_is_restored_and_notified() {
     );
     assert_eq!(hub_notifications(&mut world, &share), []);
     world.key.policy = World::default().key.policy;
-    assert_eq!(kinds(&hub_notifications(&mut world, &share)).len(), 2, "the key shuts both out");
+    assert_eq!(kinds(&hub_notifications(&mut world, &share)).len(), 2, "the key grants neither account");
     assert_eq!(hub_notifications(&mut world, &share), []);
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// What Step Functions passes from one step to the next. Source:
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const BETWEEN_STEPS: usize = 256 * 1024;
-/// What the workflows put around a document, and more.
+/// More bytes than the workflows add to a document.
 const AROUND: usize = 1024;
 
 /// Refusals of which some, now and then neighbours, are for one reason.
@@ -139,7 +139,7 @@ fn every_reason_is_stored_by_its_kind() {
     assert_eq!(kinds.join(" "), known);
 }
 
-/// Twice as many targets as an image may have, unless its owner has asked for more.
+/// Twice as many targets as an image may have by default.
 fn crowd() -> Vec<Target> {
     let through = vec!["tag:Stage=production".to_owned()];
     (1..=2000).map(|number| Target::Account { id: account(number), through: through.clone() }).collect()

@@ -1,4 +1,4 @@
-//! A review finds a difference exactly when the next look would change something.
+//! A review finds a difference exactly when the next reconciliation would change something.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use ami_share_domain::review::key::{ReviewedKeyState, problem};
 use ami_share_domain::targets::revocation_reason::{NoAccessReason, RevocationReason};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_domain::targets::target::Target;
-use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation_reason, share_of};
+use ami_share_testkit::desired_states::{desired_states, out_of_band, revocation, share_of};
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, hub, image_id, key, snapshot};
 use ami_share_testkit::policies::{crowded_policy, default_policy};
@@ -178,7 +178,7 @@ fn unmanaged_access_is_a_difference_until_it_is_reported_and_is_never_revoked() 
     );
     world.trigger(&share);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
-    assert_eq!(review(&world, &share).unmanaged.len(), 2, "it is in every review all the same");
+    assert_eq!(review(&world, &share).unmanaged.len(), 2, "every review reports it nevertheless");
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn an_account_that_an_image_had_no_room_for_is_retried_when_there_is_room() {
 #[test]
 fn an_account_that_a_policy_had_no_room_for_is_retried_when_there_is_room() {
     let (mut world, share) = settled();
-    // As extend-key-policy leaves it: no room, and so left out, refused and told.
+    // The state that extend-key-policy leaves if there is no room: the principal is excluded, refused and notified.
     let principal = KeyPrincipal::Account(account(2));
     let alone = BTreeSet::from([KeyPrincipal::Account(account(1))]);
     world.key.policy = default_policy().written(&[]);
@@ -333,7 +333,7 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
 #[test]
 fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation() {
     let (mut world, share) = settled();
-    let nobody = revocation_reason(1, RevocationReason::Expired { at: world.clock });
+    let no_target = revocation(1, RevocationReason::Expired { at: world.clock });
     let need = world.needs.needed_by.get_mut(&image_id(1)).unwrap();
     need.pending_revocation = std::mem::take(&mut need.principals);
     let mut seen = review_key(&world, &key(1));
@@ -341,7 +341,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
         let keys = BTreeMap::from([(key(1), seen.clone())]);
         let found = review_with(
             &world,
-            &with_desired(nobody.clone(), |desired| desired.keys = share.desired.keys.clone()),
+            &with_desired(no_target.clone(), |desired| desired.keys = share.desired.keys.clone()),
             &keys,
         )
         .differences;
@@ -356,7 +356,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
     assert_eq!(
         found(&ReviewedKeyState::gone(key(1), world.needs.clone())),
         1,
-        "of a key that is gone it is only forgotten"
+        "the pending revocation of a deleted key is only removed from the ledger"
     );
 }
 
@@ -364,7 +364,7 @@ fn pending_revocations_of_a_key_that_cannot_be_changed_start_no_reconciliation()
 fn an_image_without_remaining_access_is_removed_from_the_managed_images() {
     let (mut world, _) = settled();
     world.deregister(&image_id(1));
-    let gone = revocation_reason(1, RevocationReason::ImageGone);
+    let gone = revocation(1, RevocationReason::ImageGone);
     let found = differences(&world, &gone);
     assert!(found.len() > 1 && !found.contains(&IS_OVER.to_owned()), "{found:?}");
     world.trigger(&gone);
@@ -384,7 +384,7 @@ fn the_review_says_who_has_what_since_when_and_why() {
     let trigger = before..world.clock;
     first(&mut world).observed.launch.retain(|permission| permission.name() != account(1).as_str());
     let found = review(&world, &share);
-    let [shared] = found.shares.as_slice() else { panic!("only what is really open is a share: {found:?}") };
+    let [shared] = found.shares.as_slice() else { panic!("only actual access is a share: {found:?}") };
     assert_eq!(
         (shared.target.as_str(), shared.selectors.as_slice()),
         ("000000000002", ["tag:Env=prod".to_owned()].as_slice())
@@ -467,7 +467,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     share.desired.targets = vec![ou_target(1, vec![account(11), account(12)])];
     let mut world = World::default();
     world.trigger(&share);
-    // As share-image leaves it: on record as let in, refused, and not let in.
+    // The state that share-image leaves: the OU's snapshot accounts are recorded, but EC2 rejected one of them.
     let managed = first(&mut world);
     for open in managed.observed.snapshots.values_mut() {
         open.remove(&account(12));
@@ -478,7 +478,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
     refuse(&mut row, RefusalReason::Ec2Rejected { message: "closed".to_owned() });
     first(&mut world).ledger.shares.insert(row.target.clone(), row);
     assert_eq!(differences(&world, &share), Vec::<String>::new());
-    // A step that is refused nobody stays what it is.
+    // A rejected account does not hide that another one lacks access.
     world.apply(
         &image_id(1),
         &ImageStep::RevokeSnapshot { snapshot: snapshot(10), accounts: vec![account(11)] },
@@ -489,7 +489,7 @@ fn an_ou_account_that_ec2_rejects_is_not_a_difference() {
 #[test]
 fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is_enabled() {
     let (mut world, share) = settled();
-    let revoked = with_desired(revocation_reason(1, RevocationReason::SharingDisabled), |desired| {
+    let revoked = with_desired(revocation(1, RevocationReason::SharingDisabled), |desired| {
         desired.keys = share.desired.keys.clone()
     });
     let found = differences(&world, &revoked);
@@ -498,7 +498,7 @@ fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is
         "{found:?}"
     );
     world.trigger(&revoked);
-    // It stays on the list of managed images: its tags still say something.
+    // The image stays on the list of managed images, because it still has tags.
     assert_eq!(differences(&world, &revoked), Vec::<String>::new());
     assert_eq!(review(&world, &revoked).shares, []);
     let found = differences(&world, &share);
@@ -510,7 +510,7 @@ fn an_image_differs_while_sharing_is_disabled_until_revoked_and_again_once_it_is
 
 #[test]
 fn an_image_tagged_while_sharing_is_disabled_differs_until_its_status_gives_the_reason() {
-    let revoked = revocation_reason(1, RevocationReason::SharingDisabled);
+    let revoked = revocation(1, RevocationReason::SharingDisabled);
     let mut world = World::default();
     assert_eq!(differences(&world, &revoked)[0], "the ledger has no reconciliation of the image");
     world.trigger(&revoked);

@@ -10,7 +10,7 @@ use ami_share_testkit::shares::{account_target, share};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-/// A moment within some days of now, to the millisecond; many of them are very near.
+/// A moment within twenty days of now, to the millisecond. Many are within two minutes.
 fn moments() -> impl Strategy<Value = Timestamp> {
     let milliseconds = prop_oneof![-120_000..120_000_i64, -20 * 86_400_000..20 * 86_400_000_i64];
     milliseconds.prop_map(|milliseconds| now() + SignedDuration::from_millis(milliseconds))
@@ -68,7 +68,7 @@ proptest! {
                     prop_assert!(moment > now());
                     prop_assert!(moment.duration_since(now()) < SignedDuration::from_secs(60 + 16));
                 }
-                ScheduleStep::Cancel { .. } => prop_assert!(false, "nothing was made"),
+                ScheduleStep::Cancel { .. } => prop_assert!(false, "there was no schedule to delete"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The status tag: always something, never too long, and never silent about a refusal that fits.
+//! The status tag is never empty, never too long, and mentions refusals whenever there is room.
 
 use ami_share_domain::notify::status::{Summary, failed};
 use ami_share_domain::tags::share_tags::VALUE_LIMIT;
@@ -79,13 +79,13 @@ proptest! {
             (why, revocation_reason.is_some()),
         ];
         let mut rest = status.as_str();
-        for (part, _) in parts.iter().filter(|(_, is_notified)| *is_notified) {
+        for (part, _) in parts.iter().filter(|(_, is_present)| *is_present) {
             let place = rest.find(part.as_str());
             prop_assert!(place.is_some(), "`{}` in {}", part, status);
             rest = &rest[place.unwrap()..];
         }
-        for (part, _) in parts.iter().filter(|(_, is_notified)| !is_notified) {
-            let is_all = part == "not shared: " && parts.iter().all(|(_, is_notified)| !is_notified);
+        for (part, _) in parts.iter().filter(|(_, is_present)| !is_present) {
+            let is_all = part == "not shared: " && parts.iter().all(|(_, is_present)| !is_present);
             prop_assert!(is_all || !status.contains(part.as_str()), "`{}` in {}", part, status);
         }
     }
@@ -118,7 +118,7 @@ fn the_status_counts_targets_by_kind_names_retained_targets_and_gives_the_end_da
 
 #[test]
 fn it_says_why_nothing_is_shared_any_more() {
-    for (revocation_reason, selectors) in [
+    for (revocation_reason, expected) in [
         (RevocationReason::Untagged, "not shared: the image has no ami-share: tags any more"),
         (
             RevocationReason::ImageUnusable { state: "disabled".to_owned() },
@@ -130,10 +130,10 @@ fn it_says_why_nothing_is_shared_any_more() {
         ),
     ] {
         let summary = Summary { revocation_reason: Some(&revocation_reason), ..Summary::default() };
-        assert_eq!(summary.status(), selectors);
+        assert_eq!(summary.status(), expected);
         assert!(revocation_reason.leaves_image());
     }
-    assert!(!RevocationReason::ImageGone.leaves_image(), "there is nothing to carry a status");
+    assert!(!RevocationReason::ImageGone.leaves_image(), "there is no image to tag");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The tags as an interface: what is written reads back the same, and nonsense never opens anything.
+//! The tags as an interface: what is written reads back the same, and invalid tags never grant access.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use ami_share_testkit::ids::matching;
 use ami_share_testkit::selectors::{malformed_selectors, public_selectors, selectors, share_tags};
 use proptest::prelude::*;
 
-/// Reads words from one tag.
+/// Reads the selectors of one tag.
 fn read(texts: &str) -> ShareTags {
     ShareTags::read(&BTreeMap::from([(WITH.to_owned(), texts.to_owned())]))
 }
 
-/// What people put between words.
+/// What may separate selectors.
 fn separators() -> impl Strategy<Value = String> {
     matching("[ ,\t\n]{1,3}|\u{a0}")
 }
 
-/// The names of our tags, near misses, and those of other people.
+/// The names of ami-share's tags, similar names and unrelated ones.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(WITH.to_owned()),
@@ -31,7 +31,7 @@ fn names() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Values, some of which look like dates.
+/// Values, some of which resemble dates.
 fn values() -> impl Strategy<Value = String> {
     prop_oneof![matching("\\PC{0,40}"), matching("[0-9TZ:+.-]{0,25}")]
 }
@@ -51,7 +51,7 @@ proptest! {
                 prop_assert_eq!(ShareTags::read(&written), tags);
                 prop_assert!(written.values().all(|value| value.chars().count() <= VALUE_LIMIT));
             }
-            // Two neighbouring tags together are always fuller than one tag can be.
+            // Two consecutive tags together always hold more than fits into one.
             Err(no_room) => prop_assert!(
                 texts.iter().any(|text| *text > VALUE_LIMIT)
                     || texts.iter().map(|text| text + 1).sum::<usize>() > 4 * VALUE_LIMIT,
@@ -66,8 +66,8 @@ proptest! {
             selectors().prop_map(|selector| selector.to_string()),
             malformed_selectors(),
         ], 0..12).prop_flat_map(|texts| {
-            let twice: Vec<String> = texts.iter().chain(texts.first()).cloned().collect();
-            let mixed = (Just(twice).prop_shuffle(), prop::collection::vec(separators(), 13));
+            let repeated: Vec<String> = texts.iter().chain(texts.first()).cloned().collect();
+            let mixed = (Just(repeated).prop_shuffle(), prop::collection::vec(separators(), 13));
             (Just(texts), mixed)
         }),
     ) {

@@ -1,5 +1,5 @@
-//! From words to targets, against a model that is written the other way round: the domain climbs from an
-//! account to its OUs and folds, the model walks down from each word and collects accounts.
+//! From selectors to targets, compared with a model that works in the opposite direction: the domain goes up from an
+//! account to its OUs and removes covered targets, the model goes down from each selector and collects accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use ami_share_testkit::organizations::tree;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-/// Everything below a parent, found by walking down.
+/// All OUs below a parent, found by going down.
 fn units_below(own: &Organization, parent: &Parent) -> BTreeSet<OuId> {
     let children = own.units.iter().filter(|(_, unit)| unit.parent == *parent).map(|(id, _)| id.clone());
     children
@@ -42,7 +42,7 @@ fn accounts_in(own: &Organization, unit: &OuId) -> BTreeSet<AccountId> {
     active_accounts(own, |parent| matches!(parent, Parent::Ou(unit) if units.contains(unit)))
 }
 
-/// What one word gives by itself: accounts, and organizations whose accounts nobody here knows.
+/// What one selector reaches alone: accounts, and external organizations, whose accounts are unknown.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reach {
     accounts: BTreeSet<AccountId>,
@@ -52,7 +52,7 @@ struct Reach {
 fn reach(fixture: &Fixture, selector: &Selector) -> Reach {
     let own = fixture.organization.as_ref();
     let may_be_revoked = fixture.tags().until != Until::Open || !fixture.limits.external_needs_until;
-    let everybody = || own.map(|own| active_accounts(own, |_| true)).unwrap_or_default();
+    let all_accounts = || own.map(|own| active_accounts(own, |_| true)).unwrap_or_default();
     let accounts = match selector {
         Selector::Account(id) => match own.and_then(|own| own.accounts.get(id)) {
             Some(account) => BTreeSet::from_iter(account.active.then(|| id.clone())),
@@ -61,10 +61,10 @@ fn reach(fixture: &Fixture, selector: &Selector) -> Reach {
             ),
         },
         Selector::Ou(unit) => own.map(|own| accounts_in(own, unit)).unwrap_or_default(),
-        Selector::Root(root) if own.is_some_and(|own| own.roots.contains(root)) => everybody(),
+        Selector::Root(root) if own.is_some_and(|own| own.roots.contains(root)) => all_accounts(),
         Selector::Root(_) => BTreeSet::new(),
-        Selector::OwnOrganization => everybody(),
-        Selector::Organization(id) if own.is_some_and(|own| own.id == *id) => everybody(),
+        Selector::OwnOrganization => all_accounts(),
+        Selector::Organization(id) if own.is_some_and(|own| own.id == *id) => all_accounts(),
         Selector::Organization(id) => {
             let is_allowed = fixture.limits.external_organizations.contains_key(id) && may_be_revoked;
             let others = BTreeSet::from_iter(is_allowed.then(|| id.clone()));
@@ -84,7 +84,7 @@ fn tagged(own: &Organization, key: &str, value: &str) -> BTreeSet<AccountId> {
     accounts
 }
 
-/// Whether nothing new may be shared, for the date's sake.
+/// Whether the date forbids sharing anything new.
 fn is_over(fixture: &Fixture) -> bool {
     match fixture.tags().until {
         Until::Open => false,
@@ -93,7 +93,7 @@ fn is_over(fixture: &Fixture) -> bool {
     }
 }
 
-/// The end that holds: the tag's, or where that cannot be read the last one that could.
+/// The end that applies: the tag's, or the last readable one if the tag's is unreadable.
 fn end(fixture: &Fixture) -> Option<Timestamp> {
     match fixture.tags().until {
         Until::Open => None,
@@ -102,7 +102,7 @@ fn end(fixture: &Fixture) -> Option<Timestamp> {
     }
 }
 
-/// The selectors that the words stand for, overlaps and all.
+/// The names of all targets that the selectors stand for, covered ones included.
 fn selectors(fixture: &Fixture) -> BTreeSet<String> {
     let tags = fixture.tags();
     let alone = tags.selectors.iter().flat_map(|selector| {
@@ -112,7 +112,7 @@ fn selectors(fixture: &Fixture) -> BTreeSet<String> {
             limits: Limits { target_limit: usize::MAX, ..fixture.limits.clone() },
             ..fixture.clone()
         };
-        // A word for tags may pick an OU and what lies within it; each is a name of its own.
+        // A `tag:` selector may pick an OU and an account within it; both are names.
         let picked = match selector {
             Selector::Tagged { key, value } => {
                 fixture.organization.as_ref().map(|own| tagged_names(own, key, value))
@@ -136,7 +136,7 @@ fn is_too_many(targets: &Targets) -> bool {
     targets.refused.iter().any(|refusal| refusal.code() == RefusalCode::TooManyTargets)
 }
 
-/// Whether `outer` gives `inner` all that it gives.
+/// Whether `outer` gives `inner` all its access.
 fn covers(own: Option<&Organization>, outer: &Target, inner: &Target) -> bool {
     match (outer, inner) {
         (Target::Organization { id, .. }, Target::Organization { id: other, .. }) => id == other,
@@ -149,7 +149,7 @@ fn covers(own: Option<&Organization>, outer: &Target, inner: &Target) -> bool {
     }
 }
 
-/// Whether a word selectors something that may be given; the hub needs nothing, which is no mistake.
+/// Whether a selector names something that may get access. The hub needs none, but naming it is no mistake.
 fn is_good(fixture: &Fixture, selector: &Selector) -> bool {
     let own = fixture.organization.as_ref();
     let reach = reach(fixture, selector);
@@ -167,7 +167,7 @@ fn is_good(fixture: &Fixture, selector: &Selector) -> bool {
     }
 }
 
-/// Whether a word that may be given is a target, or lies within one.
+/// Whether what a selector names is a target, or is covered by one.
 fn is_shared(fixture: &Fixture, targets: &Targets, selector: &Selector) -> bool {
     let own = fixture.organization.as_ref();
     let is_target = |name: &str| targets.targets.iter().any(|target| target.name() == name);
@@ -289,7 +289,7 @@ proptest! {
         let expected = &selectors(&fixture) & &previous;
         let retained_names: BTreeSet<String> = retained.iter().map(|target| target.name().to_owned()).collect();
         prop_assert!(retained_names.is_subset(&expected), "{:?} of {:?}", retained_names, expected);
-        // Who is not kept by name is kept within somebody who is.
+        // A target that is not retained by name is covered by a retained one.
         let reached: BTreeSet<&AccountId> = retained.iter().flat_map(Target::accounts).collect();
         for name in expected.difference(&retained_names) {
             let own = fixture.organization.as_ref();
@@ -315,7 +315,7 @@ proptest! {
             prop_assert_eq!(targets.until, end(&fixture));
             prop_assert!(targets.until.is_none_or(|end| end > now()));
         }
-        // Nothing is refused for a date that has come as it was agreed; any other past date is.
+        // A share that reaches its recorded end expires without a refusal; any other past date is refused.
         let is_past = end(&fixture).is_some_and(|end| end <= now());
         let agreed = end(&fixture).filter(|_| is_past && end(&fixture) == fixture.previous_until);
         prop_assert_eq!(&targets.revocation_reason, &agreed.map(|at| RevocationReason::Expired { at }));
@@ -334,7 +334,7 @@ proptest! {
         let unread = Fixture { organization: None, ..revoked.clone() }.resolve();
         prop_assert_eq!(&revoked.resolve(), &unread);
         prop_assert!(unread.targets.is_empty() && unread.retained.is_empty());
-        // What has ended as it was agreed is not touched; all else ends for this reason alone, and refuses no word.
+        // An expired share stays expired; every other one is revoked for this reason only, and no selector is refused.
         match fixture.resolve() {
             ended if ended.revocation_reason.is_some() => prop_assert_eq!(unread, ended),
             _ => {
@@ -398,8 +398,8 @@ fn an_ou_inside_a_shared_ou_needs_no_entry_of_its_own() {
     };
     let targets = fixture.resolve();
     assert_eq!(targets.refused, []);
-    let selectors: Vec<&str> = targets.targets.iter().map(Target::name).collect();
-    assert_eq!(selectors, [ou(1).as_str(), account(2).as_str()]);
+    let names: Vec<&str> = targets.targets.iter().map(Target::name).collect();
+    assert_eq!(names, [ou(1).as_str(), account(2).as_str()]);
     assert_eq!(reached(&targets), BTreeSet::from([account(1), account(2)]));
 }
 
@@ -433,12 +433,12 @@ fn an_account_with_access_is_retained_beside_its_ou_that_gets_nothing() {
         previous: vec![account(1).to_string()],
         previous_until: None,
     };
-    let selectors =
+    let retained =
         |targets: Targets| targets.retained.iter().map(|target| target.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(selectors(fixture.resolve()), [account(1).to_string()]);
+    assert_eq!(retained(fixture.resolve()), [account(1).to_string()]);
     let no_room = Limits { target_limit: 0, ..Limits::default() };
     let crowded = Fixture { until: None, limits: no_room, ..fixture };
-    assert_eq!(selectors(crowded.resolve()), [account(1).to_string()]);
+    assert_eq!(retained(crowded.resolve()), [account(1).to_string()]);
 }
 
 #[test]

@@ -11,19 +11,19 @@ use proptest::prelude::*;
 use crate::ids::{account, image_id, now, snapshot};
 use crate::shares::{account_target, ou_target, refusal, share, with_desired};
 
-/// The targets that a tag may name here: account 11 alone, or the OU that it lies in.
+/// All targets that these strategies use. Account 11 is a target and also an account of OU 1.
 pub fn pool() -> Vec<Target> {
     let accounts = [1, 2, 3, 11].map(|number| account_target(account(number)));
     let units = [ou_target(1, vec![account(11), account(12)]), ou_target(2, Vec::new())];
     accounts.into_iter().chain(units).collect()
 }
 
-/// Without the targets that another one covers, as `resolve` leaves none.
-pub fn folded(targets: Vec<Target>) -> Vec<Target> {
+/// Removes the targets that another target covers, as `resolve` does.
+pub fn without_covered(targets: Vec<Target>) -> Vec<Target> {
     let is_covered = |inner: &Target| {
-        let outer = |target: &&Target| *target != inner && matches!(target, Target::Ou { .. });
+        let may_cover = |target: &&Target| *target != inner && matches!(target, Target::Ou { .. });
         matches!(inner, Target::Account { id, .. }
-            if targets.iter().filter(outer).any(|outer| outer.accounts().contains(id)))
+            if targets.iter().filter(may_cover).any(|outer| outer.accounts().contains(id)))
     };
     targets.iter().filter(|target| !is_covered(target)).cloned().collect()
 }
@@ -32,10 +32,10 @@ pub fn folded(targets: Vec<Target>) -> Vec<Target> {
 pub fn some_targets() -> impl Strategy<Value = Vec<Target>> {
     let pool = pool();
     let count = pool.len();
-    prop::sample::subsequence(pool, 0..=count).prop_map(folded)
+    prop::sample::subsequence(pool, 0..=count).prop_map(without_covered)
 }
 
-/// A share of image `number` with these targets, and with copies of its two snapshots or without.
+/// A share of image `number` with these targets, which may copy its two snapshots if `copies` is set.
 pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
     let mut share = share(targets);
     share.desired.image.id = image_id(number);
@@ -47,13 +47,13 @@ pub fn share_of(number: usize, targets: Vec<Target>, copies: bool) -> Share {
 
 /// Any desired state of image `number`. Nothing is retained, so that the result depends on nothing before.
 pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
-    let endings = prop::sample::select(vec![
+    let revocation_reasons = prop::sample::select(vec![
         None,
         Some(RevocationReason::Untagged),
         Some(RevocationReason::SharingDisabled),
         Some(RevocationReason::Expired { at: now() }),
     ]);
-    (some_targets(), any::<bool>(), some_targets(), endings).prop_map(
+    (some_targets(), any::<bool>(), some_targets(), revocation_reasons).prop_map(
         move |(targets, copies, refused, revocation_reason)| {
             let refused = refused.iter().filter(|refused| !targets.contains(refused));
             let revocation_reason = revocation_reason.filter(|_| targets.is_empty());
@@ -71,10 +71,8 @@ pub fn desired_states(number: usize) -> impl Strategy<Value = Share> {
 }
 
 /// The share that revokes all access to image `number`.
-pub fn revocation_reason(number: usize, revocation_reason: RevocationReason) -> Share {
-    with_desired(share_of(number, Vec::new(), false), |desired| {
-        desired.revocation_reason = Some(revocation_reason)
-    })
+pub fn revocation(number: usize, reason: RevocationReason) -> Share {
+    with_desired(share_of(number, Vec::new(), false), |desired| desired.revocation_reason = Some(reason))
 }
 
 /// Image 1 with any access that was granted out of band.

@@ -1,4 +1,4 @@
-//! A scene: all that the decision about one image's targets rests on, from the words of the tag to the guards.
+//! Fixtures for resolving the targets of an image: its tags, the organization, the limits and the earlier targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,38 +15,38 @@ use crate::ids::{OTHER_ORGANIZATION, OWN_ORGANIZATION, account, hub, id, now, or
 use crate::organizations::{TAGS, organizations};
 use crate::selectors::malformed_selectors;
 
-/// What an image's tags say, and the world in which they say it.
+/// Everything that decides the targets of one image.
 #[derive(Debug, Clone)]
 pub struct Fixture {
-    /// The words of `ami-share:with`, malformed ones among them.
+    /// The selectors of `ami-share:with`, some of them malformed.
     pub selectors: Vec<String>,
     /// The value of `ami-share:until`.
     pub until: Option<String>,
-    /// The hub's organization.
+    /// The hub's organization, if it has one.
     pub organization: Option<Organization>,
-    /// The stack's parameters.
+    /// The limits that the stack's parameters set.
     pub limits: Limits,
     /// The account that owns the image.
     pub hub: AccountId,
-    /// The names of those who were wanted before.
+    /// The names of the targets of the last reconciliation.
     pub previous: Vec<String>,
-    /// The end that was agreed with them.
+    /// When their access was to end.
     pub previous_until: Option<Timestamp>,
 }
 
 impl Fixture {
-    /// The image's tags as they are read.
+    /// The tags, parsed.
     pub fn tags(&self) -> ShareTags {
         let until = self.until.iter().map(|until| (UNTIL.to_owned(), until.clone()));
         ShareTags::read(&until.chain([(WITH.to_owned(), self.selectors.join(" "))]).collect())
     }
 
-    /// Who gets the image.
+    /// The targets of the image.
     pub fn resolve(&self) -> Targets {
         resolve(&self.tags(), &self.context())
     }
 
-    /// Whether the organization has a say in that.
+    /// Whether [`Self::resolve`] needs the organization.
     pub fn needs_organization(&self) -> bool {
         needs_organization(&self.tags(), &self.context())
     }
@@ -58,7 +58,7 @@ impl Fixture {
     }
 }
 
-/// A selector of something that may be in the scene's organization, beside it, or nowhere.
+/// A selector of something that may be in the fixture's organization, outside it, or nowhere.
 fn selectors() -> impl Strategy<Value = Selector> {
     let organization = |text| Just(Selector::Organization(id(text)));
     prop_oneof![
@@ -80,7 +80,7 @@ fn selector_list() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(selector, 0..8)
 }
 
-/// Guards that allow some of the accounts `9..=14` and perhaps the other organization.
+/// Limits that allow some of the accounts `9..=14` and perhaps the other organization.
 fn limits() -> impl Strategy<Value = Limits> {
     let accounts = prop::collection::btree_set((9..=14_usize).prop_map(account), 0..4);
     let limit = prop_oneof![4 => Just(1_000_usize), 1 => 0..4_usize];
@@ -102,7 +102,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn untils() -> impl Strategy<Value = Option<String>> {
-    let until = |selector: &str| Just(Some(selector.to_owned()));
+    let until = |text: &str| Just(Some(text.to_owned()));
     prop_oneof![
         4 => Just(None),
         4 => until("2026-12-31"),
@@ -112,13 +112,13 @@ fn untils() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
-/// The ends that may have been agreed: none, ahead, just come, long past.
+/// The earlier end of access: none, in the future, right now or long past.
 fn previous_untils() -> impl Strategy<Value = Option<Timestamp>> {
     let ends = ["2026-12-31T23:59:59Z", "2026-06-01T12:00:00Z", "2020-01-01T23:59:59Z"];
     prop::option::weighted(0.7, prop::sample::select(ends.map(id::<Timestamp>).to_vec()))
 }
 
-/// Names that may have been wanted before, many of them by words that are there still.
+/// Names of earlier targets, many of which the selectors still name.
 fn previous() -> impl Strategy<Value = Vec<String>> {
     let names = selectors().prop_map(|selector| match selector {
         Selector::OwnOrganization | Selector::Root(_) => OWN_ORGANIZATION.to_owned(),
@@ -127,11 +127,11 @@ fn previous() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec(names, 0..12)
 }
 
-/// Any scene; the hub may be in no organization at all.
+/// Any fixture. The hub may belong to no organization.
 pub fn fixtures() -> impl Strategy<Value = Fixture> {
     let organization = prop::option::weighted(0.9, organizations());
-    let before = (previous(), previous_untils());
-    (selector_list(), untils(), organization, limits(), before).prop_map(
+    let previous = (previous(), previous_untils());
+    (selector_list(), untils(), organization, limits(), previous).prop_map(
         |(selectors, until, organization, limits, (previous, previous_until))| Fixture {
             selectors,
             until,
@@ -144,16 +144,17 @@ pub fn fixtures() -> impl Strategy<Value = Fixture> {
     )
 }
 
-/// Any scene, with its words in another order and some of them twice.
+/// Any fixture, and the same one with its selectors in another order and one of them twice.
 pub fn reordered_fixtures() -> impl Strategy<Value = (Fixture, Fixture)> {
     fixtures().prop_flat_map(|fixture| {
-        let twice: Vec<String> = fixture.selectors.iter().chain(fixture.selectors.first()).cloned().collect();
-        (Just(fixture), Just(twice).prop_shuffle())
+        let repeated: Vec<String> =
+            fixture.selectors.iter().chain(fixture.selectors.first()).cloned().collect();
+        (Just(fixture), Just(repeated).prop_shuffle())
             .prop_map(|(fixture, selectors)| (fixture.clone(), Fixture { selectors, ..fixture }))
     })
 }
 
-/// Every account that any of the targets reaches.
+/// Every account of all targets.
 pub fn reached(targets: &Targets) -> BTreeSet<AccountId> {
     targets.targets.iter().flat_map(|target| target.accounts()).cloned().collect()
 }

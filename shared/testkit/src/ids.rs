@@ -1,4 +1,4 @@
-//! Example ids, numbered so that tests can name them, and strategies for arbitrary well-formed ones.
+//! Example ids, which tests name by numbers, and strategies for arbitrary well-formed ones.
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -16,7 +16,7 @@ use proptest::string::{RegexGeneratorStrategy, string_regex};
 pub const HUB: &str = "111122223333";
 /// The organization that the hub belongs to.
 pub const OWN_ORGANIZATION: &str = "o-a1b2c3d4e5";
-/// Its root.
+/// The root of the hub's organization.
 pub const OWN_ROOT: &str = "r-ab12";
 /// An organization that is not the hub's.
 pub const OTHER_ORGANIZATION: &str = "o-z9y8x7w6v5";
@@ -31,7 +31,7 @@ pub fn hub() -> AccountId {
     id(HUB)
 }
 
-/// The moment that tests call now.
+/// The present moment in the tests.
 pub fn now() -> Timestamp {
     id("2026-06-01T12:00:00Z")
 }
@@ -51,7 +51,7 @@ pub fn ou_arn(ou: &OuId) -> OuArn {
     id(&format!("arn:aws:organizations::{HUB}:ou/{OWN_ORGANIZATION}/{ou}"))
 }
 
-/// The path of an OU that hangs directly under the hub's root.
+/// The path of an OU directly under the root of the hub's organization.
 pub fn top_path(ou: &OuId) -> OrgPath {
     id(&format!("{OWN_ORGANIZATION}/{OWN_ROOT}/{ou}/*"))
 }
@@ -76,12 +76,12 @@ pub fn snapshot(number: usize) -> SnapshotId {
     id(&format!("snap-{number:017x}"))
 }
 
-/// The key of the hub with this number.
+/// The hub's key with this number.
 pub fn key(number: usize) -> KeyArn {
     id(&format!("arn:aws:kms:eu-west-1:{HUB}:key/{number:08}"))
 }
 
-/// Text that matches a pattern. Unlike a bare `&str`, the pattern is compiled once and not for each value.
+/// Text that matches a pattern. Unlike a bare `&str`, this compiles the pattern once and not for each value.
 pub fn matching(pattern: &str) -> RegexGeneratorStrategy<String> {
     string_regex(pattern).unwrap()
 }
@@ -116,7 +116,7 @@ pub fn organization_ids() -> impl Strategy<Value = OrganizationId> {
     lower_alphanumeric(10..=32).prop_map(|organization| id(&format!("o-{organization}")))
 }
 
-/// Any path of OUs, as deep as AWS lets them nest.
+/// Any path of OUs, at most as deep as AWS lets them nest.
 pub fn org_paths() -> impl Strategy<Value = OrgPath> {
     (organization_ids(), root_ids(), prop::collection::vec(ou_ids(), 1..=5)).prop_map(
         |(organization, root, units)| {

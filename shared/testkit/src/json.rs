@@ -12,7 +12,7 @@ pub enum Json {
     Token(String),
     /// A list.
     List(Vec<Json>),
-    /// An object; names carry their quotes, and may repeat.
+    /// An object. The names keep their quotes and may repeat.
     Object(Vec<(String, Json)>),
 }
 
@@ -20,7 +20,7 @@ pub enum Json {
 const SPACES: [&str; 5] = ["", " ", "\n", "\t  ", "\r\n"];
 
 impl Json {
-    /// A token from its text.
+    /// A token with this text.
     pub fn token(text: impl Into<String>) -> Self {
         Self::Token(text.into())
     }
@@ -61,9 +61,9 @@ impl Spaced<'_> {
                 }
                 self.token("]");
             }
-            Json::Object(target_accounts) => {
+            Json::Object(fields) => {
                 self.token("{");
-                for (position, (name, value)) in target_accounts.iter().enumerate() {
+                for (position, (name, value)) in fields.iter().enumerate() {
                     self.comma_after(position);
                     self.token(name);
                     self.token(":");
@@ -81,7 +81,7 @@ impl Spaced<'_> {
     }
 }
 
-/// Numbers in every notation that JSON knows.
+/// Numbers in every notation of JSON.
 fn numbers() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("1.0".to_owned()),
@@ -106,8 +106,8 @@ pub fn strings() -> impl Strategy<Value = String> {
 
 /// Any JSON value, a few levels deep.
 pub fn values() -> impl Strategy<Value = Json> {
-    let selectors = prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned);
-    let token = prop_oneof![2 => strings(), 1 => numbers(), 1 => selectors].prop_map(Json::Token);
+    let literals = prop::sample::select(vec!["true", "false", "null"]).prop_map(str::to_owned);
+    let token = prop_oneof![2 => strings(), 1 => numbers(), 1 => literals].prop_map(Json::Token);
     token.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Json::List),

@@ -1,15 +1,16 @@
-//! What the tests of ami-share build upon: example [`ids`], [`organizations`], [`policies`] and [`shares`]
-//! in one line each, strategies that make arbitrary ones for properties, and a small [`world`] to which
-//! plans are applied step by step, so that a test can stop between any two.
+//! What the tests of ami-share build on: examples in one line each ([`ids`], [`organizations`], [`policies`],
+//! [`shares`]), strategies that generate arbitrary ones for properties ([`desired_states`], [`fixtures`], [`json`],
+//! [`selectors`]), and a small [`world`] to which plans are applied step by step, so that a test can stop between any
+//! two steps ([`looks`]) or compare the result with a review ([`reviews`]).
 //!
-//! Pure, like the domain that it serves: nothing here calls AWS, reads a clock or keeps state of its own.
+//! Pure, like the domain: nothing here calls AWS, reads a clock or keeps global state.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "test support: a broken example should stop the test where it is made"
+    reason = "test support: a broken example should stop the test where it is created"
 )]
 
 pub mod desired_states;
@@ -26,7 +27,7 @@ pub mod world;
 
 use proptest::test_runner::Config;
 
-/// A quarter of the usual cases, for properties that render whole policies; `PROPTEST_CASES` still scales them.
+/// A quarter of the usual cases, for properties that render whole policies. `PROPTEST_CASES` still scales their number.
 pub fn fewer_cases() -> Config {
     let usual = Config::default();
     Config { cases: usual.cases.div_ceil(4), ..usual }

@@ -1,4 +1,4 @@
-//! Small organizations: a builder that names only what a test is about, and a strategy for arbitrary trees.
+//! Small organizations: a builder for what a test is about, and a strategy for arbitrary trees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +15,11 @@ const DEPTH: usize = 5;
 /// Tags of accounts and OUs.
 pub type Tags = BTreeMap<String, String>;
 
-/// Builds the hub's organization; the hub itself hangs under the root.
+/// Builds the hub's organization, in which the hub is directly under the root.
 #[derive(Debug, Clone)]
 pub struct Tree(Organization);
 
-/// An organization of the hub alone.
+/// Starts with an organization that has only the hub.
 pub fn tree() -> Tree {
     let organization = Organization {
         id: own_organization(),
@@ -79,16 +79,16 @@ fn parent_of(unit: Option<usize>) -> Parent {
     unit.map_or_else(|| Parent::Root(id(OWN_ROOT)), |number| Parent::Ou(ou(number)))
 }
 
-/// The tags that accounts, OUs and `tag:` selectors of the strategies are picked from.
+/// The strategies choose the tags of accounts, OUs and `tag:` selectors from these.
 pub const TAGS: [(&str, &str); 4] = [("Env", "prod"), ("Env", "dev"), ("Team", "red"), ("Share", "")];
 
-/// Any of [`TAGS`], or none.
+/// Up to two of [`TAGS`].
 fn tags() -> impl Strategy<Value = Tags> {
     prop::collection::vec(prop::sample::select(TAGS.to_vec()), 0..=2)
         .prop_map(|tags| tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
-/// Any tree of OUs `1..=8` and accounts `1..=10`, some of them closed; it shrinks towards the hub alone.
+/// Any tree of OUs `1..=8` and accounts `1..=10`, some of which are closed. It shrinks towards the hub alone.
 pub fn organizations() -> impl Strategy<Value = Organization> {
     let units = prop::collection::vec((any::<prop::sample::Index>(), tags()), 0..=8);
     let is_active = prop::bool::weighted(0.8);
@@ -99,7 +99,7 @@ pub fn organizations() -> impl Strategy<Value = Organization> {
         let mut depths = vec![0];
         for (position, (place, tags)) in units.into_iter().enumerate() {
             let number = position + 1;
-            // Place 0 is the root; an OU hangs under one that was made before it.
+            // Place 0 is the root, any other place an OU that was added before this one.
             let parent = Some(place.index(number)).filter(|parent| *parent > 0 && depths[*parent] < DEPTH);
             depths.push(parent.map_or(0, |parent| depths[parent]) + 1);
             tree = tree.unit(number, parent).tagged_unit(&ou(number), tags);

@@ -11,18 +11,18 @@ use crate::json::{Json, strings, values};
 /// The foreign part of a key policy.
 #[derive(Debug, Clone)]
 pub struct Foreign {
-    /// The members of the document before `Statement`; names carry their quotes.
+    /// The fields of the document before `Statement`. The names keep their quotes.
     pub before: Vec<(String, Json)>,
     /// The statements.
     pub statements: Vec<Json>,
-    /// The members behind `Statement`.
+    /// The fields after `Statement`.
     pub after: Vec<(String, Json)>,
     /// The white space between tokens.
     pub spaces: Vec<u8>,
 }
 
 impl Foreign {
-    /// The policy as it was typed, with `managed` strewn among the foreign statements.
+    /// The policy with its original white space, and with the statements `managed` among the foreign ones.
     pub fn actual(&self, managed: &[Value]) -> String {
         let mut statements = self.statements.clone();
         for (position, statement) in managed.iter().enumerate() {
@@ -38,7 +38,7 @@ impl Foreign {
         self.document(statement).spaced(&self.spaces)
     }
 
-    /// The policy as it must be written: everything foreign as it was, then `managed`.
+    /// The policy as ami-share must write it: the foreign part unchanged, then `managed`.
     pub fn written(&self, managed: &[Value]) -> String {
         let managed = managed.iter().map(|statement| Json::token(statement.to_string()));
         self.document(Json::List(self.statements.iter().cloned().chain(managed).collect())).compact()
@@ -84,9 +84,9 @@ pub fn crowded_policy(room: usize) -> Foreign {
 
 /// Any foreign part of a policy: shapes that AWS documents, and shapes that no documentation has.
 pub fn foreign() -> impl Strategy<Value = Foreign> {
-    let member = || prop::collection::vec((names(), values()), 0..3);
+    let fields = || prop::collection::vec((names(), values()), 0..3);
     let spaces = prop::collection::vec(any::<u8>(), 0..6);
-    (member(), prop::collection::vec(statements(), 0..4), member(), spaces)
+    (fields(), prop::collection::vec(statements(), 0..4), fields(), spaces)
         .prop_map(|(before, statements, after, spaces)| Foreign { before, statements, after, spaces })
 }
 
@@ -96,7 +96,7 @@ fn names() -> impl Strategy<Value = String> {
         Just("\"Id\"".to_owned()),
         matching("\"[a-zA-Zäß日 .:-]{0,8}\"")
     ]
-    .prop_filter("the one member that is made elsewhere", |name| name != "\"Statement\"")
+    .prop_filter("the field that `document` adds", |name| name != "\"Statement\"")
 }
 
 /// Any foreign statement.
@@ -158,10 +158,10 @@ fn reordered<T>(mut items: Vec<T>, order: usize) -> Vec<T> {
 /// An out-of-band change of a managed statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tampering {
-    /// One more action.
+    /// Another action is added.
     ExtraAction,
     /// Every AWS account, without a condition.
-    Everybody,
+    AnyPrincipal,
     /// Its condition is missing.
     NoCondition,
     /// One more principal, of a form that ami-share never writes.
@@ -178,13 +178,13 @@ impl Tampering {
         let mut statement = statement.clone();
         match self {
             Self::ExtraAction => statement["Action"] = json!(["kms:Decrypt", "kms:PutKeyPolicy"]),
-            Self::Everybody => {
+            Self::AnyPrincipal => {
                 statement["Principal"] = json!("*");
-                without(&mut statement, "Condition");
+                remove(&mut statement, "Condition");
             }
             Self::NoCondition => {
                 statement["Principal"] = json!({ "AWS": "*" });
-                without(&mut statement, "Condition");
+                remove(&mut statement, "Condition");
             }
             Self::ExtraPrincipal => {
                 statement["Principal"] = json!({ "AWS": ["*", "arn:aws:iam::999999999999:user/eve"] })
@@ -198,12 +198,12 @@ impl Tampering {
     }
 }
 
-fn without(statement: &mut Value, member: &str) {
-    statement.as_object_mut().unwrap().shift_remove(member);
+fn remove(statement: &mut Value, field: &str) {
+    statement.as_object_mut().unwrap().shift_remove(field);
 }
 
-/// Any tampering.
+/// Any out-of-band change.
 pub fn tamperings() -> impl Strategy<Value = Tampering> {
-    use Tampering::{Denial, Everybody, ExtraAction, ExtraCondition, ExtraPrincipal, NoCondition};
-    prop::sample::select(vec![ExtraAction, Everybody, NoCondition, ExtraPrincipal, ExtraCondition, Denial])
+    use Tampering::{AnyPrincipal, Denial, ExtraAction, ExtraCondition, ExtraPrincipal, NoCondition};
+    prop::sample::select(vec![ExtraAction, AnyPrincipal, NoCondition, ExtraPrincipal, ExtraCondition, Denial])
 }

@@ -13,10 +13,10 @@ use jiff::SignedDuration;
 
 use crate::world::World;
 
-/// The status that the model's image carries; the model writes none, so it always says what it should.
-const STATUS: &str = "as it should be";
+/// The status of every image. The model writes none, so the status is always as recorded.
+const STATUS: &str = "as recorded";
 
-/// The key of all images of the world, as a review sees it.
+/// The key of all images of the world as a review sees it.
 pub fn review_key(world: &World, key: &KeyArn) -> ReviewedKeyState {
     if world.key_is_unreadable {
         let reason = unreadable(key);
@@ -42,7 +42,7 @@ pub fn review(world: &World, share: &Share) -> ReviewedImage {
     review_with(world, share, &keys)
 }
 
-/// The same, with the keys as the test has them.
+/// The same, with the keys in the given states.
 pub fn review_with(world: &World, share: &Share, keys: &BTreeMap<KeyArn, ReviewedKeyState>) -> ReviewedImage {
     let now = world.clock + SignedDuration::from_secs(1);
     let managed = world.image(&share.desired.image.id);

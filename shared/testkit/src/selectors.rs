@@ -1,4 +1,4 @@
-//! Strategies for the words of `ami-share:with`, the tags that hold them, and what people write by mistake.
+//! Strategies for the selectors of `ami-share:with`, the tags that hold them, and malformed selectors.
 
 use ami_share_domain::tags::selector::Selector;
 use ami_share_domain::tags::share_tags::{ShareTags, Until};
@@ -21,7 +21,7 @@ pub fn selectors() -> impl Strategy<Value = Selector> {
     ]
 }
 
-/// Any end of access that can be written down.
+/// Any end of access that a tag can express.
 pub fn ends() -> impl Strategy<Value = Until> {
     let moments = (Timestamp::MIN.as_second()..=Timestamp::MAX.as_second(), 0..1_000_000_000_i32)
         .prop_filter_map("a moment that exists", |(second, nanosecond)| {
@@ -30,13 +30,13 @@ pub fn ends() -> impl Strategy<Value = Until> {
     prop_oneof![Just(Until::Open), moments.prop_map(Until::At)]
 }
 
-/// Any tags without a mistake in them; they may need more room than nine tags have.
+/// Any tags without a mistake. They may need more room than nine tags have.
 pub fn share_tags() -> impl Strategy<Value = ShareTags> {
     (prop::collection::btree_set(selectors(), 0..60), ends(), any::<bool>())
         .prop_map(|(selectors, until, copy)| ShareTags { selectors, until, copy, refused: Vec::new() })
 }
 
-/// Words that name everybody, in any letter case.
+/// Selectors that would make an image public, in upper and lower case.
 pub fn public_selectors() -> impl Strategy<Value = String> {
     prop_oneof![
         matching("[aA][lL][lL]"),
@@ -46,7 +46,7 @@ pub fn public_selectors() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Words that are no selector; none of them begins a longer one that is.
+/// Text that is not a selector, and not the beginning of one.
 pub fn malformed_selectors() -> impl Strategy<Value = String> {
     prop_oneof![
         public_selectors(),

@@ -18,18 +18,18 @@ pub fn image() -> Image {
     Image { id: image_id(1), name: "golden".to_owned(), region: "eu-west-1".to_owned(), owner: hub() }
 }
 
-/// An account as a target.
+/// A target: this account.
 pub fn account_target(id: AccountId) -> Target {
     Target::Account { id, through: Vec::new() }
 }
 
-/// OU number `number` with these accounts as a target.
+/// A target: OU number `number` with these accounts.
 pub fn ou_target(number: usize, accounts: Vec<AccountId>) -> Target {
     let id = ou(number);
     Target::Ou { arn: ou_arn(&id), path: top_path(&id), id, accounts, through: Vec::new() }
 }
 
-/// The hub's organization with these accounts as a target.
+/// A target: the hub's organization with these accounts.
 pub fn organization_target(accounts: Vec<AccountId>) -> Target {
     Target::Organization { id: own_organization(), arn: organization_arn(&own_organization()), accounts }
 }
@@ -70,7 +70,7 @@ pub fn run() -> Run {
     }
 }
 
-/// What `share-image` says when the targets that `refused` names got nothing and all others their access.
+/// What `share-image` returns when all targets have access except those that `refused` names.
 pub fn result(share: Share, refused: Vec<Refusal>) -> ShareResult {
     let is_refused = |target: &&Target| refused.iter().any(|refusal| refusal.subject == target.name());
     let targets = share.desired.targets.clone();

@@ -19,12 +19,12 @@ use jiff::Timestamp;
 use crate::ids::{image_id, now};
 use crate::policies::default_policy;
 
-/// One image, and what the ledger knows of it.
+/// One image and its rows in the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Managed {
     /// The actual access.
     pub observed: ObservedImage,
-    /// What the ledger knows.
+    /// The image's rows in the ledger.
     pub ledger: ImageLedger,
     /// Its audit log, the oldest row first.
     pub audit_log: Vec<AuditRow>,
@@ -32,12 +32,12 @@ pub struct Managed {
     pub sent: Vec<(Option<AccountId>, Notification)>,
 }
 
-/// The hub.
+/// The hub with its images, their key and the ledger.
 #[derive(Debug, Clone)]
 pub struct World {
-    /// Its images.
+    /// The hub's images.
     pub images: BTreeMap<ImageId, Managed>,
-    /// The key of all of them.
+    /// The key of all images.
     pub key: Key,
     /// Whether AWS denies reading it.
     pub key_is_unreadable: bool,
@@ -49,9 +49,9 @@ pub struct World {
     pub without_bus: BTreeSet<AccountId>,
     /// How many launch permissions an image may have.
     pub limit: usize,
-    /// Whether what is public is made private.
+    /// Whether public images and snapshots are made private.
     pub makes_private: bool,
-    /// The moment that counts as now.
+    /// The present moment.
     pub clock: Timestamp,
     /// Which reconciliation holds which lease.
     pub(crate) leases: BTreeMap<Lease, usize>,
@@ -110,7 +110,7 @@ impl World {
         Self { images: BTreeMap::from([(image_id(1), managed)]), ..Self::default() }
     }
 
-    /// The same world, in which the key has this policy.
+    /// The same world with this policy of the key.
     #[must_use]
     pub fn with_policy(self, policy: String) -> Self {
         Self { key: Key { policy }, ..self }
@@ -122,7 +122,7 @@ impl World {
         Self { rejected, ..self }
     }
 
-    /// An image.
+    /// The image with this id.
     pub fn image(&self, image: &ImageId) -> Managed {
         self.images.get(image).cloned().unwrap_or_default()
     }
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// Makes one call.
+    /// Makes one call to EC2 for an image.
     pub fn apply(&mut self, image: &ImageId, step: &ImageStep) {
         apply(&mut self.image_mut(image).observed, step);
     }
@@ -202,7 +202,7 @@ fn without_empty<K: Ord, V: Ord>(sets: impl Iterator<Item = (K, BTreeSet<V>)>) -
     sets.filter(|(_, set)| !set.is_empty()).collect()
 }
 
-/// A key's policy as KMS keeps it.
+/// A key with its policy, as KMS stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// The document.
@@ -220,21 +220,21 @@ impl Key {
         revoke(&self.read(), pending_revocation, "aws")
     }
 
-    /// Puts the plan's document, if it has one.
+    /// Puts the policy of a plan, if the plan changes it.
     pub fn apply(&mut self, plan: &KeyPlan) {
         if let Some(document) = &plan.document {
             self.policy.clone_from(document);
         }
     }
 
-    /// Plans and applies.
+    /// Plans to grant `desired`, and applies the plan.
     pub fn grant(&mut self, desired: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         let plan = self.plan(desired);
         self.apply(&plan);
         plan
     }
 
-    /// Plans and applies.
+    /// Plans to revoke `pending_revocation`, and applies the plan.
     pub fn revoke(&mut self, pending_revocation: &BTreeSet<KeyPrincipal>) -> KeyPlan {
         let plan = self.plan_without(pending_revocation);
         self.apply(&plan);
