@@ -88,7 +88,7 @@ fn the_audit_log_records_a_revocation_with_its_reason() -> Result<()> {
         let left = format!("ami-share:with no longer names {}", b.id);
         assert_eq!(
             revoked,
-            [(b.id.as_str(), removed.as_str()), (c.id.as_str(), "the image has no ami-share: tags any more")]
+            [(b.id.as_str(), left.as_str()), (c.id.as_str(), "the image has no ami-share: tags any more")]
         );
         Ok(())
     })
