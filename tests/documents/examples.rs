@@ -8,8 +8,11 @@ use crate::markdown::{code, rows};
 #[test]
 fn every_example_event_names_the_page_that_it_follows_and_is_used() {
     let readme = text("events/README.md");
-    let tests =
-        ["shared/domain/tests/events.rs", "tests/simulated_aws_rules/eventbridge/test_events_match_rules.py"];
+    let tests = [
+        "shared/domain/tests/events.rs",
+        "shared/lambda/tests/events/main.rs",
+        "tests/simulated_aws_rules/eventbridge/test_events_match_rules.py",
+    ];
     let tests: String = tests.map(text).concat();
     let mut listed = BTreeSet::new();
     for (heading, link) in [

@@ -89,8 +89,15 @@ impl List {
             },
             used,
         );
-        let lines: Vec<&str> = contents.lines().collect();
-        for (at, line) in lines.iter().enumerate() {
+        // The names of tests in an exempt file are cited as they are.
+        let citation = "shared/domain/tests/looks.rs::";
+        let without_citations = |line: &str| match line.contains(citation) {
+            true => line.split('`').filter(|code| !code.starts_with(citation)).collect::<Vec<_>>().join(" "),
+            false => line.to_owned(),
+        };
+        let cleaned: Vec<String> = contents.lines().map(without_citations).collect();
+        let lines: Vec<&str> = cleaned.iter().map(String::as_str).collect();
+        for ((at, line), original) in lines.iter().enumerate().zip(contents.lines()) {
             let own = plain(line);
             let next =
                 lines.get(at + 1).map(|next| plain(next.trim_start_matches([' ', '/', '!', '#', '*', '|'])));
@@ -100,7 +107,7 @@ impl List {
                 &both,
                 own.len(),
                 &mut |found, instead| {
-                    hits.push(Hit { line: at + 1, found, instead, text: line.trim() });
+                    hits.push(Hit { line: at + 1, found, instead, text: original.trim() });
                 },
                 used,
             );

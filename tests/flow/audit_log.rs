@@ -32,7 +32,7 @@ fn the_audit_log_records_every_grant_and_revocation_of_image_snapshots_and_key()
                 (b.id.as_str(), "1"),
                 "{row:#?}"
             );
-            assert_eq!(row["by"], "arn:aws:iam::111122223333:root", "{row:#?}");
+            assert_eq!(row["triggered_by"], "arn:aws:iam::111122223333:root", "{row:#?}");
             assert!(row["at"] >= started && row["at"] <= written(now()? + 1)?, "{row:#?}");
             assert!(row["request_id"].len() > 20, "{row:#?}");
             assert!(has_triggered(fixture, &image, &row["event"]).await?, "{row:#?}");

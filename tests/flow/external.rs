@@ -42,8 +42,8 @@ fn an_outsider_that_the_parameters_do_not_name_is_refused_even_with_an_end() -> 
         let image = fixture.image("external").await?;
         fixture.hub.tag(&image, &[("ami-share:with", "444455556666 o-zzzzzzzzzz"), UNTIL]).await?;
         let status = fixture.hub.status(&image, |_| true).await?;
-        assert!(status.contains("444455556666 is not in this organization and not allowed"), "{status}");
-        assert!(status.contains("o-zzzzzzzzzz is not this organization and not allowed"), "{status}");
+        assert!(status.contains("444455556666: not in this organization and not allowed"), "{status}");
+        assert!(status.contains("o-zzzzzzzzzz: not this organization and not allowed"), "{status}");
         assert!(!external.sees(&image).await?);
         assert!(fixture.hub.launch_permissions(&image).await?.is_empty());
         Ok(())

@@ -171,7 +171,10 @@ fn an_unreadable_key_blocks_no_revocation_and_is_revoked_once_it_is_readable() -
         restrict(fixture, &golden.key, &["kms:Describe*", "kms:List*"]).await?;
         let desired = format!("{} {} {}", c.id, d.id, new_account.id);
         fixture.hub.tag(&golden.image, &[("ami-share:with", &desired)]).await?;
-        fixture.hub.status(&golden.image, |status| status.contains("cannot be read")).await?;
+        fixture
+            .hub
+            .status(&golden.image, |status| status.contains("AWS does not let ami-share read"))
+            .await?;
         fixture.hub.settled(&golden.image).await?;
         let mut retained = [c.id.as_str(), d.id.as_str()];
         retained.sort_unstable();
@@ -193,7 +196,8 @@ fn an_unreadable_key_blocks_no_revocation_and_is_revoked_once_it_is_readable() -
         let mut names: Vec<&str> =
             target_accounts.iter().map(|target_account| target_account.id.as_str()).collect();
         names.sort_unstable();
-        let remaining = format!("; refused: {} may still admit {}: ", short(&golden.key), names.join(", "));
+        let remaining =
+            format!("; refused: {} may still allow {}, whose", short(&golden.key), names.join(", "));
         assert!(status.contains(&remaining), "{status}");
         assert!(fixture.hub.launch_permissions(&golden.image).await?.is_empty());
 

@@ -56,7 +56,7 @@ fn a_refusal_fails_the_execution_so_that_it_is_found() -> Result<()> {
         fixture.share(&image, "999999999999").await?;
         let (status, cause) = fixture.hub.reconcile(&image).await?;
         assert_eq!(status, "FAILED");
-        assert!(cause.contains("999999999999 is not in this organization"), "{cause}");
+        assert!(cause.contains("999999999999: not in this organization"), "{cause}");
         Ok(())
     })
 }

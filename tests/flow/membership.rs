@@ -107,7 +107,7 @@ fn tagging_an_ou_grants_access_to_all_of_it_and_untagging_it_revokes_all() -> Re
         let inside = fixture.account_in("inside", &ou).await?;
         let golden = fixture.golden("tagged-ou").await?;
         let selector = format!("tag:Team={team}");
-        let no_match = format!("refused: `{selector}` matches no account");
+        let no_match = format!("refused: {selector}: no account");
         assert!(fixture.share(&golden.image, &selector).await?.starts_with(&no_match));
 
         fixture.hub.tag_in_organization(&ou, "Team", &team).await?;

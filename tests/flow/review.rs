@@ -117,14 +117,14 @@ fn one_reconciliation_each_repairs_changes_without_events_and_the_next_review_is
         assert_eq!(new, [1, 1, 1, 1, 1, 1, 1, 0]);
         let found = fixture.hub.access_review(review.page()?).await?;
         let differences = [
-            (&revoked, format!("the image is not open to {}", b.id)),
-            (&rekeyed, format!("does not admit {}", b.id)),
-            (&untagged, format!("the image is still open to {}", c.id)),
-            (&uncopyable, format!("{revoked_snapshot} is not open to {}", b.id)),
-            (&gone, format!("{former_snapshot} is still open to {}", b.id)),
-            (&tagged, "no look at it is on record".to_owned()),
+            (&revoked, format!("the image is not granted to {}", b.id)),
+            (&rekeyed, format!("is not granted to {}", b.id)),
+            (&untagged, format!("the image is still granted to {}", c.id)),
+            (&uncopyable, format!("{revoked_snapshot} is not granted to {}", b.id)),
+            (&gone, format!("{former_snapshot} is still granted to {}", b.id)),
+            (&tagged, "the ledger has no reconciliation of the image".to_owned()),
             // EC2 itself revokes the launch permissions of a disabled image.
-            (&disabled, format!("is not yet closed to {}", b.id)),
+            (&disabled, format!("is still granted to {}", b.id)),
         ];
         for (golden, sentence) in differences {
             let found = &of(&found, "images", "id", &golden.image)?["differences"];

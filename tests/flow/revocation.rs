@@ -353,7 +353,10 @@ fn a_key_whose_tag_is_gone_is_not_written_which_is_said_until_the_tag_is_back() 
         assert!(status.starts_with(&format!("{UNTAGGED}; refused: ")), "{status}");
         let mut names = [b.id.as_str(), c.id.as_str()];
         names.sort_unstable();
-        assert!(status.contains(&format!("still admits {}: ", names.join(", "))), "{status}");
+        assert!(
+            status.contains(&format!("still allows {}, whose access was revoked: ", names.join(", "))),
+            "{status}"
+        );
         let (state, cause) = fixture.hub.reconcile(&golden.image).await?;
         assert_eq!(state, "FAILED");
         assert!(cause.contains("still allows"), "{cause}");

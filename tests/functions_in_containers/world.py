@@ -231,7 +231,7 @@ class World:
         return {key: self._review(bucket, key) for key in sorted(keys)}
 
     def _review(self, bucket: str, key: str) -> str:
-        """The content of a review. The page is not compared: it shows the same data as the JSON, with times in words."""
+        """The content of a review. The page is not compared: it shows the same data as the JSON, with times as text."""
         content = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         return "a page" if "<!DOCTYPE html>" in content else content
 

@@ -16,12 +16,12 @@ _MAY = {ACCEPTED, "ResourceAlreadyExistsException", "ResourceNotFoundException"}
 def conditions_of_put_events(fixture: Fixture) -> Finding:
     """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html (shows no call with several entries)"""
     events, bus = caller(fixture).client("events"), fixture.bus
-    ours = {"EventBusName": bus, "Source": "ami-share", "DetailType": "AMI Check", "Detail": "{}"}
+    own = {"EventBusName": bus, "Source": "ami-share", "DetailType": "AMI Check", "Detail": "{}"}
 
     def puts(**other: str) -> str:
         """The call may be denied, or the entry."""
         answered: dict[str, Any] = {}
-        code = response_code(lambda **given: answered.update(events.put_events(**given)), Entries=[ours, ours | other])
+        code = response_code(lambda **given: answered.update(events.put_events(**given)), Entries=[own, own | other])
         refused = [entry["ErrorCode"] for entry in answered.get("Entries", []) if "ErrorCode" in entry]
         return refused[0] if refused else code
 

@@ -140,7 +140,7 @@ fn committed_at() -> Result<String> {
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(workspace::root());
     let output = git.output().context("asking git for the time of the commit")?;
-    // An archive of the sources has no history.
+    // An archive of the sources has no commits.
     Ok(if output.status.success() {
         String::from_utf8(output.stdout)?.trim().to_owned()
     } else {

@@ -250,7 +250,7 @@ fn unreadable(key: &KeyArn, error: &AwsError) -> RefusalReason {
     RefusalReason::UnreadableKey { key: key.clone(), message: error.to_string() }
 }
 
-/// A look that only looks, for the review `review`, one of whose pages began at `moment`: all images of a page are
+/// The trigger of a dry run, for the review `review`, one of whose pages began at `moment`: all images of a page are
 /// compared with the same organization.
 pub(crate) fn review_trigger(image: &ImageId, review: &str, moment: Timestamp) -> Trigger {
     Trigger {

@@ -1,5 +1,5 @@
-//! Granting and revoking access to an image: it converges from wherever it stopped, takes only what it is told to take,
-//! opens the image last and closes it first, and leaves nobody without access who only changes places.
+//! Granting and revoking access to an image: it converges from wherever it was interrupted, revokes only what it must,
+//! grants the image last and revokes it first, and never interrupts the access of an account that moves between targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The ledger: wherever a reconciliation is interrupted, it tells managed access from unmanaged.
+//! The ledger: wherever a reconciliation is interrupted, it separates managed access from unmanaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 

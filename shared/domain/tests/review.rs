@@ -195,10 +195,10 @@ fn a_public_image_differs_where_it_must_be_made_private() {
 
 #[test]
 fn an_account_that_joins_or_leaves_an_ou_is_due_a_notification() {
-    let in_ou = |accounts: &[usize]| ou_target(1, accounts.iter().copied().map(account).collect());
+    let inside_ou = |accounts: &[usize]| ou_target(1, accounts.iter().copied().map(account).collect());
     let mut world = World::default();
-    world.trigger(&share_of(1, vec![in_ou(&[11, 12])], false));
-    let found = differences(&world, &share_of(1, vec![in_ou(&[12, 13])], false));
+    world.trigger(&share_of(1, vec![inside_ou(&[11, 12])], false));
+    let found = differences(&world, &share_of(1, vec![inside_ou(&[12, 13])], false));
     assert_eq!(
         found,
         [
@@ -325,7 +325,7 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
     let extra =
         r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
     world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
-    assert_eq!(world.key.granted(), actual, "it admits nobody whom we know");
+    assert_eq!(world.key.granted(), actual, "the policy keeps its other principals");
     let sentence = format!("the statements of ami-share in the policy of {} were changed", key(1).short());
     assert_eq!(differences(&world, &share), [sentence]);
 }

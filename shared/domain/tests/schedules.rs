@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn expiry_and_warning_lie_in_the_future_and_the_warning_needs_days_of_notice(
+    fn expiry_and_warning_lie_in_the_future_and_the_warning_needs_days(
         until in prop::option::of(moments()), days in 0..9_u32,
     ) {
         let Schedules { end, warning } = desired(&ending_on(until, days), now());
@@ -150,7 +150,7 @@ fn a_schedule_uses_the_minute_that_contains_its_time() {
 }
 
 #[test]
-fn out_of_range_days_of_notice_give_no_warning() {
+fn out_of_range_days_give_no_warning() {
     assert_eq!(warn_at(Some(now()), u32::MAX), None);
     assert_eq!(warn_at(Some(Timestamp::MIN), 1), None);
     assert_eq!(warn_at(None, 7), None);

@@ -46,7 +46,7 @@ impl Totals {
     }
 }
 
-/// What is public: open to every AWS account.
+/// What is public: every AWS account can use it.
 pub(crate) fn public(review: &AccessReview) -> Vec<(&ReviewedImage, &UnmanagedGrant)> {
     let grants =
         review.images.iter().flat_map(|image| image.unmanaged.iter().map(move |grant| (image, grant)));

@@ -36,7 +36,7 @@ pub fn unreadable(key: &KeyArn) -> RefusalReason {
     RefusalReason::UnreadableKey { key: key.clone(), message: "denied in this test".to_owned() }
 }
 
-/// What a review finds of the image for which `share` is wanted now.
+/// What a review finds of the image whose desired state is `share` now.
 pub fn review(world: &World, share: &Share) -> ReviewedImage {
     let keys = share.desired.keys.iter().map(|key| (key.clone(), review_key(world, key))).collect();
     review_with(world, share, &keys)

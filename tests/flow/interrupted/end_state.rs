@@ -64,7 +64,7 @@ fn sorted(text: &str) -> String {
 fn add_rows(end_state: &mut EndState, of: &str, rows: Rows) {
     for (sk, row) in rows {
         let is_revoked = row.get("outcome").is_some_and(|outcome| outcome == "revoked");
-        let is_notified = row.get("notified").is_some_and(|notified| notified.starts_with("withdrawn: "));
+        let is_notified = row.get("notified").is_some_and(|notified| notified.contains("revoked"));
         // An expired lease is no lease.
         let has_expired = sk == "LEASE" && row.get("ends").is_some_and(|ends| ends == "0");
         if (is_revoked && is_notified) || has_expired {

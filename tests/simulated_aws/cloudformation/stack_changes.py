@@ -98,7 +98,7 @@ def _delete(delete: Any) -> Any:
     return call
 
 
-def _taking_back(create_resources: Any) -> Any:
+def _revert(create_resources: Any) -> Any:
     """Rolls back a failed creation: deletes what it created, except retained resources.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
@@ -213,7 +213,7 @@ def install() -> None:
     """Makes UpdateStack and DeleteStack behave as in AWS, and CreateStack roll back when it fails."""
     ResourceMap.update = _update
     ResourceMap.delete = _delete(ResourceMap.delete)
-    Stack.create_resources = _taking_back(Stack.create_resources)
+    Stack.create_resources = _revert(Stack.create_resources)
     Stack.update = _saying_why(Stack.update)
     Stack.delete = _forgetting(Stack.delete)
     LambdaFunction.update_from_cloudformation_json = classmethod(_update_function)

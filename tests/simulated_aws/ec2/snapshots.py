@@ -1,6 +1,6 @@
 """Snapshots and volumes keep their size, encryption and key.
 
-`visibility` decides who sees a snapshot, `snapshot_permissions` with whom it can be shared.
+`visibility` decides who sees a snapshot, `snapshot_permissions` and with which accounts it can be shared.
 """
 
 from dataclasses import dataclass

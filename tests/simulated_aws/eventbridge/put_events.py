@@ -97,8 +97,8 @@ def _allowed(caller: str, entry: dict[str, Any], account_id: str, region: str, b
     bus = events_backends[account_id][region].event_buses.get(bus_name)
     if bus is None:
         return False
-    asker = resource_policy.account(caller, {"events:source": [entry["Source"]], "events:detail-type": [entry["DetailType"]]})
-    return resource_policy.allows(bus.policy, asker, "events:PutEvents", bus.arn)
+    requester = resource_policy.account(caller, {"events:source": [entry["Source"]], "events:detail-type": [entry["DetailType"]]})
+    return resource_policy.allows(bus.policy, requester, "events:PutEvents", bus.arn)
 
 
 def _time(given: Any) -> datetime | None:

@@ -112,14 +112,14 @@ def check_bus(bus_arn: str, sending_account: str) -> None:
     if bus is None:
         raise DeliveryFailure("NO_RESOURCE", f"the event bus {bus_arn} does not exist")
     if account_id != sending_account:
-        asker = resource_policy.account(sending_account)
-        if not resource_policy.allows(bus.policy, asker, "events:PutEvents", bus_arn):
+        requester = resource_policy.account(sending_account)
+        if not resource_policy.allows(bus.policy, requester, "events:PutEvents", bus_arn):
             raise DeliveryFailure("NO_PERMISSIONS", f"{bus_arn} does not allow the account {sending_account}")
 
 
 def _check(rule: Rule, policy: Any, action: str, resource: str) -> None:
-    asker = resource_policy.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
-    if not resource_policy.allows(policy, asker, action, resource):
+    requester = resource_policy.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
+    if not resource_policy.allows(policy, requester, action, resource):
         raise DeliveryFailure("NO_PERMISSIONS", f"{resource} does not let {_EVENTBRIDGE} do {action} for {rule.arn}")
     permission_record.allowed_by_resource(rule.name, action, resource)
 
@@ -132,9 +132,9 @@ def _check_role(target: dict[str, Any], rule: Rule, action: str) -> None:
     role_arn = target.get("RoleArn")
     if not role_arn:
         raise DeliveryFailure("NO_PERMISSIONS", f"the target {target['Arn']} names no role")
-    asker = resource_policy.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
+    requester = resource_policy.service(_EVENTBRIDGE, source_arn=rule.arn, source_account=rule.account_id)
     role = role_permissions.find(role_arn)
-    if role is None or not role_permissions.trusts(role_arn, asker):
+    if role is None or not role_permissions.trusts(role_arn, requester):
         raise DeliveryFailure("FAILED_TO_ASSUME_ROLE", f"{_EVENTBRIDGE} may not assume {role_arn}")
     if not role_permissions.allow(role, action, target["Arn"]):
         raise DeliveryFailure("NO_PERMISSIONS", f"{role_arn} is not allowed {action} on {target['Arn']}")

@@ -30,14 +30,14 @@ def _permission(bucket: FakeBucket, action: str, resource: str, more: Context | 
     """
     account_id, action = accounts.calling_account() or bucket.account_id, _ACTIONS.get(action, action)
     own = {"aws:SecureTransport": ["true"], "aws:ResourceAccount": [bucket.account_id], **(more or {})}
-    asker = resource_policy.account(account_id, own | {"s3:ResourceAccount": [bucket.account_id]})
+    requester = resource_policy.account(account_id, own | {"s3:ResourceAccount": [bucket.account_id]})
     document = bucket.policy.decode() if bucket.policy else '{"Statement": []}'
-    request = Request(asker.caller, action, asker.context, resource)
-    by_role = role_permissions.caller_may(asker.caller, action, resource, asker.context)
+    request = Request(requester.caller, action, requester.context, resource)
+    by_role = role_permissions.caller_may(requester.caller, action, resource, requester.context)
     by_bucket = policy_evaluation.allows(document, request)
     enough = (by_role or by_bucket) if account_id == bucket.account_id else (by_role and by_bucket)
     if policy_evaluation.denies(document, request) or not enough:
-        LOG.warning("%s may not %s on %s", asker.caller.arn, action, resource)
+        LOG.warning("%s may not %s on %s", requester.caller.arn, action, resource)
         if action != "s3:DeleteObject":
             raise BucketAccessDeniedError(bucket.name)
         return PermissionResult.DENIED

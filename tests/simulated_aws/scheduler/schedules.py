@@ -101,8 +101,8 @@ def _check_target(backend: EventBridgeSchedulerBackend, group_name: str, target:
     if re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", role_arn) is None:
         raise ValidationException(_constraint("target.roleArn", role_arn))
     group_arn = f"arn:aws:scheduler:{backend.region_name}:{backend.account_id}:schedule-group/{group_name}"
-    asker = resource_policy.service(targets.SCHEDULER, source_arn=group_arn, source_account=backend.account_id)
-    if not role_permissions.trusts(role_arn, asker):
+    requester = resource_policy.service(targets.SCHEDULER, source_arn=group_arn, source_account=backend.account_id)
+    if not role_permissions.trusts(role_arn, requester):
         raise ValidationException(
             "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
         )

@@ -91,8 +91,8 @@ def _assume_role(schedule: Schedule, backend: EventBridgeSchedulerBackend) -> An
     """
     role_arn = schedule.target["RoleArn"]
     group_arn = f"arn:aws:scheduler:{backend.region_name}:{backend.account_id}:schedule-group/{schedule.group_name}"
-    asker = resource_policy.service(SCHEDULER, source_arn=group_arn, source_account=backend.account_id)
-    if not role_permissions.trusts(role_arn, asker):
+    requester = resource_policy.service(SCHEDULER, source_arn=group_arn, source_account=backend.account_id)
+    if not role_permissions.trusts(role_arn, requester):
         raise InvocationFailure("AWSSecurityTokenService.AccessDenied", f"{SCHEDULER} may not assume {role_arn}")
     return role_permissions.find(role_arn)
 

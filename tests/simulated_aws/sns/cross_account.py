@@ -34,8 +34,8 @@ def _queue_allows(subscription: Subscription) -> bool:
     _, _, _, region, account_id, name = subscription.endpoint.split(":", 5)
     queue = sqs_backends[account_id][region].queues.get(name)
     topic_arn = subscription.topic.arn
-    asker = resource_policy.service("sns.amazonaws.com", source_arn=topic_arn, source_account=topic_arn.split(":")[4])
-    return queue is not None and resource_policy.allows(queue.policy, asker, "sqs:SendMessage", subscription.endpoint)
+    requester = resource_policy.service("sns.amazonaws.com", source_arn=topic_arn, source_account=topic_arn.split(":")[4])
+    return queue is not None and resource_policy.allows(queue.policy, requester, "sqs:SendMessage", subscription.endpoint)
 
 
 def install() -> None:

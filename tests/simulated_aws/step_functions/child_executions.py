@@ -34,7 +34,7 @@ from werkzeug.exceptions import HTTPException
 from simulated_aws.iam import role_permissions
 
 # How often a parent polls its child. AWS uses an event instead.
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 _MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 
@@ -166,4 +166,4 @@ def install() -> None:
     StateTaskServiceSfn._eval_service_task = _start
     StateTaskServiceSfn._build_sync_resolver = _waiting(output_is_json=False)
     StateTaskServiceSfn._build_sync2_resolver = _waiting(output_is_json=True)
-    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = _LOOK_SECONDS
+    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = _POLL_SECONDS

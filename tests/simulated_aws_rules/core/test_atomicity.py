@@ -40,7 +40,7 @@ def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
     )
 
-    def take_turn(number):
+    def take_number(number):
         try:
             item = {"pk": {"S": "key"}, "owner": {"N": str(number)}}
             dynamodb.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
@@ -50,7 +50,7 @@ def test_of_many_conditional_writes_at_once_one_succeeds(simulation):
         return True
 
     with ThreadPoolExecutor(16) as threads:
-        assert sum(threads.map(take_turn, range(64))) == 1
+        assert sum(threads.map(take_number, range(64))) == 1
 
 
 def test_a_failed_transaction_leaves_nothing_behind(simulation):

@@ -136,10 +136,10 @@ def test_notify_targets_writes_no_tag_but_the_status_and_sends_no_event_under_an
     assert not is_denied(tag, Resources=[tagged], Tags=[status])
     assert is_denied(tag, Resources=[tagged], Tags=[words]) and is_denied(tag, Resources=[tagged], Tags=[status, words])
     assert is_denied(tag, Resources=[snapshot], Tags=[status])
-    notice = {"EventBusName": "ami-share", "Source": "ami-share", "DetailType": "AMI Shared", "Detail": "{}"}
-    assert not is_denied(put, Entries=[notice])
+    entry = {"EventBusName": "ami-share", "Source": "ami-share", "DetailType": "AMI Shared", "Detail": "{}"}
+    assert not is_denied(put, Entries=[entry])
     for other in ({"Source": "else"}, {"DetailType": "Else"}, {"EventBusName": "default"}):
-        assert is_denied(put, Entries=[notice | other])
+        assert is_denied(put, Entries=[entry | other])
 
 
 def test_review_shares_writes_nothing_to_the_ledger_and_no_object_but_reviews(stack, stolen_role):

@@ -62,7 +62,7 @@ def test_a_statement_needs_each_element(aws, element):
         "AIDAEXAMPLEEXAMPLE123",
         "arn:aws:iam::1234:root",
         f"arn:aws:iam::{HUB}:role/*",
-        "somebody",
+        "nobody-known",
     ],
 )
 def test_a_principal_that_does_not_exist_fails_the_whole_policy(aws, principal):

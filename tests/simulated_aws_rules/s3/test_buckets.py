@@ -1,4 +1,4 @@
-"""S3: buckets of a template, their objects, and whom a bucket policy allows."""
+"""S3: buckets of a template, their objects, and what a bucket policy allows."""
 
 import json
 

@@ -142,7 +142,7 @@ def test_its_help_installs_nothing():
 
 def test_where_ami_share_is_deployed_nothing_is_made(sandbox):
     stacks, before = sandbox.client("cloudformation"), sandbox.inventory()
-    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "notices"}}
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "notifications"}}
     body = {"Resources": {"Topic": topic}, "Outputs": {"ShareWorkflowArn": {"Value": {"Ref": "Topic"}}}}
     stacks.create_stack(StackName="anything", TemplateBody=json.dumps(body))
     try:

@@ -73,7 +73,7 @@ def test_a_log_that_is_not_denied_contradicts(check_here, logs_are_judged, monke
     assert status == 1 and re.search(r"`log-denial` \| does not hold \| .*in another: .*PutLogEvents: accepted", said)
 
 
-def test_an_entry_that_is_not_looked_at_contradicts(check_here, monkeypatch):
+def test_an_entry_that_is_not_evaluated_contradicts(check_here, monkeypatch):
     judge = requested_actions._put_events
     monkeypatch.setitem(requested_actions._ACTIONS_OF, ("events", "PutEvents"), lambda response: iter(list(judge(response))[:1]))
     status, said = check_here("put-events-conditions")
@@ -233,12 +233,12 @@ def _shown_late(is_key_of):
     """What was a key of the run stays one."""
     seen = set()
 
-    def look(account, run, key):
+    def replay(account, run, key):
         if is_key_of(account, run, key):
             seen.add(key)
         return key in seen
 
-    return look
+    return replay
 
 
 def test_nothing_of_a_person_or_account_is_shown():

@@ -30,10 +30,10 @@ fn pretty(policy: &str) -> Result<String> {
 
 /// Prints the steps that an execution of the share workflow entered, with the time since its start.
 pub(super) async fn print_steps(hub: &Account, execution: &str) -> Result<()> {
-    let history = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
-    let history = history.context("GetExecutionHistory")?;
-    let start = history.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
-    for event in history.events() {
+    let events = hub.sfn.get_execution_history().execution_arn(execution).max_results(1000).send().await;
+    let events = events.context("GetExecutionHistory")?;
+    let start = events.events().first().map(|event| event.timestamp().as_secs_f64()).unwrap_or_default();
+    for event in events.events() {
         if let Some(entered) = event.state_entered_event_details() {
             println!("   {:5.2} s  {}", event.timestamp().as_secs_f64() - start, entered.name());
         }

@@ -9,7 +9,7 @@ use crate::ledger::writer::{LedgerWriter, to_item};
 
 impl LedgerWriter {
     /// Appends rows to an image's audit log, which never change: a row that exists already is the same row, and is
-    /// not written again. `unique` tells the rows of one invocation from those of others.
+    /// not written again. `unique` separates the rows of one invocation from those of others.
     ///
     /// # Errors
     /// When `dynamodb:PutItem` fails.
