@@ -166,6 +166,11 @@ fn plain(value: &AttributeValue) -> String {
         AttributeValue::Bool(flag) => flag.to_string(),
         AttributeValue::Ss(texts) => texts.join(" "),
         AttributeValue::L(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        AttributeValue::M(fields) => {
+            let fields: BTreeMap<&String, String> =
+                fields.iter().map(|(name, value)| (name, plain(value))).collect();
+            format!("{fields:?}")
+        }
         other => format!("{other:?}"),
     }
 }
