@@ -3,7 +3,7 @@
 
 def test_the_page_opens_without_errors_and_makes_no_other_request(page):
     # The fixture checks errors and requests; here the page's own script must have run.
-    assert page.locator("h1").inner_text() == "Who can use our images"
+    assert page.locator("h1").inner_text() == "Who can use the images of this account"
     has_tables = page.locator("table").count() > 0
     assert page.locator("#filter").is_visible() == has_tables
 

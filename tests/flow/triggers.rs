@@ -189,7 +189,10 @@ async fn assert_ignored_while_pending(fixture: &Fixture, image: &str) -> Result<
     let (status, output) = fixture.hub.reconcile(image).await?;
     if fixture.hub.image_state(image).await? == "pending" {
         assert_eq!(status, "SUCCEEDED");
-        assert!(output.contains("the image is pending; its event `available` brings it back"), "{output}");
+        assert!(
+            output.contains("the image is pending; its event `available` starts the next reconciliation"),
+            "{output}"
+        );
         assert_eq!(fixture.hub.launch_permissions(image).await?, [""; 0]);
     }
     Ok(())
