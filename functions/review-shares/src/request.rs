@@ -1,11 +1,10 @@
 //! What the function is invoked with, and what it returns.
 
 use ami_share_lambda::events::ReviewEvent;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::state::State;
+use crate::state::{Execution, State};
 
 /// What the function is invoked with.
 #[derive(Debug, Deserialize)]
@@ -54,15 +53,6 @@ pub enum Task {
         /// The progress of the review.
         state: State,
     },
-}
-
-/// The execution of the review workflow whose step this is.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Execution {
-    /// Its name.
-    pub name: String,
-    /// When it started.
-    pub started_at: Timestamp,
 }
 
 /// What the function returns.

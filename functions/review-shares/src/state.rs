@@ -4,7 +4,14 @@ use ami_share_domain::ids::ImageId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::request::Execution;
+/// The execution of the review workflow whose step this is.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Execution {
+    /// Its name.
+    pub name: String,
+    /// When it started.
+    pub started_at: Timestamp,
+}
 
 /// The progress of a review. Other fields of an execution's input are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,3 +4,4 @@ pub mod compare;
 mod differences;
 pub mod key;
 pub mod report;
+pub mod seen;

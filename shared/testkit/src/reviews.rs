@@ -6,9 +6,10 @@ use ami_share_domain::ids::KeyArn;
 use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::refusal::RefusalReason;
-use ami_share_domain::review::compare::{Seen, compare};
+use ami_share_domain::review::compare::compare;
 use ami_share_domain::review::key::ReviewedKeyState;
 use ami_share_domain::review::report::ReviewedImage;
+use ami_share_domain::review::seen::Seen;
 use jiff::SignedDuration;
 
 use crate::world::World;

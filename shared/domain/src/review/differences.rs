@@ -16,8 +16,8 @@ use crate::notify::notification::{Notification, NotificationKind};
 use crate::notify::plan::{HubNotification, NotificationPlan};
 use crate::notify::status;
 use crate::refusal::{Refusal, RefusalCode};
-use crate::review::compare::Seen;
 use crate::review::key::ReviewedKeyState;
+use crate::review::seen::Seen;
 use crate::targets::revocation_reason::RevocationReason;
 use crate::targets::target::{KeyPrincipal, Target};
 
