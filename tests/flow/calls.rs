@@ -93,7 +93,7 @@ fn an_expired_share_makes_no_call_to_organizations() -> Result<()> {
             fixture.hub.tag(&golden.image, &[("ami-share:until", "2020-01-01")]).await?;
             fixture
                 .hub
-                .status(&golden.image, |status| status.contains("ami-share:until was 2020-01-01"))
+                .status(&golden.image, |status| status.contains("ami-share:until is 2020-01-01"))
                 .await?;
             let calls = calls_since(fixture, &golden.image, before).await?;
             Ok(calls.lines().next().unwrap_or_default().to_owned())
