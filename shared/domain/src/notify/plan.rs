@@ -114,9 +114,7 @@ pub fn plan(result: &ShareResult, ledger: &ImageLedger, now: Timestamp) -> Notif
 /// notifications are on record as sent, or neither.
 pub fn leading(hub_notifications: &[HubNotification], at_most: usize) -> &[HubNotification] {
     let parts_a_row = |end: usize| {
-        let row_of = |at: usize| {
-            hub_notifications.get(at).and_then(|hub_notifications| hub_notifications.row.as_ref())
-        };
+        let row_of = |at: usize| hub_notifications.get(at).and_then(|notification| notification.row.as_ref());
         end.checked_sub(1).and_then(row_of).is_some_and(|row| row_of(end) == Some(row))
     };
     let end = (0..=at_most.min(hub_notifications.len())).rev().find(|end| !parts_a_row(*end));
