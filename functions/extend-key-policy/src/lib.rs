@@ -28,7 +28,6 @@ use ami_share_domain::metrics;
 use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
-use jiff::Timestamp;
 
 use crate::outcome::{granted, refused, revoked};
 use crate::putting::{Accepted, PutResult, Putting};
@@ -309,7 +308,7 @@ impl ExtendKeyPolicy {
         let row = |(action, principals): (AuditAction, BTreeSet<KeyPrincipal>)| {
             let principals = principals.iter().map(ToString::to_string).collect();
             let row = AuditRow::new(action, &request.key, principals, triggered_by, request.intent);
-            row.done(Timestamp::now(), request_id.clone())
+            row.done(self.clients.clock().now(), request_id.clone())
         };
         let rows: Vec<AuditRow> =
             rows.into_iter().filter(|(_, principals)| !principals.is_empty()).map(row).collect();
@@ -319,7 +318,9 @@ impl ExtendKeyPolicy {
     /// Reads the policy until KMS, which is eventually consistent, shows what was put.
     async fn read_back(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
         let is_not_settled = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
-        retry::READ_BACK.retry(|| self.read_back_once(key, granted), is_not_settled).await
+        retry::READ_BACK
+            .retry(&self.clients.clock(), || self.read_back_once(key, granted), is_not_settled)
+            .await
     }
 
     async fn read_back_once(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {

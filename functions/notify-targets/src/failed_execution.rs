@@ -8,7 +8,6 @@ use ami_share_domain::notify::plan::Conclusion;
 use ami_share_domain::notify::status;
 use ami_share_lambda::events::FailedExecution;
 use ami_share_lambda::{Failure, Invocation};
-use jiff::Timestamp;
 
 use crate::NotifyTargets;
 
@@ -32,7 +31,7 @@ impl NotifyTargets {
         if !ledger.notified.is_newer_than(failed.ended) {
             self.write_status(image, &status, lease).await?;
             let conclusion = Conclusion { status: Some(status.clone()), ..Conclusion::default() };
-            self.writer(lease).await?.conclude(image, &conclusion, Timestamp::now()).await?;
+            self.writer(lease).await?.conclude(image, &conclusion, self.clients.clock().now()).await?;
         }
         invocation.measure(&Measurements::default().counting(Metric::ExecutionsFailed, 1));
         tracing::warn!(status, "notified of a failed execution");

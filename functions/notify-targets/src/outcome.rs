@@ -14,7 +14,6 @@ use ami_share_domain::notify::status::Summary;
 use ami_share_domain::targets::revocation_reason::RevocationReason;
 use ami_share_domain::targets::target::Target;
 use ami_share_lambda::{Failure, Invocation};
-use jiff::Timestamp;
 
 use crate::NotifyTargets;
 
@@ -26,7 +25,7 @@ impl NotifyTargets {
     /// A dry run: the notifications that would be sent.
     pub(crate) async fn describe(&self, result: &ShareResult) -> Result<NotifyResult, Failure> {
         let ledger = self.ledger.image(&result.share.desired.image.id).await?;
-        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, self.clients.clock().now());
         Ok(NotifyResult { plan: lines(&plan), ..notified(result, status(result, &ledger), 0) })
     }
 
@@ -42,7 +41,7 @@ impl NotifyTargets {
         if ledger.supersedes(&result.share) {
             return Ok(superseded(result));
         }
-        let plan = notify::plan::plan(result, &ledger, Timestamp::now());
+        let plan = notify::plan::plan(result, &ledger, self.clients.clock().now());
         let status = status(result, &ledger);
         self.notify_target_accounts(result, &plan, lease).await?;
         self.notify_hub(&image.id, &plan.hub, lease, invocation).await?;
@@ -139,7 +138,7 @@ impl NotifyTargets {
         let status = Some(status.to_owned()).filter(|_| needs_status && written.is_ok());
         let conclusion = Conclusion { status, ..notify::plan::conclusion(result, ledger, plan) };
         if *plan != NotificationPlan::default() || conclusion != Conclusion::default() {
-            self.writer(lease).await?.conclude(&image.id, &conclusion, Timestamp::now()).await?;
+            self.writer(lease).await?.conclude(&image.id, &conclusion, self.clients.clock().now()).await?;
         }
         written
     }

@@ -36,7 +36,7 @@ impl Function for ReportUsage {
     async fn handle(&self, result: ShareResult, invocation: &Invocation) -> Result<ShareResult, Failure> {
         let Some(question) = &result.usage_report else { return Ok(result) };
         let usage = self.observe(&result, question).await?;
-        let row = audit_row(&result, question, &usage);
+        let row = audit_row(&result, question, &usage, self.clients.clock().now());
         let image = &result.share.desired.image.id;
         self.clients.ledger_writer(&self.table).append(image, &[row], invocation.id()).await?;
         tracing::info!(accounts = question.accounts.len(), still_used = !usage.is_empty(), "usage reported");
@@ -56,7 +56,7 @@ impl ReportUsage {
     }
 }
 
-fn audit_row(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) -> AuditRow {
+fn audit_row(result: &ShareResult, question: &UsageQuestion, usage: &[Usage], now: Timestamp) -> AuditRow {
     let share = &result.share;
     let accounts = question.accounts.iter().map(ToString::to_string).collect();
     let row = AuditRow::new(
@@ -66,5 +66,5 @@ fn audit_row(result: &ShareResult, question: &UsageQuestion, usage: &[Usage]) ->
         &share.run.triggered_by,
         share.run.intent,
     );
-    row.done(Timestamp::now(), None).because(sentence(usage))
+    row.done(now, None).because(sentence(usage))
 }

@@ -43,7 +43,7 @@ impl ReviewShares {
     }
 
     async fn review_organization(&self) -> Result<Started, Failure> {
-        let (name, not_before) = window(Timestamp::now());
+        let (name, not_before) = window(self.reader.clock.now());
         let input = json!({ "not_before": not_before, "organization_changed_at": not_before });
         let is_new = self.starter.start(&self.review_workflow, Some(&name), &input).await?;
         tracing::info!(name, is_new, "the organization changed");

@@ -55,6 +55,7 @@ impl Function for ReviewShares {
             ledger: ledger.clone(),
             target_limit: environment.parsed("MAX_TARGETS_PER_IMAGE", str::parse)?,
             makes_private: environment.parsed("MAKE_PUBLIC_IMAGES_PRIVATE", str::parse)?,
+            clock: clients.clock(),
             key_writer: Caller { account: hub.clone(), role: Some(environment.text("KEY_WRITER_ROLE")?) },
         };
         Ok(Self {

@@ -12,7 +12,6 @@ use ami_share_domain::review::report::{ReviewedImage, ReviewedKey};
 use ami_share_domain::tags::share_tags::is_tagged;
 use ami_share_lambda::Failure;
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
@@ -119,7 +118,7 @@ impl ReviewShares {
         state: &State,
         observer: &KeyObserver,
     ) -> Result<Vec<Facts>, Failure> {
-        let page_started_at = Timestamp::now();
+        let page_started_at = self.reader.clock.now();
         let facts = stream::iter(images)
             .map(|(image, found)| async move {
                 let trigger = review_trigger(&image, &state.review_id, page_started_at);

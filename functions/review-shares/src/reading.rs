@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ami_share_aws::clock::Clock;
 use ami_share_aws::ec2::images::{FoundImage, ImageReader};
 use ami_share_aws::ec2::permissions::PermissionReader;
 use ami_share_aws::error::{AwsError, Fault};
@@ -33,6 +34,7 @@ pub(crate) struct Reader {
     pub(crate) ledger: LedgerReader,
     pub(crate) target_limit: usize,
     pub(crate) makes_private: bool,
+    pub(crate) clock: Clock,
     /// The role of `extend-key-policy`, which writes the key policies.
     pub(crate) key_writer: Caller,
 }
@@ -105,7 +107,7 @@ impl Reader {
                     region: String::new(),
                     owner: self.key_writer.account.clone(),
                 };
-                let described = Observation { at: Timestamp::now(), status: None };
+                let described = Observation { at: self.clock.now(), status: None };
                 let resolved = ResolvedImage::Unreadable { image, described, reason: error.to_string() };
                 let observed = ObservedImage::default();
                 Ok(Some(Facts { ledger: ImageLedger::default(), observed, state, resolved }))
@@ -190,7 +192,7 @@ impl Reader {
                 speaks_for: reported,
                 limit: self.target_limit,
                 makes_private: self.makes_private,
-                now: Timestamp::now(),
+                now: self.clock.now(),
             }),
         }
     }

@@ -6,7 +6,6 @@ use ami_share_domain::ids::Arn;
 use ami_share_domain::metrics;
 use ami_share_domain::review::report::{AccessReview, ReviewedImage, ReviewedKey};
 use ami_share_lambda::{Failure, Invocation};
-use jiff::Timestamp;
 
 use crate::ReviewShares;
 use crate::pages::{Part, parts_prefix};
@@ -60,7 +59,7 @@ impl ReviewShares {
             images.extend(of_part.into_iter().map(|image| (image.id.clone(), image)));
             keys.extend(keys_of_part.into_iter().map(|key| (key.arn.clone(), key)));
         }
-        let finished_at = Timestamp::now();
+        let finished_at = self.reader.clock.now();
         Ok(AccessReview {
             account: self.hub.clone(),
             region: self.region.clone(),

@@ -69,7 +69,7 @@ impl Function for ScheduleExpiry {
 
     async fn handle(&self, request: ExpiryRequest, invocation: &Invocation) -> Result<Scheduled, Failure> {
         let share = request.share;
-        let now = Timestamp::now();
+        let now = self.clients.clock().now();
         let desired = image::schedule::desired(&share.desired, now);
         if share.run.dry_run {
             return Ok(Scheduled { schedules: desired, changed: false });

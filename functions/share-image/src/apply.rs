@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
+use ami_share_aws::clock::Clock;
 use ami_share_aws::ec2::permissions::{Applied, PermissionWriter, RejectedPermission};
 use ami_share_aws::error::AwsError;
 use ami_share_aws::ledger::leases::Lease;
@@ -18,7 +19,6 @@ use ami_share_domain::targets::target::{LaunchPermission, Target};
 use ami_share_lambda::Failure;
 use futures::future::ready;
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 
 /// Snapshots that are changed at the same time.
 const CONCURRENT_WRITES: usize = 4;
@@ -30,6 +30,7 @@ pub(crate) struct ImageWriter<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) permissions: PermissionWriter,
     pub(crate) ledger: LedgerWriter,
+    pub(crate) clock: Clock,
     pub(crate) invocation: &'a str,
 }
 
@@ -51,7 +52,7 @@ impl ImageWriter<'_> {
         let is_new = |target: &Target| {
             added.contains(&target.launch_permission()) || adopted.targets.contains(target.name())
         };
-        let rows = ledger.rows_before(share, &decision.shared, is_new, Timestamp::now());
+        let rows = ledger.rows_before(share, &decision.shared, is_new, self.clock.now());
         self.ledger.write_shares(self.image(), &rows, &[], self.lease).await?;
         ledger.shares.extend(rows.into_iter().map(|row| (row.target.clone(), row)));
         for (snapshot, accounts) in &adopted.snapshots {
@@ -148,7 +149,7 @@ impl ImageWriter<'_> {
         let rows = applied.accepted.iter().map(|accepted| {
             let principals = accepted.principals.clone();
             let row = AuditRow::new(step.action(), self.resource(step), principals, triggered_by, *intent);
-            let row = row.done(Timestamp::now(), accepted.request_id.clone());
+            let row = row.done(self.clock.now(), accepted.request_id.clone());
             match (step.action(), accepted.principals.as_slice()) {
                 (AuditAction::ImageRevoked | AuditAction::SnapshotRevoked, [first, ..]) => {
                     row.caused_by(self.request.share.desired.why_revoked(first))

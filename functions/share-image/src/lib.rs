@@ -22,7 +22,7 @@ use ami_share_domain::image::request::{ImageRequest, ShareResult};
 use ami_share_domain::image::usage::UsageQuestion;
 use ami_share_domain::metrics;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::apply::ImageWriter;
 use crate::request::{keys_to_revoke, refusals};
@@ -154,6 +154,7 @@ impl ShareImage {
             lease,
             permissions: self.clients.permission_writer(),
             ledger: self.ledger_writer(),
+            clock: self.clients.clock(),
             invocation: invocation.id(),
         };
         writer.write_ahead(&decision, &mut observed.ledger).await?;
@@ -182,7 +183,7 @@ impl ShareImage {
         invocation: &Invocation,
     ) -> Result<(), Failure> {
         let share = &result.share;
-        let granted_at = Timestamp::now();
+        let granted_at = self.clients.clock().now();
         let (rows, gone) = ledger.rows_after(result, granted_at);
         self.ledger_writer().write_shares(&share.desired.image.id, &rows, &gone, lease).await?;
         invocation.measure(&metrics::of_grants(&share.run, &rows, granted_at));
@@ -207,7 +208,7 @@ impl ShareImage {
         let requested = requested.inspect_err(|error| tracing::warn!(%error, "no usage report"));
         let Some(report_id) = requested.ok().flatten() else { return Ok(None) };
         lease.renew().await?;
-        let until = Timestamp::now() + REPORT_PATIENCE;
+        let until = self.clients.clock().now() + REPORT_PATIENCE;
         self.ledger_writer().wait_for_report(image, &report_id, until).await?;
         Ok(Some(UsageQuestion { report_id, accounts }))
     }

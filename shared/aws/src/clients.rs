@@ -11,6 +11,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
 use crate::calls::Calls;
+use crate::clock::Clock;
 use crate::ec2::images::ImageReader;
 use crate::ec2::permissions::{PermissionReader, PermissionWriter};
 use crate::ec2::status_tag::StatusWriter;
@@ -94,6 +95,11 @@ impl Clients {
         self.config.region().map(ToString::to_string).unwrap_or_default()
     }
 
+    /// The clock of these clients.
+    pub fn clock(&self) -> Clock {
+        Clock::of(&self.config)
+    }
+
     /// The same, acting as another role; `None` for an empty ARN.
     pub async fn acting_as(&self, role_arn: &str) -> Option<Self> {
         if role_arn.is_empty() {
@@ -118,7 +124,7 @@ impl Clients {
 
     /// Reads images.
     pub fn image_reader(&self) -> ImageReader {
-        ImageReader::new(self.ec2(), self.region())
+        ImageReader::new(self.ec2(), self.region(), self.clock())
     }
 
     /// Writes the status tag.
@@ -150,7 +156,7 @@ impl Clients {
     /// has to find the rate ([`Clients::adaptive`]).
     pub fn organization_reader(&self, cache_at_most: Duration) -> OrganizationReader {
         let config = counting!(self.adaptive(), aws_sdk_organizations).build();
-        OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), cache_at_most)
+        OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), cache_at_most, self.clock())
     }
 
     /// Reads which account and role this function runs as.
@@ -160,17 +166,17 @@ impl Clients {
 
     /// Reads the ledger in `table`.
     pub fn ledger_reader(&self, table: &str) -> LedgerReader {
-        LedgerReader::new(self.dynamodb(), table.to_owned())
+        LedgerReader::new(self.dynamodb(), table.to_owned(), self.clock())
     }
 
     /// Writes the ledger in `table`.
     pub fn ledger_writer(&self, table: &str) -> LedgerWriter {
-        LedgerWriter::new(self.dynamodb(), table.to_owned())
+        LedgerWriter::new(self.dynamodb(), table.to_owned(), self.clock())
     }
 
     /// Acquires leases in the ledger's `table`.
     pub fn leases(&self, table: &str) -> Leases {
-        Leases::new(self.dynamodb(), table.to_owned())
+        Leases::new(self.dynamodb(), table.to_owned(), self.clock())
     }
 
     /// Sends notifications.
@@ -179,6 +185,7 @@ impl Clients {
             client!(self, eventbridge, aws_sdk_eventbridge),
             client!(self, sns, aws_sdk_sns),
             addresses,
+            self.clock(),
         )
     }
 
@@ -189,7 +196,7 @@ impl Clients {
 
     /// Creates, updates and deletes schedules.
     pub fn schedule_writer(&self, settings: ScheduleSettings) -> ScheduleWriter {
-        ScheduleWriter::new(client!(self, scheduler, aws_sdk_scheduler), settings)
+        ScheduleWriter::new(client!(self, scheduler, aws_sdk_scheduler), settings, self.clock())
     }
 
     /// Starts executions of workflows.

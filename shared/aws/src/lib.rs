@@ -17,6 +17,7 @@
 
 pub mod calls;
 pub mod clients;
+pub mod clock;
 pub mod ec2;
 pub mod error;
 pub mod executions;

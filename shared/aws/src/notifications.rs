@@ -17,6 +17,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::Client as Sns;
 use aws_sdk_sns::types::{BatchResultErrorEntry, PublishBatchRequestEntry};
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, incomplete_request, unusable_answer};
 use crate::ledger::leases::Lease;
 use crate::notifications::batch::{
@@ -72,12 +73,13 @@ pub struct NotificationSender {
     events: EventBridge,
     topic: Sns,
     addresses: Addresses,
+    clock: Clock,
 }
 
 impl NotificationSender {
     /// A sender to `addresses`.
-    pub fn new(events: EventBridge, topic: Sns, addresses: Addresses) -> Self {
-        Self { events, topic, addresses }
+    pub fn new(events: EventBridge, topic: Sns, addresses: Addresses, clock: Clock) -> Self {
+        Self { events, topic, addresses, clock }
     }
 
     /// Puts each account's notification on that account's bus. The accounts that were notified are returned even if
@@ -142,7 +144,8 @@ impl NotificationSender {
             .iter()
             .map(|(account, notification)| entry(&bus(account), notification))
             .collect::<Result<_, _>>()?;
-        send_in_rounds(entries, async |entries| self.put(entries, TARGET_BUSES, lease).await).await
+        send_in_rounds(&self.clock, entries, async |entries| self.put(entries, TARGET_BUSES, lease).await)
+            .await
     }
 
     /// Puts notifications on the hub's bus and publishes them to its topic. The count is how many of them, from the first
@@ -172,14 +175,17 @@ impl NotificationSender {
             .map(|notification| entry(hub_bus, notification))
             .collect::<Result<_, _>>()?;
         let verdicts =
-            send_in_rounds(entries, async |entries| self.put(entries, hub_bus, lease).await).await?;
+            send_in_rounds(&self.clock, entries, async |entries| self.put(entries, hub_bus, lease).await)
+                .await?;
         require_all_accepted(PUT, hub_bus, verdicts)?;
         let messages = notifications
             .iter()
             .enumerate()
             .map(|(at, notification)| message(at, notification))
             .collect::<Result<_, _>>()?;
-        let verdicts = send_in_rounds(messages, async |messages| self.publish(messages, lease).await).await?;
+        let verdicts =
+            send_in_rounds(&self.clock, messages, async |messages| self.publish(messages, lease).await)
+                .await?;
         require_all_accepted(PUBLISH, topic, verdicts)
     }
 

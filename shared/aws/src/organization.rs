@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, unusable_answer};
 
 /// Concurrent calls. AWS Organizations allows a few calls a second; the SDK waits when it throttles.
@@ -36,6 +37,7 @@ pub struct OrganizationReader {
     cached_for_times: u32,
     cached: Mutex<Option<Cached>>,
     reading: Mutex<()>,
+    clock: Clock,
 }
 
 /// What was read, and whether from the cache.
@@ -49,13 +51,14 @@ pub struct Reading {
 
 impl OrganizationReader {
     /// A reader that caches the organization for `cache_at_most` at the longest.
-    pub fn new(client: Client, cache_at_most: Duration) -> Self {
+    pub fn new(client: Client, cache_at_most: Duration, clock: Clock) -> Self {
         Self {
             client,
             cache_at_most,
             cached_for_times: CACHED_FOR_TIMES,
             cached: Mutex::new(None),
             reading: Mutex::new(()),
+            clock,
         }
     }
 
@@ -95,7 +98,7 @@ impl OrganizationReader {
     /// # Errors
     /// When a call to AWS Organizations fails.
     pub async fn read_again(&self, scope: Scope) -> Result<Reading, AwsError> {
-        let (started, read_at) = (Instant::now(), Timestamp::now());
+        let (started, read_at) = (Instant::now(), self.clock.now());
         let organization = self.fetch(scope).await?.map(Arc::new);
         let until =
             Instant::now() + self.cache_at_most.min(started.elapsed().saturating_mul(self.cached_for_times));

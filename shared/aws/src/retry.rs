@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable, RetryableWithContext};
 
+use crate::clock::Clock;
+
 /// The longest pause without its random part.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
@@ -48,19 +50,23 @@ impl Policy {
     /// The error of the last attempt.
     pub async fn retry<T, E, F>(
         self,
+        clock: &Clock,
         operation: impl FnMut() -> F,
         is_retryable: impl FnMut(&E) -> bool,
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
     {
-        Retryable::retry(operation, self.backoff()).when(is_retryable).await
+        let clock = clock.clone();
+        let pause = move |pause| clock.pause(pause);
+        Retryable::retry(operation, self.backoff()).sleep(pause).when(is_retryable).await
     }
 
     /// The same for an operation with a state that goes from one attempt to the next, such as the rest of a batch.
     /// The state after the last attempt is returned, whatever became of it.
     pub async fn retry_with<S, T, E>(
         self,
+        clock: &Clock,
         state: S,
         operation: impl AsyncFn(&mut S) -> Result<T, E>,
         is_retryable: impl FnMut(&E) -> bool,
@@ -70,7 +76,9 @@ impl Policy {
             let result = operation(&mut state).await;
             (state, result)
         };
-        RetryableWithContext::retry(attempt, self.backoff()).context(state).when(is_retryable).await
+        let clock = clock.clone();
+        let retry = RetryableWithContext::retry(attempt, self.backoff());
+        retry.sleep(move |pause| clock.pause(pause)).context(state).when(is_retryable).await
     }
 
     fn backoff(self) -> ExponentialBuilder {
@@ -88,6 +96,10 @@ mod tests {
     use backon::BackoffBuilder;
 
     use super::*;
+
+    fn clock() -> Clock {
+        Clock::of(&aws_config::SdkConfig::builder().build())
+    }
 
     fn pauses(policy: Policy) -> Vec<Duration> {
         policy.backoff().build().collect()
@@ -121,7 +133,8 @@ mod tests {
                 *count += 1;
                 Err::<(), _>(error)
             };
-            let (count, result) = policy.retry_with(0, attempt, |error| *error == "transient").await;
+            let (count, result) =
+                policy.retry_with(&clock(), 0, attempt, |error| *error == "transient").await;
             assert_eq!((count, result), (attempts, Err(error)));
         }
     }
@@ -133,6 +146,6 @@ mod tests {
             *count += 1;
             if *count == 2 { Ok(()) } else { Err(()) }
         };
-        assert_eq!(policy.retry_with(0, attempt, |()| true).await, (2, Ok(())));
+        assert_eq!(policy.retry_with(&clock(), 0, attempt, |()| true).await, (2, Ok(())));
     }
 }

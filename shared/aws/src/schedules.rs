@@ -30,6 +30,7 @@ use aws_sdk_scheduler::types::{
 };
 use jiff::Timestamp;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, incomplete_request};
 
 const CREATE: &str = "scheduler:CreateSchedule";
@@ -61,12 +62,13 @@ pub struct ScheduleSettings {
 pub struct ScheduleWriter {
     client: Client,
     settings: ScheduleSettings,
+    clock: Clock,
 }
 
 impl ScheduleWriter {
     /// A writer with these `settings`.
-    pub fn new(client: Client, settings: ScheduleSettings) -> Self {
-        Self { client, settings }
+    pub fn new(client: Client, settings: ScheduleSettings, clock: Clock) -> Self {
+        Self { client, settings, clock }
     }
 
     /// Creates or updates the schedule `name`: at `at` (a whole minute) it starts the workflow with `input` and is
@@ -76,11 +78,11 @@ impl ScheduleWriter {
     /// # Errors
     /// When `scheduler:CreateSchedule` or `scheduler:UpdateSchedule` fails in time.
     pub async fn set(&self, name: &str, at: Timestamp, input: &str) -> Result<bool, AwsError> {
-        if at <= Timestamp::now() {
+        if at <= self.clock.now() {
             return Ok(false);
         }
         match self.create_or_update(name, at, input).await {
-            Err(error) if came_too_late(at, Timestamp::now(), error.fault()) => Ok(false),
+            Err(error) if came_too_late(at, self.clock.now(), error.fault()) => Ok(false),
             answer => answer.map(|()| true),
         }
     }

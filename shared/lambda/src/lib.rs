@@ -76,6 +76,17 @@ async fn serve<F: Function>(
     payload: &Value,
     context: &Context,
 ) -> Result<F::Response, Diagnostic> {
+    let (invocation, answer) = invoke(function, payload, context).await;
+    metrics::write(&context.env_config.function_name, &invocation, &clients.calls().take());
+    answer
+}
+
+/// Invokes a function with a payload as Lambda delivers it, and returns what was counted beside the answer.
+pub async fn invoke<F: Function>(
+    function: &F,
+    payload: &Value,
+    context: &Context,
+) -> (Invocation, Result<F::Response, Diagnostic>) {
     let payload = Payload::read(payload);
     let request = F::Request::deserialize(payload.input);
     let about = request.as_ref().map(F::about).unwrap_or_default();
@@ -94,6 +105,5 @@ async fn serve<F: Function>(
         })
     };
     let answer = served.instrument(invocation.span()).await;
-    metrics::write(&context.env_config.function_name, &invocation, &clients.calls().take());
-    answer
+    (invocation, answer)
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ami_share_aws::clock::Clock;
 use ami_share_aws::ec2::images::{FoundImage, ImageReader};
 use ami_share_aws::error::Fault;
 use ami_share_aws::keys::{KeyObserver, KeyReader};
@@ -38,6 +39,7 @@ pub struct Resolver {
     hub: AccountId,
     region: String,
     warning_days: u32,
+    clock: Clock,
 }
 
 /// The result for one image.
@@ -68,6 +70,7 @@ impl Resolver {
             limits: limits(environment)?,
             hub: environment.parsed("HUB_ACCOUNT_ID", str::parse)?,
             region: clients.region(),
+            clock: clients.clock(),
             warning_days: environment.parsed("EXPIRY_WARNING_DAYS", str::parse)?,
         })
     }
@@ -132,7 +135,7 @@ impl Resolver {
             region: self.region.clone(),
             owner: self.hub.clone(),
         };
-        let unseen = || Observation { at: Timestamp::now(), status: None };
+        let unseen = || Observation { at: self.clock.now(), status: None };
         let before = Before::from(last);
         let run = run(trigger, found.map_or_else(unseen, |found| found.observed.clone()), before.until);
         let image = found.map_or_else(gone, |found| found.image.clone());
@@ -152,7 +155,7 @@ impl Resolver {
         let tags = ShareTags::read(&found.tags);
         let before = last.map(Before::from).unwrap_or_default();
         let previous = Previous { targets: &before.targets, until: before.until };
-        let now = trigger.now(Timestamp::now());
+        let now = trigger.now(self.clock.now());
         let context = Context { organization: None, limits: &self.limits, hub: &self.hub, previous, now };
         // Both are read at once. Where no target can be desired, neither is read.
         let (targets, usable) = match needs_organization(&tags, &context) {

@@ -18,6 +18,7 @@ pub mod fixtures;
 pub mod ids;
 pub mod json;
 pub mod looks;
+pub mod memory;
 pub mod organizations;
 pub mod policies;
 pub mod reviews;

@@ -10,6 +10,7 @@ use aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuild
 use aws_sdk_ec2::types::{Filter, Image as Ec2Image, ImageState, Tag};
 use jiff::Timestamp;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, unreadable_answer, unusable_answer};
 
 const DESCRIBE_IMAGES: &str = "ec2:DescribeImages";
@@ -44,12 +45,13 @@ pub struct FoundImage {
 pub struct ImageReader {
     client: Client,
     region: String,
+    clock: Clock,
 }
 
 impl ImageReader {
     /// A reader for the images of `region`.
-    pub fn new(client: Client, region: String) -> Self {
-        Self { client, region }
+    pub fn new(client: Client, region: String, clock: Clock) -> Self {
+        Self { client, region, clock }
     }
 
     /// The image, or `None` when it does not exist. A disabled image exists. EC2 omits disabled images by default; the
@@ -59,7 +61,7 @@ impl ImageReader {
     /// # Errors
     /// When `ec2:DescribeImages` fails, or its answer cannot be used.
     pub async fn image(&self, id: &ImageId) -> Result<Option<FoundImage>, AwsError> {
-        let seen_at = Timestamp::now();
+        let seen_at = self.clock.now();
         let request = self.client.describe_images().image_ids(id.as_str()).include_disabled(true);
         let answer = match request.send().await.explain(DESCRIBE_IMAGES, id) {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
@@ -99,7 +101,7 @@ impl ImageReader {
         &self,
         token: Option<String>,
     ) -> Result<(Vec<FoundImage>, Option<String>), AwsError> {
-        let seen_at = Timestamp::now();
+        let seen_at = self.clock.now();
         // `*` stands for any characters in the value of a filter.
         // Source: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Filtering.html>
         let tagged = filter("tag-key", [format!("{PREFIX}*")]);
@@ -117,7 +119,7 @@ impl ImageReader {
     pub async fn found(&self, ids: &[ImageId]) -> Result<BTreeMap<ImageId, FoundImage>, AwsError> {
         let mut all = BTreeMap::new();
         for chunk in ids.chunks(FILTER_VALUES) {
-            let seen_at = Timestamp::now();
+            let seen_at = self.clock.now();
             // A filter ignores an image that does not exist; as an id, it would fail the whole call.
             let named = filter("image-id", chunk.iter().map(ToString::to_string));
             let mut images = self.own_images(named).into_paginator().page_size(PAGE).items().send();

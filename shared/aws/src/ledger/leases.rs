@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ami_share_domain::ids::{ImageId, KeyArn};
 use aws_sdk_dynamodb::Client;
-use jiff::Timestamp;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault};
 use crate::ledger::rows::{LEASE as LEASE_ROW, RowKey, image_partition, key_partition, number, text};
 use crate::retry;
@@ -24,6 +24,7 @@ const LEAST_LEFT: Duration = Duration::from_secs(20);
 pub struct Leases {
     client: Client,
     table: String,
+    clock: Clock,
     duration: Duration,
 }
 
@@ -32,6 +33,7 @@ pub struct Leases {
 pub struct Lease {
     client: Client,
     table: String,
+    clock: Clock,
     row: RowKey,
     holder: String,
     duration: Duration,
@@ -50,8 +52,8 @@ enum Condition {
 
 impl Leases {
     /// Leases in the ledger's `table`.
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table, duration: LEASE }
+    pub fn new(client: Client, table: String, clock: Clock) -> Self {
+        Self { client, table, clock, duration: LEASE }
     }
 
     /// The same with leases of another duration. A lease that is shorter than the time that must be left of it is
@@ -81,13 +83,14 @@ impl Leases {
         let lease = Lease {
             client: self.client.clone(),
             table: self.table.clone(),
+            clock: self.clock.clone(),
             row: RowKey { pk, sk: LEASE_ROW.to_owned() },
             holder: holder.to_owned(),
             duration: self.duration,
             ends: AtomicI64::new(0),
         };
         let is_leased = |error: &AwsError| matches!(error, AwsError::Busy(_));
-        retry::LEASE.retry(|| lease.write(Condition::Available), is_leased).await?;
+        retry::LEASE.retry(&self.clock, || lease.write(Condition::Available), is_leased).await?;
         Ok(lease)
     }
 }
@@ -99,7 +102,7 @@ impl Lease {
     /// # Errors
     /// [`AwsError::Busy`] when another invocation holds it, or held it: then this one must not write any more.
     pub async fn renew(&self) -> Result<(), AwsError> {
-        if self.ends.load(Ordering::Relaxed) - millis(LEAST_LEFT) > Timestamp::now().as_millisecond() {
+        if self.ends.load(Ordering::Relaxed) - millis(LEAST_LEFT) > self.clock.now().as_millisecond() {
             return Ok(());
         }
         self.write(Condition::SameHolder).await
@@ -108,7 +111,7 @@ impl Lease {
     /// Writes the row, so that the lease lasts its full duration from now on. [`AwsError::Busy`] when the condition
     /// does not hold.
     async fn write(&self, condition: Condition) -> Result<(), AwsError> {
-        let now = Timestamp::now().as_millisecond();
+        let now = self.clock.now().as_millisecond();
         let ends = now + millis(self.duration);
         let mut item = self.row.item();
         item.insert("holder".to_owned(), text(&self.holder));

@@ -8,9 +8,9 @@ use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::key::ledger::KeyLedger;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, incomplete_request, unreadable_answer};
 use crate::ledger::rows::{
     IMAGE_PREFIX, INTENT, IS_MANAGED, Item, LEASE, MANAGED, MANAGED_IMAGES, NOTIFIED, RowKey, SCHEDULES,
@@ -35,12 +35,13 @@ struct Accounts {
 pub struct LedgerReader {
     client: Client,
     table: String,
+    clock: Clock,
 }
 
 impl LedgerReader {
     /// A reader of `table`.
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub fn new(client: Client, table: String, clock: Clock) -> Self {
+        Self { client, table, clock }
     }
 
     /// The last intent of an image.
@@ -113,7 +114,7 @@ impl LedgerReader {
                 ledger.needed_by.insert(image, read(item, key.as_str())?);
             } else if sk == LEASE {
                 let lease: LeaseRow = read(item, key.as_str())?;
-                ledger.is_leased = lease.ends >= Timestamp::now().as_millisecond();
+                ledger.is_leased = lease.ends >= self.clock.now().as_millisecond();
             }
         }
         Ok(ledger)
@@ -201,7 +202,7 @@ impl LedgerReader {
             };
         let batch = Batch { unread: Some(keys), managed: BTreeSet::new() };
         let has_unread = |error: &AwsError| matches!(error, AwsError::Busy(_));
-        let (batch, read) = retry::BATCH.retry_with(batch, attempt, has_unread).await;
+        let (batch, read) = retry::BATCH.retry_with(&self.clock, batch, attempt, has_unread).await;
         read.map(|()| batch.managed)
     }
 

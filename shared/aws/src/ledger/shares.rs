@@ -69,6 +69,6 @@ impl LedgerWriter {
             }
         };
         let has_left = |error: &AwsError| matches!(error, AwsError::Unfinished { .. });
-        retry::BATCH.retry_with(batch, attempt, has_left).await.1
+        retry::BATCH.retry_with(&self.clock, batch, attempt, has_left).await.1
     }
 }

@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, incomplete_request};
 use crate::ledger::change::Change;
 use crate::ledger::rows::{Item, RowKey};
@@ -17,12 +18,13 @@ const PUT: &str = "dynamodb:PutItem";
 pub struct LedgerWriter {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) clock: Clock,
 }
 
 impl LedgerWriter {
     /// A writer of `table`.
-    pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub fn new(client: Client, table: String, clock: Clock) -> Self {
+        Self { client, table, clock }
     }
 
     /// Puts a row, unless there is one with its key.

@@ -4,6 +4,7 @@
 use aws_sdk_eventbridge::types::PutEventsResultEntry;
 use aws_sdk_sns::types::BatchResultErrorEntry;
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Fault, unusable_answer};
 use crate::retry;
 
@@ -35,6 +36,7 @@ enum Unsettled {
 
 /// Sends items, and those again that failed transiently. Returns the last verdict on each, in their order.
 pub(super) async fn send_in_rounds<T: Clone>(
+    clock: &Clock,
     items: Vec<T>,
     send: impl AsyncFn(Vec<T>) -> Result<Vec<Verdict>, AwsError>,
 ) -> Result<Vec<Verdict>, AwsError> {
@@ -48,7 +50,7 @@ pub(super) async fn send_in_rounds<T: Clone>(
     };
     let batch = Batch { items, verdicts: Vec::new() };
     let is_retryable = |unsettled: &Unsettled| matches!(unsettled, Unsettled::Transient);
-    match retry::SEND.retry_with(batch, round, is_retryable).await {
+    match retry::SEND.retry_with(clock, batch, round, is_retryable).await {
         (_, Err(Unsettled::Failed(error))) => Err(error),
         // What is still transient is for the caller to report.
         (Batch { verdicts, .. }, Ok(()) | Err(Unsettled::Transient)) => Ok(verdicts),

@@ -1,0 +1,3 @@
+//! Whole workflows of the functions' own code against the in-memory AWS.
+
+mod faults;
