@@ -74,7 +74,7 @@ fn a_revocation_makes_these_calls_and_no_more() -> Result<()> {
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages
         extend-key-policy (grant): dynamodb:Query, kms:GetKeyPolicy
-        share-image: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
+        share-image: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute x2, ec2:ModifyImageAttribute
         extend-key-policy (revoke): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
         notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x3, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
         ") })

@@ -2,14 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ami_share_aws::clock::Clock;
-use ami_share_aws::ec2::permissions::{Applied, PermissionWriter, RejectedPermission};
+use ami_share_aws::ec2::permissions::{
+    AcceptedPermissions, Applied, PermissionReader, PermissionWriter, RejectedPermission,
+};
 use ami_share_aws::error::AwsError;
 use ami_share_aws::ledger::leases::Lease;
 use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
-use ami_share_domain::ids::ImageId;
+use ami_share_domain::ids::{AccountId, ImageId};
 use ami_share_domain::image::decision::ImageDecision;
 use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::ImageLedger;
@@ -20,6 +23,8 @@ use ami_share_lambda::Failure;
 use futures::future::ready;
 use futures::{StreamExt, stream};
 
+use crate::revoked::{Revoked, revoked};
+
 /// Snapshots that are changed at the same time.
 const CONCURRENT_WRITES: usize = 4;
 
@@ -28,10 +33,35 @@ pub(crate) struct ImageWriter<'a> {
     pub(crate) request: &'a ImageRequest,
     pub(crate) observed: &'a ObservedImage,
     pub(crate) lease: &'a Lease,
+    pub(crate) reader: &'a PermissionReader,
     pub(crate) permissions: PermissionWriter,
     pub(crate) ledger: LedgerWriter,
     pub(crate) clock: Clock,
     pub(crate) invocation: &'a str,
+    /// How many parts of the audit log were appended.
+    pub(crate) appended: AtomicUsize,
+}
+
+/// What became of the calls of a plan.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    /// The names of the targets whose launch permission EC2 accepted.
+    pub(crate) granted: BTreeSet<String>,
+    /// The names of the targets that were to lose the image, and may still have it.
+    pub(crate) not_revoked: BTreeSet<String>,
+    /// What EC2 rejected.
+    pub(crate) rejected: Vec<RejectedPermission>,
+    failures: Vec<AwsError>,
+}
+
+impl Done {
+    /// The failure that ends the function: one that a retry may remove before one that it does not, and the first of
+    /// them.
+    pub(crate) fn failure(self) -> Option<AwsError> {
+        let mut failures = self.failures;
+        failures.sort_by_key(|failure| !failure.fault().is_retryable());
+        failures.into_iter().next()
+    }
 }
 
 impl ImageWriter<'_> {
@@ -62,56 +92,119 @@ impl ImageWriter<'_> {
         Ok(())
     }
 
-    /// Makes the calls, and returns what EC2 rejected.
-    pub(crate) async fn apply(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
-        if plan.revokes_first {
-            let rejected = self.revoke(plan).await?;
-            return Ok([rejected, self.grant(plan).await?].concat());
+    /// Makes the calls. Whatever fails in granting, what must be revoked is revoked. A failure is part of the result: the
+    /// caller records first what was done.
+    pub(crate) async fn apply(&self, decision: &ImageDecision<'_>) -> Done {
+        let plan = &decision.plan;
+        let mut done = Done::default();
+        if !plan.revokes_first {
+            self.grant(plan, &mut done).await;
         }
-        let rejected = self.grant(plan).await?;
-        Ok([rejected, self.revoke(plan).await?].concat())
+        let forgotten = self.forget_gone_snapshots(decision).await;
+        done.failures.extend(forgotten.err());
+        self.revoke(plan, &mut done).await;
+        // The image has room for the new targets only once the others are revoked.
+        if plan.revokes_first && done.failures.is_empty() {
+            self.grant(plan, &mut done).await;
+        }
+        done
     }
 
-    /// Grants the snapshots, then the image.
-    async fn grant(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
+    /// Grants the snapshots, then the image. After a failure, nothing more is granted.
+    async fn grant(&self, plan: &ImagePlan, done: &mut Done) {
         let (image, snapshots): (Vec<_>, Vec<_>) =
             plan.grants.iter().cloned().partition(ImageStep::is_of_image);
-        let mut rejected = self.apply_all(snapshots).await?;
+        self.grant_all(snapshots, done).await;
+        if !done.failures.is_empty() {
+            return;
+        }
         // An account whose snapshots EC2 rejects gets no launch permission either.
         let excluded: BTreeSet<LaunchPermission> =
-            rejected.iter().map(|rejected| rejected.permission.clone()).collect();
+            done.rejected.iter().map(|rejected| rejected.permission.clone()).collect();
         let image = image.into_iter().filter_map(|step| step.without(&excluded)).collect();
-        rejected.extend(self.apply_all(image).await?);
-        Ok(rejected)
+        self.grant_all(image, done).await;
     }
 
-    /// Revokes the image, then the snapshots.
-    async fn revoke(&self, plan: &ImagePlan) -> Result<Vec<RejectedPermission>, Failure> {
-        let (image, snapshots): (Vec<_>, Vec<_>) =
-            plan.revocations.iter().cloned().partition(ImageStep::is_of_image);
-        let mut rejected = self.apply_all(image).await?;
-        rejected.extend(self.apply_all(snapshots).await?);
-        Ok(rejected)
-    }
-
-    /// Applies steps, some of them at once. What AWS accepted goes into the audit log also when another step fails: it
-    /// is done, so no later run does it again, and none would record it.
-    async fn apply_all(&self, steps: Vec<ImageStep>) -> Result<Vec<RejectedPermission>, Failure> {
+    /// Makes calls that grant access, some of them at once. What AWS accepted goes into the audit log also when another
+    /// step fails: it is done, so no later run does it again, and none would record it.
+    async fn grant_all(&self, steps: Vec<ImageStep>, done: &mut Done) {
         let results = apply_until_failure(&steps, |step| self.apply_step(step)).await;
-        let rows: Vec<AuditRow> =
-            results.iter().flat_map(|(step, applied)| self.audit_rows(step, applied)).collect();
-        self.append(&rows).await?;
-        for (step, applied) in &results {
-            self.forget_snapshot_accounts(step, applied).await?;
-        }
-        let mut rejected = Vec::new();
-        for (_, applied) in results {
-            match applied.failure {
-                Some(failure) => return Err(failure.into()),
-                None => rejected.extend(applied.rejected),
+        for (step, applied) in results {
+            let rows = self.audit_rows(step, &applied.accepted);
+            let gone = step.forgets(self.observed, |account| applied.verdict(account));
+            if step.is_of_image() {
+                let accepted =
+                    applied.accepted.iter().flat_map(|accepted| accepted.principals.iter().cloned());
+                done.granted.extend(accepted);
             }
+            done.rejected.extend(applied.rejected);
+            done.failures.extend(applied.failure);
+            done.failures.extend(self.conclude(step, &rows, &gone).await.err());
         }
-        Ok(rejected)
+    }
+
+    /// Revokes the image, then the snapshots. One that cannot be revoked does not hold up the others.
+    async fn revoke(&self, plan: &ImagePlan, done: &mut Done) {
+        let (image, snapshots): (Vec<_>, Vec<_>) =
+            plan.revocations.iter().partition(|step| step.is_of_image());
+        for step in &image {
+            let revoked = self.revoke_step(step).await;
+            self.conclude_revocation(step, revoked, done).await;
+        }
+        let revoked = stream::iter(&snapshots).map(|step| async { (*step, self.revoke_step(step).await) });
+        let revoked: Vec<_> = revoked.buffered(CONCURRENT_WRITES).collect().await;
+        for (step, revoked) in revoked {
+            self.conclude_revocation(step, revoked, done).await;
+        }
+    }
+
+    /// Makes the calls of a revocation, and reads what EC2 shows then.
+    async fn revoke_step(&self, step: &ImageStep) -> Revoked {
+        let applied = self.permissions.apply(self.lease, self.image(), step).await;
+        if let Some(AwsError::Busy(_)) = applied.failure {
+            return Revoked { failure: applied.failure, ..Revoked::default() };
+        }
+        let accepted = applied.accepted.iter().flat_map(|accepted| accepted.principals.iter().cloned());
+        let shown = self.reader.after_revocation(self.image(), step.snapshot(), &accepted.collect()).await;
+        revoked(step, applied, shown)
+    }
+
+    async fn conclude_revocation(&self, step: &ImageStep, revoked: Revoked, done: &mut Done) {
+        let is_snapshot = |principal: &String| principal.parse().ok().filter(|_| !step.is_of_image());
+        let accounts: Vec<AccountId> = revoked.ended.iter().filter_map(is_snapshot).collect();
+        let mut rows = self.audit_rows(step, &revoked.accepted);
+        rows.extend(self.found_ended(step, &revoked.without_call));
+        if step.is_of_image() {
+            let not_ended = step.principals().into_iter().filter(|name| !revoked.ended.contains(name));
+            done.not_revoked.extend(not_ended);
+        }
+        done.rejected.extend(revoked.rejected);
+        done.failures.extend(revoked.failure);
+        done.failures.extend(self.conclude(step, &rows, &accounts).await.err());
+    }
+
+    /// Appends to the audit log what was done, and then forgets the accounts of a snapshot that have no access any more.
+    /// After an interruption in between, the next run does, and records, it once more.
+    async fn conclude(
+        &self,
+        step: &ImageStep,
+        rows: &[AuditRow],
+        accounts: &[AccountId],
+    ) -> Result<(), AwsError> {
+        self.append(rows).await?;
+        let Some(snapshot) = step.snapshot().filter(|_| !accounts.is_empty()) else { return Ok(()) };
+        self.lease.renew().await?;
+        self.ledger.remove_snapshot_accounts(self.image(), snapshot, accounts).await
+    }
+
+    /// Forgets the accounts of snapshots that do not exist any more. The audit log has them already.
+    async fn forget_gone_snapshots(&self, decision: &ImageDecision<'_>) -> Result<(), AwsError> {
+        for (snapshot, accounts) in &decision.forgotten {
+            self.lease.renew().await?;
+            let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
+            self.ledger.remove_snapshot_accounts(self.image(), snapshot, &accounts).await?;
+        }
+        Ok(())
     }
 
     async fn apply_step(&self, step: &ImageStep) -> Applied {
@@ -131,22 +224,10 @@ impl ImageWriter<'_> {
         Ok(())
     }
 
-    /// Forgets the accounts of a snapshot once the audit log has their revocation. After an interruption in between,
-    /// the next run revokes, and records, once more.
-    async fn forget_snapshot_accounts(&self, step: &ImageStep, applied: &Applied) -> Result<(), AwsError> {
-        let Some(snapshot) = step.snapshot() else { return Ok(()) };
-        let gone = step.forgets(self.observed, |account| applied.verdict(account));
-        if !gone.is_empty() {
-            self.lease.renew().await?;
-            self.ledger.remove_snapshot_accounts(self.image(), snapshot, &gone).await?;
-        }
-        Ok(())
-    }
-
     /// One row of the audit log for each call that AWS accepted.
-    fn audit_rows(&self, step: &ImageStep, applied: &Applied) -> Vec<AuditRow> {
+    fn audit_rows(&self, step: &ImageStep, accepted: &[AcceptedPermissions]) -> Vec<AuditRow> {
         let Run { triggered_by, intent, .. } = &self.request.share.run;
-        let rows = applied.accepted.iter().map(|accepted| {
+        let rows = accepted.iter().map(|accepted| {
             let principals = accepted.principals.clone();
             let row = AuditRow::new(step.action(), self.resource(step), principals, triggered_by, *intent);
             let row = row.done(self.clock.now(), accepted.request_id.clone());
@@ -160,8 +241,19 @@ impl ImageWriter<'_> {
         rows.collect()
     }
 
-    async fn append(&self, rows: &[AuditRow]) -> Result<(), Failure> {
-        Ok(self.ledger.append(self.image(), rows, self.invocation).await?)
+    /// A row on access that EC2 does not show any more, although it accepted no call that removes it.
+    fn found_ended(&self, step: &ImageStep, principals: &[String]) -> Option<AuditRow> {
+        let Run { triggered_by, intent, .. } = &self.request.share.run;
+        let resource = self.resource(step);
+        let row = AuditRow::new(AuditAction::Recovered, resource, principals.to_vec(), triggered_by, *intent);
+        let row = row.done(self.clock.now(), None).because("found revoked already");
+        (!row.principals.is_empty()).then_some(row)
+    }
+
+    /// Each part has a number, so that rows of the same moment differ in their key.
+    async fn append(&self, rows: &[AuditRow]) -> Result<(), AwsError> {
+        let part = self.appended.fetch_add(1, Ordering::Relaxed);
+        self.ledger.append(self.image(), rows, &format!("{}-{part}", self.invocation)).await
     }
 
     /// What the plan makes private: the image, snapshots.

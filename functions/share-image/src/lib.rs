@@ -6,13 +6,17 @@
 
 mod apply;
 mod request;
+mod revoked;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicUsize;
 
 use ami_share_aws::ec2::permissions::PermissionReader;
+use ami_share_aws::error::AwsError;
 use ami_share_aws::ledger::leases::{Lease, Leases};
 use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_aws::ledger::writer::LedgerWriter;
+use ami_share_aws::retry;
 use ami_share_domain::ids::{AccountId, SnapshotId};
 use ami_share_domain::image::decision::{ImageDecision, PlanSettings};
 use ami_share_domain::image::desired::{DesiredState, Share};
@@ -87,7 +91,7 @@ impl Function for ShareImage {
 impl ShareImage {
     /// What would be done; `shared` are the targets that would have access then.
     async fn dry_run(&self, request: ImageRequest) -> Result<ShareResult, Failure> {
-        let observed = self.observe(&request.share.desired).await?;
+        let observed = self.observe(&request.share).await?;
         let decision = ImageDecision::of(&request, &observed.image, &observed.ledger, self.plan_settings);
         Ok(ShareResult {
             plan: decision.plan.steps().map(ToString::to_string).collect(),
@@ -104,16 +108,20 @@ impl ShareImage {
         invocation: &Invocation,
     ) -> Result<ShareResult, Failure> {
         let share = &request.share;
-        let mut observed = self.observe(&share.desired).await?;
+        let mut observed = self.observe(share).await?;
         if is_superseded(share, &observed) {
             return Ok(ShareResult::superseded(request.share));
         }
         let decision = ImageDecision::of(&request, &observed.image, &observed.ledger, self.plan_settings);
         let usage_report = self.request_usage_report(&share.desired, &observed.ledger, lease).await?;
         let steps = decision.plan.steps().count();
-        let result = self.apply(&request, decision, &mut observed, lease, invocation).await?;
+        let (result, failure) = self.apply(&request, decision, &mut observed, lease, invocation).await?;
         let result = ShareResult { usage_report, ..result };
-        self.record(&result, &observed.ledger, lease, invocation).await?;
+        let recorded = self.record(&result, &observed.ledger, lease, invocation).await;
+        if let Some(failure) = failure {
+            return Err(failure.into());
+        }
+        recorded?;
         tracing::info!(
             shared = result.shared.len(),
             revoked = result.revoked.len(),
@@ -127,7 +135,8 @@ impl ShareImage {
     }
 
     /// The permissions of an image of another account can be neither read nor changed: none of them is managed.
-    async fn observe(&self, desired: &DesiredState) -> Result<Observed, Failure> {
+    async fn observe(&self, share: &Share) -> Result<Observed, Failure> {
+        let desired = &share.desired;
         let id = &desired.image.id;
         let ledger = self.ledger.image(id).await?;
         if desired.image.owner != self.hub {
@@ -135,11 +144,40 @@ impl ShareImage {
         }
         let snapshots: BTreeSet<SnapshotId> =
             desired.snapshots.iter().chain(ledger.snapshots.keys()).cloned().collect();
-        let image = self.permissions.observe(id, &snapshots).await?;
+        let image = self.settled(share, &snapshots, &ledger).await?;
         Ok(Observed { image, ledger })
     }
 
-    /// Makes the calls of the plan. A target that EC2 rejects is refused, and counts as neither revoked nor restored.
+    /// Reads the permissions. EC2 is eventually consistent: while they contradict what the ledger records, they are read
+    /// again, a bounded number of times; then they are believed.
+    async fn settled(
+        &self,
+        share: &Share,
+        snapshots: &BTreeSet<SnapshotId>,
+        ledger: &ImageLedger,
+    ) -> Result<ObservedImage, AwsError> {
+        enum Unsettled {
+            Contradicts(Box<ObservedImage>),
+            Failed(AwsError),
+        }
+        let read = || async {
+            let observed = self.permissions.observe(&share.desired.image.id, snapshots).await;
+            let observed = observed.map_err(Unsettled::Failed)?;
+            match ledger.contradicts(share, &observed) {
+                true => Err(Unsettled::Contradicts(Box::new(observed))),
+                false => Ok(observed),
+            }
+        };
+        let contradicts = |unsettled: &Unsettled| matches!(unsettled, Unsettled::Contradicts(_));
+        match retry::READ_BACK.retry(read, contradicts).await {
+            Ok(observed) => Ok(observed),
+            Err(Unsettled::Contradicts(observed)) => Ok(*observed),
+            Err(Unsettled::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Makes the calls of the plan, and returns the result with what failed. A target that EC2 rejects is refused, and
+    /// counts as neither revoked nor restored. One that may or may not have access is in no part of the result.
     async fn apply(
         &self,
         request: &ImageRequest,
@@ -147,31 +185,39 @@ impl ShareImage {
         observed: &mut Observed,
         lease: &Lease,
         invocation: &Invocation,
-    ) -> Result<ShareResult, Failure> {
+    ) -> Result<(ShareResult, Option<AwsError>), Failure> {
         let writer = ImageWriter {
             request,
             observed: &observed.image,
             lease,
+            reader: &self.permissions,
             permissions: self.clients.permission_writer(),
             ledger: self.ledger_writer(),
             clock: self.clients.clock(),
             invocation: invocation.id(),
+            appended: AtomicUsize::new(0),
         };
         writer.write_ahead(&decision, &mut observed.ledger).await?;
-        let rejected = writer.apply(&decision.plan).await?;
+        let done = writer.apply(&decision).await;
         let ImageDecision { mut shared, mut refused, plan, pending_revocation, restored, unmanaged, .. } =
             decision;
-        refused.extend(refusals(&mut shared, &rejected));
-        let rejected: BTreeSet<&str> = rejected.iter().map(|rejected| rejected.permission.name()).collect();
-        let is_accepted = |target: &String| !rejected.contains(target.as_str());
-        Ok(ShareResult {
-            revoked: pending_revocation.into_iter().filter(is_accepted).collect(),
-            restored: restored.into_iter().filter(is_accepted).collect(),
+        refused.extend(refusals(&mut shared, &done.rejected));
+        let added = plan.launch_permissions();
+        shared.retain(|target| {
+            !added.contains(&target.launch_permission()) || done.granted.contains(target.name())
+        });
+        let is_rejected =
+            |target: &String| done.rejected.iter().any(|rejected| rejected.permission.name() == *target);
+        let has_ended = |target: &String| !done.not_revoked.contains(target);
+        let result = ShareResult {
+            revoked: pending_revocation.into_iter().filter(has_ended).collect(),
+            restored: restored.into_iter().filter(|target| !is_rejected(target)).collect(),
             made_private: writer.made_private(&plan),
             unmanaged,
             keys_to_revoke: keys_to_revoke(request),
             ..ShareResult::of(request.share.clone(), &shared, refused)
-        })
+        };
+        Ok((result, done.failure()))
     }
 
     /// Writes the rows that the result changes.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ami_share_aws::ec2::permissions::RejectedPermission;
 use ami_share_domain::ids::KeyArn;
 use ami_share_domain::image::request::ImageRequest;
-use ami_share_domain::refusal::{Refusal, RefusalReason};
+use ami_share_domain::refusal::Refusal;
 use ami_share_domain::targets::target::Target;
 
 /// The keys whose policy still allows a principal that no share needs.
@@ -18,9 +18,9 @@ pub(crate) fn keys_to_revoke(request: &ImageRequest) -> Vec<KeyArn> {
 pub(crate) fn refusals(shared: &mut Vec<&Target>, rejected: &[RejectedPermission]) -> Vec<Refusal> {
     let mut seen = BTreeSet::new();
     let first = rejected.iter().filter(|rejected| seen.insert(&rejected.permission));
-    let refusals = first.map(|RejectedPermission { permission, message }| {
+    let refusals = first.map(|RejectedPermission { permission, reason }| {
         shared.retain(|target| target.launch_permission() != *permission);
-        Refusal::new(permission.name(), RefusalReason::Ec2Rejected { message: message.clone() })
+        Refusal::new(permission.name(), reason.clone())
     });
     refusals.collect()
 }

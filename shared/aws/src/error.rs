@@ -19,6 +19,8 @@ pub enum Fault {
     Denied,
     /// The resource does not exist, or no longer exists.
     Missing,
+    /// The image is pending, disabled or gone: only `DescribeImages` says which.
+    Unavailable,
     /// AWS does not accept an item of the request: an unknown principal, a closed account.
     Rejected,
     /// The condition of a write does not hold, or the name exists already.
@@ -31,7 +33,7 @@ impl Fault {
     /// Whether the same call may succeed later.
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::Throttled | Self::Transient => true,
+            Self::Throttled | Self::Transient | Self::Unavailable => true,
             Self::Denied | Self::Missing | Self::Rejected | Self::Condition | Self::Other => false,
         }
     }
@@ -77,8 +79,8 @@ impl Fault {
             "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "AuthorizationError" => {
                 Self::Denied
             }
+            "InvalidAMIID.Unavailable" => Self::Unavailable,
             "InvalidAMIID.NotFound"
-            | "InvalidAMIID.Unavailable"
             | "InvalidSnapshot.NotFound"
             | "NotFoundException"
             | "ResourceNotFoundException"

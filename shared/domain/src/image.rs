@@ -4,6 +4,7 @@ pub mod adoption;
 pub mod audit_repair;
 pub mod decision;
 pub mod desired;
+pub mod doubt;
 pub mod drift;
 pub mod ledger;
 pub mod plan;

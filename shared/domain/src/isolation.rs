@@ -41,6 +41,13 @@ impl<T: Clone> Isolation<T> {
         }
     }
 
+    /// Rejects all items of the group that [`Self::next_group`] gave, without trying them one by one.
+    pub fn reject_group(&mut self) {
+        if let Some(mut group) = self.groups.pop() {
+            self.rejected.append(&mut group);
+        }
+    }
+
     /// What was accepted and what was rejected, each in the order it was found.
     pub fn finish(self) -> (Vec<T>, Vec<T>) {
         (self.accepted, self.rejected)

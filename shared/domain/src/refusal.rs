@@ -65,6 +65,10 @@ pub enum RefusalCode {
     UnusableKey,
     /// KMS or EC2 rejected the target itself.
     RejectedByAws,
+    /// EC2 refuses the grant, whoever the target is: a policy denies it, or a quota is reached.
+    DeniedByAws,
+    /// A snapshot of the image was deleted, belongs to another account, or cannot be read.
+    UnusableSnapshot,
     /// The key policy has no room left.
     PolicyTooLarge,
     /// ami-share must not, or cannot, write the key policy.
@@ -72,6 +76,11 @@ pub enum RefusalCode {
 }
 
 impl RefusalCode {
+    /// Whether AWS answered so to a grant. It is no reason to revoke: it may also mean that nothing can be revoked.
+    pub fn is_answer_of_aws(self) -> bool {
+        matches!(self, Self::RejectedByAws | Self::DeniedByAws)
+    }
+
     /// What to do about it, for `docs/troubleshooting.md`.
     pub fn remedy(self) -> &'static str {
         match self {
@@ -119,6 +128,12 @@ impl RefusalCode {
             }
             Self::RejectedByAws => {
                 "The other targets have access. Remove the target from the tag, or do what EC2 says."
+            }
+            Self::DeniedByAws => {
+                "Do what EC2 says: change the service control policy that denies `ec2:ModifyImageAttribute` or `ec2:ModifySnapshotAttribute`, restore an archived snapshot, or have the quota raised. Existing access stays, what is to be revoked is revoked, and the review tries again."
+            }
+            Self::UnusableSnapshot => {
+                "Copy the image within the hub (`aws ec2 copy-image`), so that all its snapshots belong to the hub, and tag the copy. Revocations go ahead."
             }
             Self::PolicyTooLarge => {
                 "A key policy names some hundreds of accounts at the most; an OU or organization takes one line. Share with OUs or `org`, use another key, or shorten the statements that ami-share did not write."

@@ -29,7 +29,7 @@ struct Case {
     observed: ObservedImage,
     targets: Vec<Target>,
     snapshots: Vec<SnapshotId>,
-    pending_revocation: BTreeSet<String>,
+    pending_revocation: BTreeSet<LaunchPermission>,
     snapshots_pending_revocation: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     makes_private: bool,
     limit: usize,
@@ -57,7 +57,10 @@ impl Case {
         let mut after = self.clone();
         for step in steps {
             apply(&mut after.observed, step);
-            // The ledger deletes a snapshot's accounts once they are revoked.
+            // The ledger keeps no revocation pending once it is done.
+            if let ImageStep::RevokeImage { permissions } = step {
+                after.pending_revocation.retain(|permission| !permissions.contains(permission));
+            }
             if let ImageStep::RevokeSnapshot { snapshot, accounts } = step {
                 let pending_revocation =
                     after.snapshots_pending_revocation.entry(snapshot.clone()).or_default();
@@ -75,9 +78,9 @@ fn observed() -> impl Strategy<Value = ObservedImage> {
         |(targets, snapshots, is_public, public)| ObservedImage {
             launch: targets.iter().map(Target::launch_permission).collect(),
             snapshots,
-            is_gone: false,
             is_public,
             public_snapshots: public,
+            ..ObservedImage::default()
         },
     )
 }
@@ -94,18 +97,20 @@ fn snapshots() -> impl Strategy<Value = Vec<SnapshotId>> {
 
 /// Cases in which no target is desired and pending revocation at once: the ledger never has such a target.
 fn cases() -> impl Strategy<Value = Case> {
-    let names =
-        target_lists().prop_map(|targets| targets.iter().map(|target| target.name().to_owned()).collect());
+    let permissions = target_lists()
+        .prop_map(|targets| targets.iter().map(Target::launch_permission).collect::<BTreeSet<_>>());
     let what = (observed(), target_lists(), snapshots(), any::<bool>());
-    (what, names, copiers()).prop_map(
+    (what, permissions, copiers()).prop_map(
         |(
             (observed, targets, snapshots, makes_private),
             pending_revocation,
             mut snapshots_pending_revocation,
-        ): (_, BTreeSet<String>, _)| {
-            let is_desired = |name: &String| targets.iter().any(|target| target.name() == name);
+        )| {
+            let is_desired = |permission: &LaunchPermission| {
+                targets.iter().any(|target| target.launch_permission() == *permission)
+            };
             let pending_revocation =
-                pending_revocation.into_iter().filter(|name| !is_desired(name)).collect();
+                pending_revocation.into_iter().filter(|permission| !is_desired(permission)).collect();
             let desired: BTreeSet<&AccountId> = targets.iter().flat_map(|target| target.accounts()).collect();
             for snapshot in &snapshots {
                 let pending_revocation: Option<&mut BTreeSet<AccountId>> =
@@ -159,7 +164,7 @@ proptest! {
         let Case { observed, targets, snapshots, pending_revocation, snapshots_pending_revocation, .. } = case.clone();
         let after = case.after(&case.steps()).observed;
         let mut launch = observed.launch.clone();
-        launch.retain(|permission| !pending_revocation.contains(permission.name()));
+        launch.retain(|permission| !pending_revocation.contains(permission));
         launch.extend(targets.iter().map(Target::launch_permission));
         prop_assert_eq!(after.launch, launch);
         let accounts: BTreeSet<AccountId> =
@@ -198,15 +203,18 @@ proptest! {
     ) {
         let case = Case { limit, ..case };
         let plan = case.plan();
-        let behind = |names: &dyn Fn(&str) -> bool, case: &Case| -> BTreeSet<AccountId> {
+        let behind = |picks: &dyn Fn(&Target) -> bool, case: &Case| -> BTreeSet<AccountId> {
             let units = (1..=6).map(|number| ou_target(number, vec![account(number), account(number + 6)]));
             let known = units.chain((1..=12).map(|number| account_target(account(number))));
             let granted = known.filter(|target| case.observed.launch.contains(&target.launch_permission()));
-            granted.filter(|target| names(target.name())).flat_map(|target| target.accounts().to_vec()).collect()
+            granted.filter(|target| picks(target)).flat_map(|target| target.accounts().to_vec()).collect()
         };
-        let stays = |name: &str| case.targets.iter().any(|target| target.name() == name) || !case.pending_revocation.contains(name);
+        let stays = |target: &Target| {
+            case.targets.iter().any(|desired| desired.name() == target.name())
+                || !case.pending_revocation.contains(&target.launch_permission())
+        };
         let steps: Vec<ImageStep> = plan.steps().cloned().collect();
-        let all = |_: &str| true;
+        let all = |_: &Target| true;
         let before = behind(&all, &case);
         let retained: BTreeSet<AccountId> = &before & &behind(&stays, &case.after(&steps));
         for count in 0..=steps.len() {
@@ -231,7 +239,7 @@ proptest! {
         let plan = case.plan();
         let desired: BTreeSet<_> = case.targets.iter().map(Target::launch_permission).collect();
         let has_all = desired.is_subset(&case.observed.launch);
-        let leaves = |permission: &LaunchPermission| case.pending_revocation.contains(permission.name());
+        let leaves = |permission: &LaunchPermission| case.pending_revocation.contains(permission);
         let total = case.observed.launch.union(&desired).filter(|permission| !leaves(permission)).count();
         match &plan.refused {
             Some(refusal) => {
@@ -243,7 +251,7 @@ proptest! {
             None => prop_assert!(total <= limit || has_all),
         }
         let after = case.after(&case.steps()).observed;
-        prop_assert!(after.launch.iter().all(|permission| !case.pending_revocation.contains(permission.name())));
+        prop_assert!(after.launch.is_disjoint(&case.pending_revocation));
     }
 
     #[test]
@@ -307,7 +315,7 @@ fn no_call_grants_or_revokes_a_snapshot_for_more_than_five_hundred_accounts() {
 fn an_account_is_revoked_after_its_ou_is_granted_unless_there_is_no_room() {
     let (alone, unit) = (account_target(account(1)), ou_target(1, vec![account(1)]));
     let observed = ObservedImage { launch: [alone.launch_permission()].into(), ..ObservedImage::default() };
-    let pending_revocation = BTreeSet::from([alone.name().to_owned()]);
+    let pending_revocation = BTreeSet::from([alone.launch_permission()]);
     let change = Case { observed, pending_revocation, ..case(vec![unit.clone()]) };
     let grant = ImageStep::GrantImage { permissions: vec![unit.launch_permission()] };
     let revoke = ImageStep::RevokeImage { permissions: vec![alone.launch_permission()] };
@@ -315,6 +323,62 @@ fn an_account_is_revoked_after_its_ou_is_granted_unless_there_is_no_room() {
     assert_eq!(Case { limit: 1, ..change.clone() }.steps(), [revoke.clone(), grant]);
     let full = Case { limit: 0, ..change };
     assert_eq!((full.steps(), full.plan().refused.is_some()), (vec![revoke], true));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_pending_is_revoked_however_old_the_read_is(case in cases(), shown in observed()) {
+        let revoked = |case: &Case| {
+            let mut image: BTreeSet<LaunchPermission> = BTreeSet::new();
+            let mut snapshots: BTreeMap<SnapshotId, BTreeSet<AccountId>> = BTreeMap::new();
+            for step in case.steps() {
+                match step {
+                    ImageStep::RevokeImage { permissions } => image.extend(permissions),
+                    ImageStep::RevokeSnapshot { snapshot, accounts } => {
+                        snapshots.entry(snapshot).or_default().extend(accounts);
+                    }
+                    _ => {}
+                }
+            }
+            (image, snapshots)
+        };
+        let expected = (case.pending_revocation.clone(), case.snapshots_pending_revocation.clone());
+        prop_assert_eq!(revoked(&case), expected.clone());
+        prop_assert_eq!(revoked(&Case { observed: shown, ..case }), expected);
+    }
+
+    #[test]
+    fn what_does_not_exist_any_more_is_never_called_and_what_cannot_be_read_is_only_revoked(
+        case in cases(), gone in snapshots(), unreadable in snapshots(), is_gone in any::<bool>(),
+    ) {
+        let gone: BTreeSet<SnapshotId> = gone.into_iter().collect();
+        let unreadable: BTreeMap<SnapshotId, String> = unreadable
+            .into_iter()
+            .filter(|snapshot| !gone.contains(snapshot))
+            .map(|snapshot| (snapshot, "EC2 denies it".to_owned()))
+            .collect();
+        let mut observed = case.observed.clone();
+        observed.snapshots.retain(|snapshot, _| !gone.contains(snapshot) && !unreadable.contains_key(snapshot));
+        observed.public_snapshots.clear();
+        let is_refused = |snapshot: &SnapshotId| gone.contains(snapshot) || unreadable.contains_key(snapshot);
+        let refused = case.snapshots.iter().filter(|snapshot| is_refused(snapshot)).count();
+        let observed = ObservedImage {
+            is_gone, gone_snapshots: gone.clone(), unreadable_snapshots: unreadable.clone(), ..observed
+        };
+        prop_assert_eq!(observed.refused_snapshots(&case.snapshots).len(), refused);
+        let plan = Case { observed, ..case.clone() }.plan();
+        for step in &plan.grants {
+            prop_assert!(step.snapshot().is_none_or(|snapshot| !is_refused(snapshot)), "{step}");
+        }
+        let mut called: BTreeSet<SnapshotId> = BTreeSet::new();
+        for step in &plan.revocations {
+            prop_assert!(!(is_gone && matches!(step, ImageStep::RevokeImage { .. })), "{step}");
+            prop_assert!(step.snapshot().is_none_or(|snapshot| !gone.contains(snapshot)), "{step}");
+            called.extend(step.snapshot().cloned());
+        }
+        let pending = case.snapshots_pending_revocation.into_keys();
+        prop_assert_eq!(called, pending.filter(|snapshot| !gone.contains(snapshot)).collect());
+    }
 }
 
 #[test]
@@ -329,7 +393,7 @@ fn a_plan_renders_its_steps_as_text() {
     let case = Case {
         observed,
         snapshots: vec![snapshot(10)],
-        pending_revocation: [account(2).to_string()].into(),
+        pending_revocation: [LaunchPermission::Account(account(2))].into(),
         snapshots_pending_revocation: [(snapshot(11), [account(2)].into())].into(),
         makes_private: true,
         ..case(vec![account_target(account(1))])

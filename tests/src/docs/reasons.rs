@@ -90,6 +90,11 @@ pub const REASONS: &[Reason] = &[
         "Reads who has access. No `ec2:Owner` condition: AWS does not say how EC2 answers it for an image that is gone. EC2 \
          answers the owner only.",
     ),
+    any(
+        "FindImages",
+        "Finds out whether an image whose permissions EC2 does not show is gone, and which other images have one of its \
+         snapshots. EC2 supports no resources for this action.",
+    ),
     of(
         "review-shares",
         "ReadPermissions",

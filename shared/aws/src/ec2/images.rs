@@ -65,6 +65,12 @@ impl ImageReader {
         let request = self.client.describe_images().image_ids(id.as_str()).include_disabled(true);
         let answer = match request.send().await.explain(DESCRIBE_IMAGES, id) {
             Err(error) if error.fault() == Fault::Missing => return Ok(None),
+            // It may be pending, disabled or gone. A filter says which, and answers no error.
+            Err(error) if error.fault() == Fault::Unavailable => {
+                let named = filter("image-id", [id.to_string()]);
+                let request = self.client.describe_images().filters(named).include_disabled(true);
+                request.send().await.explain(DESCRIBE_IMAGES, id)?
+            }
             answer => answer?,
         };
         answer.images().first().map(|image| self.found_image(image, seen_at)).transpose()

@@ -27,7 +27,7 @@ impl StatusWriter {
         let tag = Tag::builder().key(STATUS).value(status).build();
         let answer = self.client.create_tags().resources(image.as_str()).tags(tag).send().await;
         match answer.explain("ec2:CreateTags", image) {
-            Err(error) if error.fault() == Fault::Missing => Ok(()),
+            Err(error) if matches!(error.fault(), Fault::Missing | Fault::Unavailable) => Ok(()),
             answer => answer.map(|_| ()),
         }
     }

@@ -45,7 +45,7 @@ impl UsageReportWriter {
             .set_resource_types(Some(types.map(|builder| builder.build()).to_vec()))
             .set_account_ids(named(accounts));
         let answer = match request.send().await.explain(CALL, image) {
-            Err(error) if error.fault() == Fault::Missing => return Ok(None),
+            Err(error) if matches!(error.fault(), Fault::Missing | Fault::Unavailable) => return Ok(None),
             answer => answer?,
         };
         answer.report_id.map(Some).ok_or_else(|| unusable_answer(CALL, image, "no report id"))
@@ -90,7 +90,7 @@ impl UsageReportReader {
     async fn report(&self, image: &ImageId, report_id: &str) -> Result<Option<ImageUsageReport>, AwsError> {
         let answer = self.client.describe_image_usage_reports().report_ids(report_id).send().await;
         match answer.explain("ec2:DescribeImageUsageReports", image) {
-            Err(error) if error.fault() == Fault::Missing => Ok(None),
+            Err(error) if matches!(error.fault(), Fault::Missing | Fault::Unavailable) => Ok(None),
             answer => Ok(answer?.image_usage_reports.unwrap_or_default().into_iter().next()),
         }
     }

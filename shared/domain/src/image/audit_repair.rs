@@ -11,26 +11,31 @@ use crate::image::plan::ObservedImage;
 
 impl ImageLedger {
     /// The rows that the audit log lacks: of access that is granted as the ledger says that it was about to be, and
-    /// of access that is gone as it was about to be.
+    /// of access that ended with the image or snapshot itself, without a call. What is pending revocation on an image that
+    /// exists is revoked by a call, which has its own row.
     pub fn unrecorded(&self, share: &Share, observed: &ObservedImage) -> Vec<AuditRow> {
         let actual: BTreeSet<&str> = observed.launch.iter().map(|permission| permission.name()).collect();
         let granting = self.shares.values().filter(|row| row.outcome == ShareOutcome::Granting);
         let granted =
             granting.map(|row| row.target.clone()).filter(|target| actual.contains(target.as_str()));
-        let revoking = self.pending_revocation(&share.desired).into_iter();
-        let revoked = revoking.filter(|target| !actual.contains(target.as_str()));
+        let revoked = self.pending_revocation(&share.desired).into_iter().filter(|_| observed.is_gone);
+        let image = &share.desired.image.id;
         let granted =
-            found(share, granted.collect(), "found granted by a reconciliation that was interrupted");
-        let revoked = found(share, revoked.collect(), "found revoked already");
-        granted.into_iter().chain(revoked).collect()
+            found(share, image, granted.collect(), "found granted by a reconciliation that was interrupted");
+        let revoked = found(share, image, revoked.collect(), "the image does not exist any more");
+        let snapshots = self.accounts_of_gone_snapshots(observed).into_iter();
+        let snapshots = snapshots.filter_map(|(snapshot, accounts)| {
+            let accounts = accounts.iter().map(ToString::to_string).collect();
+            found(share, &snapshot, accounts, "the snapshot does not exist any more")
+        });
+        granted.into_iter().chain(revoked).chain(snapshots).collect()
     }
 }
 
 /// One row on all `principals`; none without any.
-fn found(share: &Share, principals: Vec<String>, reason: &str) -> Option<AuditRow> {
+fn found(share: &Share, resource: &impl ToString, principals: Vec<String>, reason: &str) -> Option<AuditRow> {
     let Run { triggered_by, observed, intent, .. } = &share.run;
-    let row =
-        AuditRow::new(AuditAction::Recovered, &share.desired.image.id, principals, triggered_by, *intent);
+    let row = AuditRow::new(AuditAction::Recovered, resource.to_string(), principals, triggered_by, *intent);
     let row = row.done(Timestamp::max(triggered_by.at, observed.at), None).because(reason);
     (!row.principals.is_empty()).then_some(row)
 }

@@ -1,7 +1,8 @@
 //! What `share-image` decides for one image: the plan for EC2, and what to report besides. Data, no effects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ids::{AccountId, SnapshotId};
 use crate::image::adoption::Adopted;
 use crate::image::ledger::ImageLedger;
 use crate::image::plan::{self, Desired, ImagePlan, ObservedImage};
@@ -30,6 +31,8 @@ pub struct ImageDecision<'a> {
     pub plan: ImagePlan,
     /// The names of the targets whose managed access is revoked.
     pub pending_revocation: BTreeSet<String>,
+    /// The accounts that the ledger forgets, because their snapshot does not exist any more.
+    pub forgotten: BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// The access that becomes managed before the first call.
     pub adopted: Adopted,
     /// The targets and accounts whose access was removed out of band, and is restored.
@@ -54,14 +57,16 @@ impl<'a> ImageDecision<'a> {
             &Desired {
                 targets: &shared,
                 snapshots: &desired.snapshots,
-                pending_revocation: &pending_revocation,
+                pending_revocation: &ledger.permissions_pending_revocation(desired, observed),
                 snapshots_pending_revocation: &ledger.snapshots_pending_revocation(desired),
                 limit: settings.limit,
                 makes_private: settings.makes_private,
             },
         );
         refused.extend(plan.refuse_all(&mut shared));
+        refused.extend(observed.refused_snapshots(&desired.snapshots));
         Self {
+            forgotten: ledger.accounts_of_gone_snapshots(observed),
             adopted: request.adopted(&shared, observed, ledger),
             restored: request.restored(&shared, observed, ledger),
             unmanaged: unmanaged(observed, desired, ledger),

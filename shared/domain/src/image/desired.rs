@@ -141,8 +141,7 @@ impl DesiredState {
 
     /// The same, by refusals that do not stand in the share.
     pub(crate) fn why_revoked_by(&self, refused: &[Refusal], target: &str) -> NoAccessReason {
-        // That AWS rejects a target is no reason to revoke: it may also mean that nothing can be revoked.
-        let causes = || refused.iter().filter(|refusal| refusal.code() != RefusalCode::RejectedByAws);
+        let causes = || refused.iter().filter(|refusal| !refusal.code().is_answer_of_aws());
         let named = causes().find(|refusal| refusal.subject == target);
         // A date in the past refuses all targets at once.
         let refusal = named.or_else(|| causes().find(|refusal| refusal.code() == RefusalCode::Expired));

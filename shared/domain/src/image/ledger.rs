@@ -13,7 +13,9 @@ pub use self::notified::NotifiedRow;
 pub use self::shares::{NotifiableOutcome, ShareOutcome, ShareRow};
 use crate::ids::{AccountId, SnapshotId};
 use crate::image::desired::{DesiredState, Share};
+use crate::image::plan::ObservedImage;
 use crate::image::schedule::Schedules;
+use crate::targets::target::LaunchPermission;
 
 /// All that the ledger knows of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,9 +40,36 @@ impl ImageLedger {
 
     /// The targets with managed access that is no longer desired.
     pub fn pending_revocation(&self, desired: &DesiredState) -> BTreeSet<String> {
-        let pending_revocation =
-            self.shares.values().filter(|row| row.has_access() && !desired.includes(&row.target));
-        pending_revocation.map(|row| row.target.clone()).collect()
+        self.rows_pending_revocation(desired).map(|row| row.target.clone()).collect()
+    }
+
+    /// Their launch permissions, whether EC2 shows them now or not. A row that an earlier version wrote does not have the
+    /// permission of an OU or organization; then it is the one that EC2 shows.
+    pub fn permissions_pending_revocation(
+        &self,
+        desired: &DesiredState,
+        observed: &ObservedImage,
+    ) -> BTreeSet<LaunchPermission> {
+        let shown = |row: &ShareRow| {
+            observed.launch.iter().find(|permission| permission.name() == row.target).cloned()
+        };
+        let pending_revocation = self.rows_pending_revocation(desired);
+        pending_revocation.filter_map(|row| row.launch_permission().or_else(|| shown(row))).collect()
+    }
+
+    fn rows_pending_revocation(&self, desired: &DesiredState) -> impl Iterator<Item = &ShareRow> {
+        self.shares.values().filter(|row| row.has_access() && !desired.includes(&row.target))
+    }
+
+    /// The accounts on record of snapshots that do not exist any more: their access has ended.
+    pub fn accounts_of_gone_snapshots(
+        &self,
+        observed: &ObservedImage,
+    ) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
+        let is_gone = |snapshot: &SnapshotId| observed.gone_snapshots.contains(snapshot);
+        let gone =
+            self.snapshots.iter().filter(|(snapshot, accounts)| is_gone(snapshot) && !accounts.is_empty());
+        gone.map(|(snapshot, accounts)| (snapshot.clone(), accounts.clone())).collect()
     }
 
     /// The accounts with managed access to each snapshot that is no longer desired.

@@ -27,6 +27,10 @@ pub struct ObservedImage {
     pub is_public: bool,
     /// The snapshots that every AWS account may copy.
     pub public_snapshots: BTreeSet<SnapshotId>,
+    /// The snapshots that do not exist any more.
+    pub gone_snapshots: BTreeSet<SnapshotId>,
+    /// The snapshots whose permissions EC2 does not show to their image's owner, and what it answers.
+    pub unreadable_snapshots: BTreeMap<SnapshotId, String>,
 }
 
 /// One call to EC2.
@@ -83,8 +87,8 @@ pub struct Desired<'a> {
     pub targets: &'a [&'a Target],
     /// The snapshots that they may copy.
     pub snapshots: &'a [SnapshotId],
-    /// The names of the targets that lose the image.
-    pub pending_revocation: &'a BTreeSet<String>,
+    /// The launch permissions of the targets that lose the image.
+    pub pending_revocation: &'a BTreeSet<LaunchPermission>,
     /// The accounts that lose each snapshot.
     pub snapshots_pending_revocation: &'a BTreeMap<SnapshotId, BTreeSet<AccountId>>,
     /// How many launch permissions an image may have.
@@ -109,24 +113,19 @@ pub struct ImagePlan {
 
 /// Plans what is lacking, and what is too much. Unmanaged access stays.
 ///
+/// Whatever is pending revocation is revoked, whether EC2 shows it or not: a read may be older than the grant. Only what
+/// does not exist any more is never called.
+///
 /// An account that moves from one target to another, because its OU is named now, keeps access all the while: grants come
 /// first, unless the image has no room for both.
 pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     let targets: BTreeSet<LaunchPermission> =
         desired.targets.iter().map(|target| target.launch_permission()).collect();
     let missing: Vec<LaunchPermission> = targets.difference(&observed.launch).cloned().collect();
-    let pending_revocation: Vec<LaunchPermission> = observed
-        .launch
-        .iter()
-        .filter(|permission| desired.pending_revocation.contains(permission.name()))
-        .cloned()
-        .collect();
+    let freed = observed.launch.intersection(desired.pending_revocation).count();
     let before = observed.launch.len();
-    let after = before + missing.len() - pending_revocation.len();
-    let mut plan = ImagePlan {
-        revocations: revocations(observed, desired, &pending_revocation),
-        ..ImagePlan::default()
-    };
+    let after = before + missing.len() - freed;
+    let mut plan = ImagePlan { revocations: revocations(observed, desired), ..ImagePlan::default() };
     if after > desired.limit && !missing.is_empty() {
         plan.refused = Some(RefusalReason::TooManyPermissions { permissions: after, limit: desired.limit });
         return plan;
@@ -134,8 +133,8 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
     plan.revokes_first = before + missing.len() > desired.limit;
     let accounts: BTreeSet<&AccountId> =
         desired.targets.iter().flat_map(|target| target.accounts()).collect();
-    plan.grants =
-        desired.snapshots.iter().flat_map(|snapshot| grant_snapshot(observed, snapshot, &accounts)).collect();
+    let snapshots = desired.snapshots.iter().filter(|snapshot| observed.can_be_granted(snapshot));
+    plan.grants = snapshots.flat_map(|snapshot| grant_snapshot(observed, snapshot, &accounts)).collect();
     if !missing.is_empty() {
         plan.grants.push(ImageStep::GrantImage { permissions: missing });
     }
@@ -143,21 +142,18 @@ pub fn plan(observed: &ObservedImage, desired: &Desired<'_>) -> ImagePlan {
 }
 
 /// The image first, then its snapshots.
-fn revocations(
-    observed: &ObservedImage,
-    desired: &Desired<'_>,
-    pending_revocation: &[LaunchPermission],
-) -> Vec<ImageStep> {
+fn revocations(observed: &ObservedImage, desired: &Desired<'_>) -> Vec<ImageStep> {
     let mut steps = Vec::new();
     if desired.makes_private && observed.is_public {
         steps.push(ImageStep::MakeImagePrivate);
     }
-    if !pending_revocation.is_empty() {
-        steps.push(ImageStep::RevokeImage { permissions: pending_revocation.to_vec() });
+    if !desired.pending_revocation.is_empty() && !observed.is_gone {
+        let permissions = desired.pending_revocation.iter().cloned().collect();
+        steps.push(ImageStep::RevokeImage { permissions });
     }
-    for (snapshot, accounts) in desired.snapshots_pending_revocation {
-        // Also those that the snapshot does not allow any more: an interrupted reconciliation may have revoked them
-        // without recording it, and the ledger forgets them with this call.
+    let snapshots = desired.snapshots_pending_revocation.iter();
+    for (snapshot, accounts) in snapshots.filter(|(snapshot, _)| !observed.gone_snapshots.contains(*snapshot))
+    {
         let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
         steps.extend(accounts.chunks(SNAPSHOT_MODIFICATIONS).map(|accounts| ImageStep::RevokeSnapshot {
             snapshot: snapshot.clone(),
@@ -186,6 +182,30 @@ fn grant_snapshot(
         .chunks(SNAPSHOT_MODIFICATIONS)
         .map(|accounts| ImageStep::GrantSnapshot { snapshot: snapshot.clone(), accounts: accounts.to_vec() })
         .collect()
+}
+
+impl ObservedImage {
+    /// Whether accounts can be granted a snapshot: it exists, and EC2 shows who has access.
+    fn can_be_granted(&self, snapshot: &SnapshotId) -> bool {
+        !self.gone_snapshots.contains(snapshot) && !self.unreadable_snapshots.contains_key(snapshot)
+    }
+
+    /// The snapshots that targets should be able to copy and that cannot be granted, and why.
+    pub fn refused_snapshots(&self, snapshots: &[SnapshotId]) -> Vec<Refusal> {
+        let reason = |snapshot: &SnapshotId| match self.unreadable_snapshots.get(snapshot) {
+            Some(message) => Some(RefusalReason::UnreadableSnapshot {
+                snapshot: snapshot.clone(),
+                message: message.clone(),
+            }),
+            None => {
+                let missing = || RefusalReason::MissingSnapshot { snapshot: snapshot.clone() };
+                self.gone_snapshots.contains(snapshot).then(missing)
+            }
+        };
+        let refused =
+            snapshots.iter().filter_map(|snapshot| Some(Refusal::new(snapshot.as_str(), reason(snapshot)?)));
+        refused.collect()
+    }
 }
 
 impl ImagePlan {

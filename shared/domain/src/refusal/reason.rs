@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, KeyArn};
+use crate::ids::{AccountId, KeyArn, SnapshotId};
 use crate::listing::some_of;
 use crate::refusal::RefusalCode;
 
@@ -166,6 +166,30 @@ pub enum RefusalReason {
         /// What EC2 said.
         message: String,
     },
+    /// EC2 refuses to grant access, whoever the target is.
+    Ec2Denied {
+        /// What EC2 said.
+        message: String,
+    },
+    /// The snapshot was deleted.
+    MissingSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+    },
+    /// The snapshot belongs to another account.
+    ForeignSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// That account.
+        owner: AccountId,
+    },
+    /// EC2 does not show who has access to the snapshot.
+    UnreadableSnapshot {
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// What EC2 said.
+        message: String,
+    },
     /// The step before has answered nothing about the key.
     NoKeyOutcome {
         /// The key.
@@ -229,6 +253,10 @@ impl RefusalReason {
             Self::ForeignKey { .. } => RefusalCode::ForeignKey,
             Self::DisabledKey { .. } | Self::MissingKey { .. } => RefusalCode::UnusableKey,
             Self::KmsRejected { .. } | Self::Ec2Rejected { .. } => RefusalCode::RejectedByAws,
+            Self::Ec2Denied { .. } => RefusalCode::DeniedByAws,
+            Self::MissingSnapshot { .. } | Self::ForeignSnapshot { .. } | Self::UnreadableSnapshot { .. } => {
+                RefusalCode::UnusableSnapshot
+            }
             Self::NoRoomToRewrite { .. } | Self::PolicyTooLarge { .. } => RefusalCode::PolicyTooLarge,
             Self::UnreadableKey { .. }
             | Self::MalformedPolicy { .. }
@@ -246,7 +274,9 @@ impl RefusalReason {
         match &mut self {
             Self::UnreadableKey { message, .. }
             | Self::PolicyRejected { message, .. }
-            | Self::Ec2Rejected { message } => message.clear(),
+            | Self::Ec2Rejected { message }
+            | Self::Ec2Denied { message }
+            | Self::UnreadableSnapshot { message, .. } => message.clear(),
             Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => {
                 **because = because.clone().identity();
             }
@@ -266,6 +296,9 @@ impl RefusalReason {
             | Self::UnreadableUntil { .. }
             | Self::Expired { .. }
             | Self::TooManyTargets { .. } => true,
+            Self::MissingSnapshot { snapshot }
+            | Self::ForeignSnapshot { snapshot, .. }
+            | Self::UnreadableSnapshot { snapshot, .. } => snapshot.as_str() == subject,
             other => other.key().is_some_and(|key| key.as_str() == subject),
         }
     }
@@ -299,6 +332,7 @@ impl RefusalReason {
             return Vec::new();
         };
         let Ok(owner) = "222222222222".parse::<AccountId>() else { return Vec::new() };
+        let Ok(snapshot) = "snap-0123456789abcdef0".parse::<SnapshotId>() else { return Vec::new() };
         let key = || key.clone();
         let principals = || vec!["222222222222".to_owned()];
         let said = || "what AWS said".to_owned();
@@ -321,7 +355,7 @@ impl RefusalReason {
             Self::Expired { until: Timestamp::constant(1_767_225_599, 0) },
             Self::TooManyTargets { targets: 1001, limit: 1000 },
             Self::TooManyPermissions { permissions: 1001, limit: 1000 },
-            Self::NotOwner { owner },
+            Self::NotOwner { owner: owner.clone() },
             Self::AwsManagedKey,
             Self::UntaggedKey { key: key() },
             Self::ForeignKey { key: key() },
@@ -336,6 +370,10 @@ impl RefusalReason {
             Self::PolicyTooLarge { key: key(), limit: 32_768 },
             Self::KmsRejected { key: key() },
             Self::Ec2Rejected { message: said() },
+            Self::Ec2Denied { message: said() },
+            Self::MissingSnapshot { snapshot: snapshot.clone() },
+            Self::ForeignSnapshot { snapshot: snapshot.clone(), owner: owner.clone() },
+            Self::UnreadableSnapshot { snapshot, message: said() },
             Self::NoKeyOutcome { key: key() },
             Self::StillGranted { key: key(), principals: principals(), because: because() },
             Self::MayStillGrant {
@@ -476,6 +514,22 @@ impl fmt::Display for RefusalReason {
             Self::Ec2Rejected { message } => {
                 write!(f, "EC2 rejects this target; remove it from the tag, or do what EC2 says: {message}")
             }
+            Self::Ec2Denied { message } => write!(
+                f,
+                "EC2 refuses to grant access; change the policy or quota that it names, then start a reconciliation: {message}"
+            ),
+            Self::MissingSnapshot { snapshot } => write!(
+                f,
+                "{snapshot} was deleted, so no account can launch or copy the image; tag an image whose snapshots exist"
+            ),
+            Self::ForeignSnapshot { snapshot, owner } => write!(
+                f,
+                "{snapshot} belongs to account {owner}, so targets cannot copy the image; copy it within the hub and tag the copy"
+            ),
+            Self::UnreadableSnapshot { snapshot, message } => write!(
+                f,
+                "EC2 does not show who may copy {snapshot}, so no new target is granted it: {message}"
+            ),
             Self::NoKeyOutcome { key } => write!(
                 f,
                 "the execution has no outcome for {}; start a reconciliation",

@@ -49,13 +49,14 @@ impl<'a> NextReconciliation<'a> {
         let desired = Desired {
             targets: &targets,
             snapshots: &share.desired.snapshots,
-            pending_revocation: &pending_revocation,
+            pending_revocation: &seen.ledger.permissions_pending_revocation(&share.desired, seen.observed),
             snapshots_pending_revocation: &seen.ledger.snapshots_pending_revocation(&share.desired),
             limit: seen.limit,
             makes_private: seen.makes_private,
         };
         let plan = image::plan::plan(seen.observed, &desired);
         refused.extend(plan.refuse_all(&mut targets));
+        refused.extend(seen.observed.refused_snapshots(&share.desired.snapshots));
         let result = ShareResult {
             revoked: pending_revocation.iter().cloned().collect(),
             unmanaged: seen.unmanaged(),

@@ -12,7 +12,7 @@ use crate::image::ledger::ImageLedger;
 use crate::image::request::ShareResult;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::targets::revocation_reason::NoAccessReason;
-use crate::targets::target::Target;
+use crate::targets::target::{LaunchPermission, Target};
 
 /// The outcome of one target or one refused selector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, IntoStaticStr)]
@@ -62,6 +62,9 @@ pub struct ShareRow {
     /// The kind of refusal.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub code: Option<RefusalCode>,
+    /// The launch permission of an OU or organization. That of an account names the target itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub permission: Option<LaunchPermission>,
     /// Whether ami-share itself added the launch permission. Only then may it ever remove it.
     #[serde(default)]
     pub is_managed: bool,
@@ -110,6 +113,12 @@ impl ShareRow {
             Some(NoAccessReason::Refused(refusal)) if self.outcome == ShareOutcome::Refused => Some(refusal),
             _ => None,
         }
+    }
+
+    /// What grants the target access; `None` in a row of an earlier version that is not of an account.
+    pub fn launch_permission(&self) -> Option<LaunchPermission> {
+        let of_account = || self.target.parse().ok().map(LaunchPermission::Account);
+        self.permission.clone().or_else(of_account)
     }
 
     /// Whether the target may have access that ami-share granted.
@@ -183,6 +192,10 @@ fn row(share: &Share, target: &Target, last: Option<&ShareRow>, now: Timestamp) 
         outcome: ShareOutcome::Shared,
         reason: None,
         code: None,
+        permission: match target {
+            Target::Account { .. } => None,
+            Target::Ou { .. } | Target::Organization { .. } => Some(target.launch_permission()),
+        },
         is_managed: last.is_some_and(ShareRow::has_access),
         was_shared: false,
         keys: share.desired.keys.clone(),
@@ -214,9 +227,8 @@ fn refused_row(
     now: Timestamp,
 ) -> ShareRow {
     // What AWS has just rejected was about to be granted, and never was.
-    let never_was = |last: &ShareRow| {
-        last.outcome == ShareOutcome::Granting && refusal.code() == RefusalCode::RejectedByAws
-    };
+    let never_was =
+        |last: &ShareRow| last.outcome == ShareOutcome::Granting && refusal.code().is_answer_of_aws();
     let managed = last.filter(|last| last.has_access() && !is_revoked && !never_was(last));
     let is_same = |last: &Refusal| last.clone().identity() == refusal.clone().identity();
     let previous = last.filter(|last| last.refusal().is_some_and(is_same));
@@ -228,6 +240,7 @@ fn refused_row(
         outcome: ShareOutcome::Refused,
         reason: reason.or_else(|| Some(NoAccessReason::Refused(refusal.clone()))),
         code: Some(refusal.code()),
+        permission: managed.and_then(|managed| managed.permission.clone()),
         is_managed: managed.is_some(),
         was_shared: (is_revoked && last.is_some_and(was_notified))
             || previous.is_some_and(|previous| previous.was_shared),
