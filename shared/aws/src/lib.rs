@@ -13,14 +13,12 @@
 //! | [`schedules`] | EventBridge Scheduler |
 //! | [`executions`] | Step Functions |
 //! | [`review_store`] | S3 |
-//! | [`identity`] | STS |
 
 pub mod calls;
 pub mod clients;
 pub mod ec2;
 pub mod error;
 pub mod executions;
-pub mod identity;
 pub mod keys;
 pub mod ledger;
 pub mod notifications;

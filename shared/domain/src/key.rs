@@ -1,11 +1,10 @@
 //! One KMS key: its policy, the statements of ami-share in it, and what must change.
 
 pub mod decision;
-pub mod evaluate;
 pub mod ledger;
-pub mod lockout;
 pub mod observed;
 pub mod plan;
 pub mod policy;
+pub mod rejection;
 pub mod request;
 pub mod statements;
