@@ -1,6 +1,7 @@
 //! One KMS key: its policy, the statements of ami-share in it, and what must change.
 
 pub mod decision;
+pub mod evaluate;
 pub mod ledger;
 pub mod observed;
 pub mod plan;
