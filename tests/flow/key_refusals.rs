@@ -1,4 +1,4 @@
-//! Keys whose policies are full, locked, untagged or unreadable: ami-share puts no policy, and the status says why.
+//! Keys whose policies are full, untagged or unreadable: ami-share puts no policy, and the status says why.
 
 use ami_share_tests::world::Account;
 use anyhow::Result;
@@ -107,19 +107,19 @@ fn a_full_policy_is_not_written_at_all() -> Result<()> {
 }
 
 #[test]
-fn a_policy_that_only_a_role_may_put_is_refused_before_anything_is_sent() -> Result<()> {
+fn a_policy_that_gives_the_right_to_put_it_by_a_condition_is_extended() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;
-        let golden = fixture.golden("locked").await?;
-        restrict(fixture, &golden.key, &["kms:Get*", "kms:Describe*", "kms:List*"]).await?;
-        let before = fixture.hub.key_policy(&golden.key).await?;
-        let queue = watch(fixture, &golden.image, &golden.key).await?;
-        let status = fixture.share(&golden.image, &b.id).await?;
-        assert!(status.contains("so a new policy would lock everyone out"), "{status}");
-        assert_eq!(calls(fixture, &queue).await?, [""; 0]);
-        assert_eq!(fixture.hub.key_policy(&golden.key).await?, before);
-        assert!(is_measured(fixture, &golden.image, &before)?);
-        assert!(!b.sees(&golden.image).await?);
+        let golden = fixture.golden("conditional").await?;
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": "*",
+            "NotAction": "kms:ScheduleKeyDeletion", "Resource": "*",
+            "Condition": { "StringEquals": { "aws:PrincipalAccount": "111122223333" } } }] });
+        fixture.hub.put_key_policy(&golden.key, &policy.to_string()).await?;
+        assert_eq!(fixture.share(&golden.image, &b.id).await?, "shared with 1 account");
+        let after = fixture.hub.key_policy(&golden.key).await?;
+        assert_eq!(json!(foreign(&after)?), policy["Statement"]);
+        assert!(is_measured(fixture, &golden.image, &after)?);
+        assert!(b.may_use_key(&golden.key).await?);
         Ok(())
     })
 }

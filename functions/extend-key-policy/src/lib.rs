@@ -10,7 +10,6 @@ mod putting;
 use std::collections::BTreeSet;
 
 use ami_share_aws::error::{AwsError, Fault};
-use ami_share_aws::identity::IdentityReader;
 use ami_share_aws::keys::KeyReader;
 use ami_share_aws::ledger::leases::{Lease, Leases};
 use ami_share_aws::ledger::reader::LedgerReader;
@@ -21,7 +20,6 @@ use ami_share_domain::ids::{AccountId, KeyArn};
 use ami_share_domain::key;
 use ami_share_domain::key::decision::{KeyDecision, unread};
 use ami_share_domain::key::ledger::KeyLedger;
-use ami_share_domain::key::lockout::refuse_lock_out;
 use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::metrics;
@@ -35,7 +33,6 @@ use crate::putting::{Accepted, PutResult, Putting};
 /// The function.
 pub struct ExtendKeyPolicy {
     keys: KeyReader,
-    identity: IdentityReader,
     ledger: LedgerReader,
     leases: Leases,
     clients: Clients,
@@ -74,7 +71,6 @@ impl Function for ExtendKeyPolicy {
         let table = environment.text("LEDGER_TABLE")?;
         Ok(Self {
             keys: clients.key_reader(),
-            identity: clients.identity_reader(),
             ledger: clients.ledger_reader(&table),
             leases: clients.leases(&table),
             clients: clients.clone(),
@@ -257,7 +253,7 @@ impl ExtendKeyPolicy {
             let bytes = observed.policy.bytes();
             return self.conclude(request, observed, &[], bytes).await;
         };
-        if let Some(refusal) = self.check(request, &observed).await? {
+        if let Some(refusal) = self.check(request).await? {
             return Ok(refused(request, &observed, refusal));
         }
         let putting = Putting { key, policy: &observed.policy, writer: self.clients.key_writer(), lease };
@@ -272,26 +268,17 @@ impl ExtendKeyPolicy {
     }
 
     /// What must be true before anything is put.
-    async fn check(
-        &self,
-        request: &KeyRequest,
-        observed: &Observed,
-    ) -> Result<Option<RefusalReason>, Failure> {
+    async fn check(&self, request: &KeyRequest) -> Result<Option<RefusalReason>, Failure> {
         let key = match self.keys.observe(&request.key, &self.hub).await {
             Err(error) if error.fault() == Fault::Denied => {
                 return Ok(Some(unreadable(&request.key, &error)));
             }
             key => key?,
         };
-        let refusal = match request.action {
+        Ok(match request.action {
             KeyAction::Grant => key.refuse_grant(&self.hub),
             KeyAction::Revoke => key.refuse_revocation(&self.hub),
-        };
-        if refusal.is_some() {
-            return Ok(refusal);
-        }
-        let caller = self.identity.caller().await?;
-        Ok(refuse_lock_out(&request.key, &observed.policy, caller))
+        })
     }
 
     /// Appends to the audit log what was granted and what was revoked, even if only because KMS rejects it now.

@@ -16,7 +16,6 @@ use ami_share_aws::ledger::reader::LedgerReader;
 use ami_share_aws::notifications::topic::Topic;
 use ami_share_aws::review_store::ReviewStore;
 use ami_share_domain::ids::AccountId;
-use ami_share_domain::key::evaluate::Caller;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::Resolver;
 
@@ -56,7 +55,7 @@ impl Function for ReviewShares {
             target_limit: environment.parsed("MAX_TARGETS_PER_IMAGE", str::parse)?,
             makes_private: environment.parsed("MAKE_PUBLIC_IMAGES_PRIVATE", str::parse)?,
             clock: clients.clock(),
-            key_writer: Caller { account: hub.clone(), role: Some(environment.text("KEY_WRITER_ROLE")?) },
+            hub: hub.clone(),
         };
         Ok(Self {
             reader,

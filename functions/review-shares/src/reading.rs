@@ -8,11 +8,10 @@ use ami_share_aws::ec2::permissions::PermissionReader;
 use ami_share_aws::error::{AwsError, Fault};
 use ami_share_aws::keys::{KeyObserver, KeyReader};
 use ami_share_aws::ledger::reader::LedgerReader;
-use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
+use ami_share_domain::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image::desired::{Image, Observation, Share};
 use ami_share_domain::image::ledger::ImageLedger;
 use ami_share_domain::image::plan::ObservedImage;
-use ami_share_domain::key::evaluate::Caller;
 use ami_share_domain::key::ledger::KeyLedger;
 use ami_share_domain::key::observed::ObservedKey;
 use ami_share_domain::key::policy::KeyPolicy;
@@ -35,8 +34,8 @@ pub(crate) struct Reader {
     pub(crate) target_limit: usize,
     pub(crate) makes_private: bool,
     pub(crate) clock: Clock,
-    /// The role of `extend-key-policy`, which writes the key policies.
-    pub(crate) key_writer: Caller,
+    /// The account that owns the images and keys.
+    pub(crate) hub: AccountId,
 }
 
 /// All that was read of an image.
@@ -101,12 +100,7 @@ impl Reader {
         match self.try_facts(resolver, found, trigger, keys).await {
             Err(Failure::Aws(error)) if !error.fault().is_retryable() => {
                 tracing::warn!(%error, "the image cannot be compared");
-                let image = Image {
-                    id: image.clone(),
-                    name,
-                    region: String::new(),
-                    owner: self.key_writer.account.clone(),
-                };
+                let image = Image { id: image.clone(), name, region: String::new(), owner: self.hub.clone() };
                 let described = Observation { at: self.clock.now(), status: None };
                 let resolved = ResolvedImage::Unreadable { image, described, reason: error.to_string() };
                 let observed = ObservedImage::default();
@@ -155,7 +149,7 @@ impl Reader {
         resolved: &ResolvedImage,
         ledger: &ImageLedger,
     ) -> Result<ObservedImage, Failure> {
-        if found.is_some_and(|found| found.image.owner != self.key_writer.account) {
+        if found.is_some_and(|found| found.image.owner != self.hub) {
             return Ok(ObservedImage::default());
         }
         let snapshots: BTreeSet<SnapshotId> = match resolved {
@@ -213,8 +207,8 @@ impl Reader {
             }
             observed => observed?,
         };
-        if key.account().as_ref() != Some(&self.key_writer.account) {
-            let reason = observed.refuse_grant(&self.key_writer.account);
+        if key.account().as_ref() != Some(&self.hub) {
+            let reason = observed.refuse_grant(&self.hub);
             let reason = reason.unwrap_or_else(|| RefusalReason::ForeignKey { key: key.clone() });
             return Ok(ReviewedKeyState::unreadable(key.clone(), ledger, reason));
         }
@@ -239,7 +233,7 @@ impl Reader {
             Err(reason) => ReviewedKeyState::unreadable(key, ledger, reason),
             Ok(policy) => ReviewedKeyState {
                 arn: key,
-                problem: problem(&observed, &policy, &self.key_writer),
+                problem: problem(&observed, &policy, &self.hub),
                 policy: Some(policy),
                 is_gone: false,
                 ledger,

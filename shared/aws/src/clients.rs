@@ -17,7 +17,6 @@ use crate::ec2::permissions::{PermissionReader, PermissionWriter};
 use crate::ec2::status_tag::StatusWriter;
 use crate::ec2::usage_reports::{UsageReportReader, UsageReportWriter};
 use crate::executions::ExecutionStarter;
-use crate::identity::IdentityReader;
 use crate::keys::{KeyReader, KeyWriter};
 use crate::ledger::leases::Leases;
 use crate::ledger::reader::LedgerReader;
@@ -47,7 +46,6 @@ struct ServiceClients {
     scheduler: OnceLock<aws_sdk_scheduler::Client>,
     sfn: OnceLock<aws_sdk_sfn::Client>,
     sns: OnceLock<aws_sdk_sns::Client>,
-    sts: OnceLock<aws_sdk_sts::Client>,
 }
 
 /// The configuration of one service's client, with the interceptor that counts its calls. Each crate of the SDK has a
@@ -157,11 +155,6 @@ impl Clients {
     pub fn organization_reader(&self, cache_at_most: Duration) -> OrganizationReader {
         let config = counting!(self.adaptive(), aws_sdk_organizations).build();
         OrganizationReader::new(aws_sdk_organizations::Client::from_conf(config), cache_at_most, self.clock())
-    }
-
-    /// Reads which account and role this function runs as.
-    pub fn identity_reader(&self) -> IdentityReader {
-        IdentityReader::new(client!(self, sts, aws_sdk_sts))
     }
 
     /// Reads the ledger in `table`.

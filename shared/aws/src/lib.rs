@@ -13,7 +13,6 @@
 //! | [`schedules`] | EventBridge Scheduler |
 //! | [`executions`] | Step Functions |
 //! | [`review_store`] | S3 |
-//! | [`identity`] | STS |
 
 pub mod calls;
 pub mod clients;
@@ -21,7 +20,6 @@ pub mod clock;
 pub mod ec2;
 pub mod error;
 pub mod executions;
-pub mod identity;
 pub mod keys;
 pub mod ledger;
 pub mod notifications;

@@ -3,9 +3,9 @@
 pub mod decision;
 pub mod evaluate;
 pub mod ledger;
-pub mod lockout;
 pub mod observed;
 pub mod plan;
 pub mod policy;
+pub mod rejection;
 pub mod request;
 pub mod statements;

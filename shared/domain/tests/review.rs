@@ -13,7 +13,6 @@ use ami_share_domain::ids::ImageId;
 use ami_share_domain::image::desired::Share;
 use ami_share_domain::image::ledger::{ShareOutcome, ShareRow};
 use ami_share_domain::image::plan::{ImageStep, ObservedImage};
-use ami_share_domain::key::evaluate::Caller;
 use ami_share_domain::key::ledger::{KeyLedger, Need};
 use ami_share_domain::key::observed::ObservedKey;
 use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
@@ -448,17 +447,17 @@ fn the_review_of_a_key_names_the_principals_that_it_grants_without_need() {
 
 #[test]
 fn why_a_policy_cannot_be_changed_is_known_before_it_is_tried() {
-    let caller = Caller { account: hub(), role: Some("extend".to_owned()) };
     let observed =
         |is_managed| ObservedKey { arn: key(1), is_aws_managed: false, is_enabled: true, is_managed };
     let policy = World::default().key.read();
-    assert_eq!(problem(&observed(true), &policy, &caller), None);
+    assert_eq!(problem(&observed(true), &policy, &hub()), None);
     let untagged = RefusalReason::UntaggedKey { key: key(1) };
-    assert_eq!(problem(&observed(false), &policy, &caller), Some(untagged));
-    let external = Caller { account: account(5), role: None };
-    assert!(problem(&observed(true), &policy, &external).is_some());
-    let locked = KeyPolicy::parse(r#"{"Statement":[]}"#).unwrap();
-    assert_eq!(problem(&observed(true), &locked, &caller), Some(RefusalReason::LockedOut { key: key(1) }));
+    assert_eq!(problem(&observed(false), &policy, &hub()), Some(untagged));
+    assert!(problem(&observed(true), &policy, &account(5)).is_some());
+    let broken = r#"{"Statement":[{"Principal":{"AWS":"AROAEXAMPLE"}}]}"#;
+    let broken = KeyPolicy::parse(broken).unwrap();
+    let reason = problem(&observed(true), &broken, &hub());
+    assert!(matches!(reason, Some(RefusalReason::DeletedPrincipals { .. })), "{reason:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@
     reason = "test support: a broken example should stop the test where it is created"
 )]
 
+pub mod calls;
 pub mod desired_states;
 pub mod fixtures;
 pub mod ids;

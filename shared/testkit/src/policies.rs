@@ -90,6 +90,62 @@ pub fn foreign() -> impl Strategy<Value = Foreign> {
         .prop_map(|(before, statements, after, spaces)| Foreign { before, statements, after, spaces })
 }
 
+/// A foreign part of a policy that says something: its statements allow and deny calls of a few accounts, by every element
+/// and by the operators that key policies use.
+pub fn meaningful() -> impl Strategy<Value = Foreign> {
+    prop::collection::vec(meaningful_statements(), 1..5).prop_map(|statements| {
+        let statements = statements.iter().map(|statement| Json::token(statement.to_string())).collect();
+        Foreign { statements, ..default_policy() }
+    })
+}
+
+fn meaningful_statements() -> impl Strategy<Value = Value> {
+    let principals = || {
+        prop::sample::select(vec![
+            json!("*"),
+            json!({ "AWS": "*" }),
+            json!({ "AWS": "arn:aws:iam::000000000001:root" }),
+            json!({ "AWS": ["000000000002", "arn:aws:iam::000000000003:role/builder"] }),
+            json!({ "AWS": "arn:aws:iam::000000000004:user/sam", "Service": "ec2.amazonaws.com" }),
+            json!({ "Service": "logs.amazonaws.com" }),
+        ])
+    };
+    let actions = || {
+        prop::sample::select(vec![
+            json!("*"),
+            json!("kms:*"),
+            json!(["kms:Decrypt", "kms:CreateGrant"]),
+            json!(["kms:ReEncrypt*", "kms:Describe*"]),
+            json!("kms:?utKeyPolicy"),
+        ])
+    };
+    let conditions = prop::sample::select(vec![
+        json!({ "StringEquals": { "kms:CallerAccount": ["000000000001", "000000000002"] } }),
+        json!({ "StringEquals": { "aws:PrincipalOrgID": "o-a1b2c3d4e5" } }),
+        json!({ "StringNotEquals": { "aws:PrincipalOrgID": "o-a1b2c3d4e5" } }),
+        json!({ "ForAnyValue:StringLike": { "aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/ou-ab12-00000001/*" } }),
+        json!({ "Bool": { "kms:GrantIsForAWSResource": true } }),
+        json!({ "BoolIfExists": { "kms:GrantIsForAWSResource": "false" } }),
+        json!({ "StringLike": { "kms:ViaService": "ec2.*" }, "Null": { "aws:PrincipalOrgID": "true" } }),
+        json!({ "ArnNotLike": { "aws:PrincipalArn": "arn:aws:iam::*:role/*" } }),
+        json!({ "NumericLessThan": { "aws:MultiFactorAuthAge": 300 } }),
+    ]);
+    let effect = prop_oneof![3 => Just("Allow"), 2 => Just("Deny")];
+    let elements = (effect, principals(), any::<bool>(), actions(), any::<bool>());
+    (elements, prop::option::of(conditions)).prop_map(
+        |((effect, principal, is_principal, action, is_action), condition)| {
+            let principal_element = if is_principal { "Principal" } else { "NotPrincipal" };
+            let action_element = if is_action { "Action" } else { "NotAction" };
+            let mut statement = json!({ "Effect": effect, principal_element: principal, action_element: action,
+                "Resource": "*" });
+            if let Some(condition) = condition {
+                statement["Condition"] = condition;
+            }
+            statement
+        },
+    )
+}
+
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("\"Version\"".to_owned()),

@@ -31,8 +31,6 @@ SAM adds some permissions that the template does not show:
 - Each EventBridge rule, and the schedule of the review, has a role that may start its workflow.
 - With `Tracing` = `Active` each function has the managed policy `AWSXrayWriteOnlyAccess`.
 
-`sts:GetCallerIdentity`, which `extend-key-policy` calls to check for lock-out, needs no permission.
-
 ## The ledger
 
 Each function that reads or writes the ledger is limited to its rows by `dynamodb:LeadingKeys` (`IMAGE#…`, `KEY#…`, `AUDIT#…`).

@@ -28,6 +28,33 @@ pub enum BadPolicy {
     Statements(usize),
 }
 
+/// How people find a statement in a policy: by its Sid, or else by its position.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StatementName {
+    /// Its Sid.
+    Sid(String),
+    /// Its position in the document; the first statement has 1.
+    Position(usize),
+}
+
+impl StatementName {
+    fn of(statement: &Value, position: usize) -> Self {
+        match statement.get("Sid").and_then(Value::as_str) {
+            Some(sid) if !sid.is_empty() => Self::Sid(sid.to_owned()),
+            _ => Self::Position(position),
+        }
+    }
+}
+
+impl fmt::Display for StatementName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sid(sid) => write!(f, "statement `{sid}`"),
+            Self::Position(position) => write!(f, "statement {position}"),
+        }
+    }
+}
+
 /// A key policy, split into foreign statements and those of ami-share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPolicy {
@@ -35,6 +62,8 @@ pub struct KeyPolicy {
     members: Vec<(String, String)>,
     /// The foreign statements, as they were written.
     foreign: Vec<String>,
+    /// The name of each foreign statement.
+    names: Vec<StatementName>,
     /// The statements whose Sid starts with `AmiShare`.
     managed: Vec<Value>,
 }
@@ -53,16 +82,18 @@ impl KeyPolicy {
         debug_assert_eq!(rest.len() + 1, members.len());
         let mut foreign = Vec::new();
         let mut managed = Vec::new();
-        for raw in statement_list(statement)? {
+        let mut names = Vec::new();
+        for (index, raw) in statement_list(statement)?.iter().enumerate() {
             let value: Value = serde_json::from_str(raw.get())?;
             if is_managed(&value) {
                 managed.push(value);
             } else {
+                names.push(StatementName::of(&value, index + 1));
                 foreign.push(without_space(raw.get()));
             }
         }
         let members = members.iter().map(|(name, raw)| (name.clone(), member_text(name, raw))).collect();
-        Ok(Self { members, foreign, managed })
+        Ok(Self { members, foreign, names, managed })
     }
 
     /// The statements of ami-share.
@@ -73,6 +104,22 @@ impl KeyPolicy {
     /// The foreign statements, as JSON text.
     pub fn foreign(&self) -> &[String] {
         &self.foreign
+    }
+
+    /// The foreign statements, each with its name.
+    pub fn named_foreign(&self) -> impl Iterator<Item = (StatementName, Value)> {
+        let parsed =
+            |(name, text): (&StatementName, &String)| Some((name.clone(), serde_json::from_str(text).ok()?));
+        self.names.iter().zip(&self.foreign).filter_map(parsed)
+    }
+
+    /// All statements, each with its name: the foreign ones, then those of ami-share.
+    pub fn statements(&self) -> impl Iterator<Item = (StatementName, Value)> {
+        let count = self.foreign.len();
+        let managed = self.managed.iter().enumerate().map(move |(index, statement)| {
+            (StatementName::of(statement, count + index + 1), statement.clone())
+        });
+        self.named_foreign().chain(managed)
     }
 
     /// The size of the document in bytes, without white space between tokens.

@@ -123,11 +123,6 @@ pub enum RefusalReason {
         /// What is wrong with it.
         problem: String,
     },
-    /// No statement of the key policy keeps the right to change it.
-    LockedOut {
-        /// The key.
-        key: KeyArn,
-    },
     /// The key policy names roles or users that were deleted.
     DeletedPrincipals {
         /// The key.
@@ -260,7 +255,6 @@ impl RefusalReason {
             Self::NoRoomToRewrite { .. } | Self::PolicyTooLarge { .. } => RefusalCode::PolicyTooLarge,
             Self::UnreadableKey { .. }
             | Self::MalformedPolicy { .. }
-            | Self::LockedOut { .. }
             | Self::DeletedPrincipals { .. }
             | Self::PolicyRejected { .. }
             | Self::NoKeyOutcome { .. } => RefusalCode::PolicyUnsafe,
@@ -311,7 +305,6 @@ impl RefusalReason {
             | Self::MissingKey { key }
             | Self::UnreadableKey { key, .. }
             | Self::MalformedPolicy { key, .. }
-            | Self::LockedOut { key }
             | Self::DeletedPrincipals { key, .. }
             | Self::PolicyRejected { key, .. }
             | Self::NoRoomToRewrite { key, .. }
@@ -363,7 +356,6 @@ impl RefusalReason {
             Self::MissingKey { key: key() },
             Self::UnreadableKey { key: key(), message: said() },
             Self::MalformedPolicy { key: key(), problem: "what is wrong".to_owned() },
-            Self::LockedOut { key: key() },
             Self::DeletedPrincipals { key: key(), principals: vec!["AROAEXAMPLE".to_owned()] },
             Self::PolicyRejected { key: key(), message: said() },
             Self::NoRoomToRewrite { key: key(), limit: 32_768 },
@@ -478,11 +470,6 @@ impl fmt::Display for RefusalReason {
             Self::MalformedPolicy { key, problem } => write!(
                 f,
                 "the policy of {} cannot be parsed; correct it, then start a reconciliation: {problem}",
-                key.short()
-            ),
-            Self::LockedOut { key } => write!(
-                f,
-                "no statement of the policy of {} lets this account change it, so a new policy would lock everyone out; add the statement `Enable IAM User Permissions` for the account's root, then start a reconciliation",
                 key.short()
             ),
             Self::DeletedPrincipals { key, principals } => write!(

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::{ImageId, KeyArn};
+use crate::ids::{AccountId, ImageId, KeyArn};
 use crate::key;
-use crate::key::evaluate::Caller;
 use crate::key::ledger::{KeyLedger, Need};
-use crate::key::lockout::{refuse_deleted_principals, refuse_lock_out};
 use crate::key::observed::ObservedKey;
 use crate::key::plan::KeyPlan;
 use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
+use crate::key::rejection::refuse_deleted_principals;
 use crate::refusal::RefusalReason;
 use crate::review::report::ReviewedKey;
 use crate::targets::target::KeyPrincipal;
@@ -29,11 +28,9 @@ pub struct ReviewedKeyState {
     pub problem: Option<RefusalReason>,
 }
 
-/// Why a reconciliation, acting as `caller`, could not change the policy of a key; `None` when it could.
-pub fn problem(key: &ObservedKey, policy: &KeyPolicy, caller: &Caller) -> Option<RefusalReason> {
-    key.refuse_grant(&caller.account)
-        .or_else(|| refuse_deleted_principals(&key.arn, policy))
-        .or_else(|| refuse_lock_out(&key.arn, policy, caller))
+/// Why a reconciliation in the account `hub` could not change the policy of a key; `None` when it could.
+pub fn problem(key: &ObservedKey, policy: &KeyPolicy, hub: &AccountId) -> Option<RefusalReason> {
+    key.refuse_grant(hub).or_else(|| refuse_deleted_principals(&key.arn, policy))
 }
 
 impl ReviewedKeyState {
