@@ -12,11 +12,13 @@ text. What the request leaves out matches every call.
 
 - `refuse`: the call has no effect, and is answered with `code`, `message` and the HTTP status `status`, by default 400.
 - `time-out`: the call takes effect, and the connection closes without an answer.
-- `hold`: the call waits until the fault ends, and then takes effect: for a change by another caller in between.
+- `hold`: the call waits until the fault ends, for a change by another caller in between: `before` it takes effect, or
+  `after` it did and before it is answered, as `when` says.
 - `lag`: the call reads what the service held before the last `writes` writes, or `seconds` ago; without either, when the
-  fault was armed. `about` limits the writes that count to those whose text contains it, such as the id of an image. The
-  services that lag are EC2, KMS and AWS Organizations (`past_states`). A read that is not older than the last write counts
-  as no strike.
+  fault was armed. `about` limits the writes that count to those whose text contains it, such as the id of an image. `since`
+  names another fault that lags: the past then begins when that one was armed, which may be one that never strikes
+  (`"times": 0`). The services that lag are EC2, KMS and AWS Organizations (`past_states`). A read that is not older than the
+  last write counts as no strike.
 
 SDKs repeat a call that was not answered, and one that was refused with a code like `RequestLimitExceeded` or a status of
 500 or more: each attempt is a call here. So `times` is the number of attempts.
@@ -53,10 +55,14 @@ class CallFault(Fault):
     writes: int | None = None
     seconds: float | None = None
     about: str = ""
+    since: int | None = None
+    when: str = "before"
 
     def __post_init__(self) -> None:
         if self.then not in _KINDS:
             raise BadFault(f"{self.then} is none of {', '.join(_KINDS)}")
+        if self.when not in ("before", "after"):
+            raise BadFault("a call is held before or after it takes effect")
         if self.writes is not None and self.writes < 1:
             raise BadFault("a lag is of at least one write")
 
@@ -67,12 +73,11 @@ class CallFault(Fault):
             and fnmatch.fnmatchcase(call.operation, self.operation)
             and (self.caller == "*" or any(fnmatch.fnmatchcase(one, self.caller) for one in _names_of_caller(call)))
             and _has_all(call, self.where)
-            and (self.then != "lag" or self.past_state(call) is not None)
         )
 
-    def past_state(self, call: SignedCall) -> PastState | None:
-        """What a read of a fault that lags sees; None if that is what the service holds now."""
-        states = past_states.states(call.service, self.armed_at, self.about)
+    def past_state(self, call: SignedCall, begin: float) -> PastState | None:
+        """What a read of a fault that lags sees; None if that is what the service holds now. The past begins at `begin`."""
+        states = past_states.states(call.service, begin, self.about)
         if self.writes is not None:
             states = states[-self.writes :]
         elif self.seconds is not None:
@@ -95,7 +100,7 @@ class _Faults:
         call = signed_calls.of(environ) if self._armed.all() else None
         if call is None:
             return self._application(environ, start_response)
-        fault = self._armed.strike(lambda one: one.matches(call))
+        fault = self._armed.strike(lambda one: one.matches(call) and (one.then != "lag" or self._past(one, call) is not None))
         if fault is None:
             return self._serve(call, environ, start_response)
         if fault.then == "refuse":
@@ -103,8 +108,9 @@ class _Faults:
         if fault.then == "lag":
             return self._serve_past(fault, call, environ, start_response)
         if fault.then == "hold":
+            answer = list(self._serve(call, environ, start_response)) if fault.when == "after" else None
             fault.ended.wait(_HELD_SECONDS)
-            return self._serve(call, environ, start_response)
+            return answer if answer is not None else self._serve(call, environ, start_response)
         list(self._serve(call, environ, start_response))
         raise _without_answer(environ)
 
@@ -125,10 +131,14 @@ class _Faults:
                 past_states.forget_last(call.service)
         return body
 
+    def _past(self, fault: CallFault, call: SignedCall) -> PastState | None:
+        begin = next((one.armed_at for one in self._armed.all() if one.id == fault.since), fault.armed_at)
+        return fault.past_state(call, begin)
+
     def _serve_past(
         self, fault: CallFault, call: SignedCall, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        state = fault.past_state(call)
+        state = self._past(fault, call)
         if state is None:
             return self._serve(call, environ, start_response)
         with past_states.seeing(state):

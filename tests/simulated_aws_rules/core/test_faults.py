@@ -160,6 +160,19 @@ def test_another_caller_makes_a_change_while_a_call_waits(faults, client, image,
     assert permissions(ec2, image) == [TARGET_ACCOUNT]
 
 
+def test_another_caller_makes_a_change_after_a_call_has_read(faults, client, image, target_account):
+    ec2 = client("ec2")
+    reading = {"ImageId": image}
+    fault = faults.arm("hold", service="ec2", operation="DescribeImageAttribute", where=reading, when="after")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(permissions, ec2, image)
+        eventually(lambda: faults.struck(fault) == 1)
+        change(client("ec2"), image, "Add")
+        faults.end(fault)
+        assert waiting.result(60) == []
+    assert permissions(ec2, image) == [TARGET_ACCOUNT]
+
+
 @pytest.mark.parametrize("fault", [{"then": "explode"}, {"then": "refuse", "unknown": 1}, {"then": "lag", "writes": 0}])
 def test_a_fault_that_nobody_knows_is_refused(faults, fault):
     with pytest.raises(urllib.error.HTTPError, match="400"):

@@ -87,6 +87,14 @@ def test_writes_that_failed_or_were_for_other_resources_do_not_count(faults, ec2
     assert tags(ec2, image) == ["old"]
 
 
+def test_a_read_lags_back_to_a_moment_before_its_fault(faults, ec2, image):
+    moment = faults.arm("lag", service="ec2", about=image, times=0)
+    change(ec2, image, "Add")
+    assert permissions(ec2, image) == [TARGET_ACCOUNT]
+    faults.arm("lag", service="ec2", operation="DescribeImageAttribute", about=image, since=moment)
+    assert [permissions(ec2, image) for _ in range(2)] == [[], [TARGET_ACCOUNT]]
+
+
 def test_a_read_lags_by_some_seconds(faults, ec2, image):
     faults.arm("lag", service="ec2", operation="DescribeImages", about=image, seconds=3, times=None)
     written = time.monotonic()
