@@ -15,6 +15,8 @@ mod drift;
 mod expiry;
 mod external;
 mod failures;
+mod faults;
+mod faults_of_events;
 mod fixture;
 mod interrupted;
 mod key_grants;

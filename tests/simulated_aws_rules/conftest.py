@@ -20,6 +20,7 @@ rules.install_all()
 import pytest  # noqa: E402
 from moto.core.base_backend import BackendDict  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
+from fault_requests import event_faults, faults  # noqa: E402, F401
 from running import simulation  # noqa: E402, F401
 from stack_calls import short_timeout  # noqa: E402, F401
 from world import World  # noqa: E402
@@ -54,3 +55,9 @@ def aws(endpoint, events):
     """An empty simulated AWS: clients for the hub and other accounts, and short ways to create resources."""
     BackendDict.reset()
     return World(endpoint)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Makes images stay pending long enough for a call on a busy machine."""
+    monkeypatch.setenv("SIMULATED_AWS_IMAGE_DELAY", "3")

@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod drift;
+pub mod faults;
 mod images;
 pub mod interruptions;
 mod keys;

@@ -65,6 +65,12 @@ def calling_account() -> str | None:
     return getattr(_request, "account_id", None)
 
 
+def names_of_session(access_key: str) -> list[str]:
+    """The name of the role and of the session that an access key belongs to; none for a key of another kind."""
+    session = _session_of(_account_of(access_key), access_key)
+    return [str(session.role_arn).rsplit("/", 1)[-1], str(session.session_name)] if session else []
+
+
 def exists(account_id: str) -> bool:
     """Whether AWS would know this account as a principal or as the target of a share."""
     member = _member(account_id)

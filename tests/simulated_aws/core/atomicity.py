@@ -12,7 +12,8 @@ https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecutio
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from moto.core.responses import BaseResponse
@@ -27,11 +28,22 @@ from moto.sqs.models import Queue
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 _SERVICES: list[type[BaseResponse]] = [DynamoHandler, EC2Response, KmsResponse, OrganizationsResponse]
+_LOCKS = {service: threading.RLock() for service in _SERVICES}
+_WITH_PAST_STATES = (EC2Response, KmsResponse, OrganizationsResponse)
 
 
-def one_at_a_time(method: Callable[..., Any]) -> Callable[..., Any]:
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keeps every other call of EC2, KMS and AWS Organizations waiting until the block ends."""
+    with ExitStack() as held:
+        for service in _WITH_PAST_STATES:
+            held.enter_context(_LOCKS[service])
+        yield
+
+
+def one_at_a_time(method: Callable[..., Any], lock: Any = None) -> Callable[..., Any]:
     """Wraps the method so that one thread at a time runs it."""
-    lock = threading.RLock()
+    lock = lock or threading.RLock()
 
     def call(*args: Any, **kwargs: Any) -> Any:
         with lock:
@@ -92,7 +104,7 @@ def _copy_of_table(table: Table, memo: dict[int, Any]) -> Table:
 def install() -> None:
     """Puts the lock of each service around its calls, and limits what a failed transaction restores."""
     for service in _SERVICES:
-        service.call_action = one_at_a_time(service.call_action)
+        service.call_action = one_at_a_time(service.call_action, _LOCKS[service])
     # One call both searches for the name of an execution and adds the execution.
     StepFunctionsParserBackend.start_execution = one_at_a_time(StepFunctionsParserBackend.start_execution)
     Queue.delete_message = keeping_what_arrives(Queue.delete_message)

@@ -29,8 +29,8 @@ from moto.core.utils import utcnow
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from simulated_aws.core import function_calls
-from simulated_aws.core.function_calls import Application, Environ, StartResponse
+from simulated_aws.core import function_calls, signed_calls
+from simulated_aws.core.signed_calls import Application, Environ, StartResponse
 from simulated_aws.lambda_.process import WAITING, FunctionProcess, Invocation
 from simulated_aws.lambda_.runtime import LambdaRuntime
 
@@ -109,7 +109,7 @@ class _Interrupting:
             return answer if answer is not None else self._application(environ, start_response)
         _kill(call.process, invocation, struck.then == "stop")
         one.struck = "killed"
-        return answer if answer is not None else _answer(start_response, "503 Service Unavailable", {})
+        return answer if answer is not None else signed_calls.answer(start_response, "503 Service Unavailable", {})
 
     def _record(
         self, process: FunctionProcess, invocation: Invocation, call: str
@@ -157,23 +157,23 @@ class _Interrupting:
     def _control(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         match environ["REQUEST_METHOD"], environ["PATH_INFO"]:
             case "POST", "/simulated-aws/interruptions":
-                armed = _Interruption(**json.loads(function_calls.read_body(environ)))
+                armed = _Interruption(**json.loads(signed_calls.read_body(environ)))
                 with self._lock:
                     self._served.setdefault(armed.image, [])
                     self._armed = [*(other for other in self._armed if other.image != armed.image), armed]
-                return _answer(start_response, "201 Created", {})
+                return signed_calls.answer(start_response, "201 Created", {})
             case "POST", "/simulated-aws/releases":
-                released = self._release(json.loads(function_calls.read_body(environ))["image"])
+                released = self._release(json.loads(signed_calls.read_body(environ))["image"])
                 if not released:
-                    return _answer(start_response, "409 Conflict", {})
+                    return signed_calls.answer(start_response, "409 Conflict", {})
                 waited = not any(one.invocation.result.done() for one in released)
-                return _answer(start_response, "200 OK", {"waited": waited})
+                return signed_calls.answer(start_response, "200 OK", {"waited": waited})
             case "GET", "/simulated-aws/invocations":
                 image = parse_qs(environ["QUERY_STRING"])["image"][0]
                 with self._lock:
                     served = list(self._served.setdefault(image, []))
-                return _answer(start_response, "200 OK", {"invocations": [one.described() for one in served]})
-        return _answer(start_response, "404 Not Found", {})
+                return signed_calls.answer(start_response, "200 OK", {"invocations": [one.described() for one in served]})
+        return self._application(environ, start_response)
 
 
 def _kill(process: FunctionProcess, invocation: Invocation, stop: bool) -> None:
@@ -184,12 +184,6 @@ def _kill(process: FunctionProcess, invocation: Invocation, stop: bool) -> None:
         execution.stop(stop_date=utcnow(), error="Interrupted", cause="a test killed the function")
     process.kill()
     process.ended.wait(_ENDED_SECONDS)
-
-
-def _answer(start_response: StartResponse, status: str, content: dict[str, Any]) -> Iterable[bytes]:
-    body = json.dumps(content).encode()
-    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-    return [body]
 
 
 def install(application: Application, runtime: LambdaRuntime) -> Application:

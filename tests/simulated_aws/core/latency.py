@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable
 
-from simulated_aws.core.function_calls import Application, Environ, StartResponse
+from simulated_aws.core.signed_calls import Application, Environ, StartResponse
 
 
 def install(application: Application) -> Application:

@@ -22,7 +22,8 @@ from collections.abc import Iterable
 from urllib.parse import parse_qs
 
 from simulated_aws.core import function_calls
-from simulated_aws.core.function_calls import Application, Environ, FunctionCall, StartResponse
+from simulated_aws.core.function_calls import FunctionCall
+from simulated_aws.core.signed_calls import Application, Environ, StartResponse
 from simulated_aws.dynamodb import request_units
 from simulated_aws.lambda_.runtime import LambdaRuntime
 

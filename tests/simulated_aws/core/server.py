@@ -14,9 +14,9 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from simulated_aws.cloudformation import stack_changes, stack_resources
 from simulated_aws.cloudtrail import api_events, organization_events
 from simulated_aws.cloudwatch import alarm_states, embedded_metrics
-from simulated_aws.core import accounts, atomicity, interruption, latency, metering, rules, under_way
-from simulated_aws.ec2 import tag_events
-from simulated_aws.eventbridge import emission, event_pattern, put_events, rule_schedules
+from simulated_aws.core import accounts, atomicity, faults, interruption, latency, metering, rules, under_way
+from simulated_aws.ec2 import image_failures, tag_events
+from simulated_aws.eventbridge import emission, event_faults, event_pattern, put_events, rule_schedules
 from simulated_aws.lambda_ import runtime as lambda_runtime
 from simulated_aws.lambda_.runtime import LambdaRuntime
 from simulated_aws.sns import cross_account
@@ -67,7 +67,8 @@ def start(port: int, logs: Path | None = None, address: str = LOOPBACK) -> Simul
     endpoint_url = f"http://{LOOPBACK}:{port}"
     runtime = LambdaRuntime(endpoint_url, logs)
     install(runtime)
-    watched = metering.install(interruption.install(application, runtime), runtime)
+    services = image_failures.install(event_faults.install(faults.install(application)))
+    watched = metering.install(interruption.install(services, runtime), runtime)
     app = under_way.install(latency.install(watched))
     for http in listening:
         http.app = app

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Only for types: Lambda's modules import this one.
-    from simulated_aws.core.function_calls import Application, Environ, StartResponse
+    from simulated_aws.core.signed_calls import Application, Environ, StartResponse
 
 _PATH = "/simulated-aws/under-way"
 

@@ -66,6 +66,11 @@ class Image(Ami):
         self.ena_support = shape.get("ena_support", True)
 
     @property
+    def backend_of_owner(self) -> Any:
+        """The EC2 of the account that owns the image."""
+        return self.ec2_backend
+
+    @property
     def root_device_type(self) -> str:
         """An image without block devices lives in the instance store."""
         return "ebs" if self.devices else "instance-store"
@@ -101,6 +106,10 @@ class Image(Ami):
 
 class SharedImage(Image):
     """An image as an account sees it that does not own it."""
+
+    @property
+    def backend_of_owner(self) -> Any:
+        return self.owner_backend
 
     def get_tags(self) -> list[dict[str, str]]:
         own = super().get_tags()

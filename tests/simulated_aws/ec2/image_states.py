@@ -9,17 +9,19 @@ import uuid
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import InvalidAMIIdError, UnvailableAMIIdError
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidSnapshotInUse, UnvailableAMIIdError
 from moto.ec2.responses.amis import AmisResponse
 
+from simulated_aws.core import past_states
 from simulated_aws.ec2.image import Image
 from simulated_aws.eventbridge import emission
 
 
 def become_available(image: Image) -> None:
     """Makes the image available: it can be launched and shared from now on."""
+    past_states.before_write("ec2", image.id)
     image.state = "available"
-    _emit(image, "available")
+    send_event(image, "available")
 
 
 def become_available_later(image: Image) -> None:
@@ -58,17 +60,31 @@ def _finish(image: Image) -> None:
 def _deregister_image(response: AmisResponse) -> ActionResult:
     """Removes the image; its snapshots stay unless the request has `DeleteAssociatedSnapshots`.
 
+    The answer has the result for each snapshot. A snapshot that another image needs, or that another account owns, stays;
+    the image is deregistered all the same.
+
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html
     """
     backend = response.ec2_backend
     image = own_image(backend, response._get_param("ImageId"))
     response.error_on_dryrun()
     backend.deregister_image(image.id)
-    if response._get_param("DeleteAssociatedSnapshots", False):
-        for snapshot in image.snapshots:
-            backend.delete_snapshot(snapshot.id)
-    _emit(image, "deregistered")
-    return ActionResult({"Return": True})
+    deleting = image.snapshots if response._get_param("DeleteAssociatedSnapshots", False) else []
+    results = [{"SnapshotId": snapshot.id, "ReturnCode": _delete_snapshot(backend, snapshot.id)} for snapshot in deleting]
+    send_event(image, "deregistered")
+    return ActionResult({"Return": True, "DeleteSnapshotResults": results})
+
+
+def _delete_snapshot(backend: Any, snapshot_id: str) -> str:
+    """[R] AWS documents no code for a snapshot of another account: `client-error` is the only one that fits."""
+    try:
+        backend.delete_snapshot(snapshot_id)
+    except InvalidSnapshotInUse:
+        return "skipped"
+    except EC2ClientError:
+        return "client-error"
+    return "success"
 
 
 def _disable_image(response: AmisResponse) -> ActionResult:
@@ -80,7 +96,7 @@ def _disable_image(response: AmisResponse) -> ActionResult:
     response.error_on_dryrun()
     image.launch_permissions = []
     image.state = "disabled"
-    _emit(image, "disabled")
+    send_event(image, "disabled")
     return ActionResult({"Return": True})
 
 
@@ -92,8 +108,9 @@ def _enable_image(response: AmisResponse) -> ActionResult:
     return ActionResult({"Return": True})
 
 
-def _emit(image: Image, state: str) -> None:
+def send_event(image: Image, state: str, error: str = "") -> None:
+    """Sends the event that says that the image has this state now."""
     backend = image.ec2_backend
-    detail = {"RequestId": str(uuid.uuid4()), "ImageId": image.id, "State": state, "ErrorMessage": ""}
+    detail = {"RequestId": str(uuid.uuid4()), "ImageId": image.id, "State": state, "ErrorMessage": error}
     arn = f"arn:aws:ec2:{backend.region_name}::image/{image.id}"
     emission.emit(backend.account_id, backend.region_name, "aws.ec2", "EC2 AMI State Change", [arn], detail)

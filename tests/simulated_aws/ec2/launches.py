@@ -1,8 +1,10 @@
 """RunInstances: launches only images that the caller may launch, with their block devices, decrypted with their keys.
 
 How a launch fails:
-- The image is unknown or not shared with the caller: `InvalidAMIID.NotFound`. It is pending or disabled:
+- The image is unknown or not shared with the caller: `InvalidAMIID.NotFound`. It is pending, disabled or failed:
   `InvalidAMIID.Unavailable`. In both cases there is no instance.
+- [R] The image's owner cannot use a snapshot of it any more, because another account owns the snapshot and deleted it or
+  shares it no longer: `InvalidSnapshot.NotFound`, and no instance. No public evidence was found for the code.
 - A key does not allow the caller: RunInstances succeeds, and the next DescribeInstances shows the instance as `terminated`
   with the StateReason `Client.InternalError`. So does AWS, where EC2 uses the key only when it makes the volumes.
 
@@ -37,6 +39,8 @@ def _run_instances(run: Callable[..., Reservation]) -> Callable[..., Reservation
         image = visibility.image(backend, image_id or _image_of_template(backend, kwargs.get("launch_template")))
         if image.state != "available":
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image id '[{image.id}]' is not available")
+        for snapshot in image.snapshots:
+            visibility.snapshot(image.backend_of_owner, snapshot.id)
         volumes = _volumes(backend, image, _overrides(backend, kwargs))
         failed = not all(_can_be_made(backend, volume) for volume in volumes)
         kwargs["block_device_mappings"] = [] if failed else [_mapping(backend, volume) for volume in volumes]

@@ -1,4 +1,4 @@
-"""Tags of EC2 resources: checks each tag, and sets all tags of a request as one change.
+"""Tags of EC2 resources: checks each tag, sets all tags of a request as one change, and removes all tags at once.
 
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions
 """
@@ -20,6 +20,7 @@ def install() -> None:
     """Checks tags wherever they are set, and lets a resource find its tags without reading all tags of the Region."""
     TagBackend.create_tags = _checked(TagBackend.create_tags)
     TagResponse.create_tags = _create_tags
+    TagResponse.delete_tags = _delete_tags(TagResponse.delete_tags)
     TaggedEC2Resource.get_tags = _tags_of
     TaggedEC2Resource.add_tags = _add_at_once
 
@@ -35,6 +36,25 @@ def _create_tags(response: TagResponse) -> EmptyResult:
     response.error_on_dryrun()
     backend.create_tags(resources, tags)
     return EmptyResult()
+
+
+def _delete_tags(delete: Callable[[TagResponse], Any]) -> Callable[[TagResponse], Any]:
+    """A request without tags removes all tags of users from its resources; those of AWS stay.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html (Tag.N)
+    """
+
+    def call(response: TagResponse) -> Any:
+        if response._get_param("Tags", []):
+            return delete(response)
+        response.error_on_dryrun()
+        backend = response.ec2_backend
+        for resource in response._get_param("Resources", []):
+            keys = [key for key in backend.tags.get(resource, {}) if not key.lower().startswith("aws:")]
+            backend.delete_tag_keys([resource], keys)
+        return EmptyResult()
+
+    return call
 
 
 def _checked(create_tags: Callable[..., bool]) -> Callable[..., bool]:

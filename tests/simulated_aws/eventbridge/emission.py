@@ -2,7 +2,7 @@
 
 AWS services send events to the default bus of the account and Region of the change, and the caller does not wait for that.
 One thread reads one queue, so events of one image are delivered in the order in which they were sent. (AWS guarantees no
-order, so no flow may need one. Tests of that send their own events, twice or in reverse.)
+order, so no flow may need one. `event_faults` changes the order, and more, where a test asks for it.)
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html
 """
@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from simulated_aws.core import under_way
-from simulated_aws.eventbridge import delivery
+from simulated_aws.eventbridge import delivery, event_faults
 
 LOG = logging.getLogger(__name__)
 
@@ -52,8 +52,12 @@ def envelope(
 
 def post(account_id: str, region: str, bus_name: str, event: dict[str, Any]) -> None:
     """Queues a finished event for one bus: `account_id` and `region` are those of the bus."""
-    under_way.begin()
-    _events.put((account_id, region, bus_name, event))
+
+    def queue_it() -> None:
+        under_way.begin()
+        _events.put((account_id, region, bus_name, event))
+
+    event_faults.post(event, queue_it)
 
 
 def _deliver_forever() -> None:

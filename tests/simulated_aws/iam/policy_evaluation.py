@@ -18,6 +18,9 @@ from simulated_aws.core.accounts import Caller
 
 Context = dict[str, list[str]]
 
+# The resource of a request for the key whose policy is evaluated.
+THIS_KEY = "the key of the policy"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -100,7 +103,12 @@ def _names_action(statement: dict[str, Any], action: str) -> bool:
 
 
 def _names_resource(statement: dict[str, Any], resource: str | None) -> bool:
-    """A key policy applies to its own key, whatever its Resource, so requests for keys have no resource."""
+    """A key policy applies to its own key, whatever its Resource; a statement without one has no effect.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html#key-policy-elements
+    """
+    if resource == THIS_KEY:
+        return bool(statement.get("Resource") or statement.get("NotResource"))
     if resource is None:
         return True
     if "NotResource" in statement:

@@ -78,10 +78,12 @@ def _create_key(create: Callable[[KmsResponse], str]) -> Callable[[KmsResponse],
 
 
 def _put_key_policy(put: Callable[[KmsResponse], str]) -> Callable[[KmsResponse], str]:
+    """The state of the key does not matter.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html (table, PutKeyPolicy)
+    """
+
     def call(response: KmsResponse) -> str:
-        key = keys.find(response._get_param("KeyId"), response.current_account, response.region)
-        if key.key_state == "PendingDeletion":
-            raise JsonRESTError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
         _check_policy(response, response._get_param("Policy"))
         return put(response)
 

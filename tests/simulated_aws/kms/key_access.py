@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
 from moto.kms.models import Key
 
 from simulated_aws.core.accounts import Caller
-from simulated_aws.iam.policy_evaluation import Context, Request, allows
+from simulated_aws.iam.policy_evaluation import THIS_KEY, Context, Request, allows
 from simulated_aws.organizations import membership
 
 LAUNCH_ACTIONS = ("kms:DescribeKey", "kms:Decrypt", "kms:ReEncryptFrom", "kms:CreateGrant")
@@ -20,7 +20,7 @@ def may_call(key: Key, caller: Caller, action: str) -> bool:
     context = _principal_context(caller)
     if action == "kms:CreateGrant":
         context["kms:GrantIsForAWSResource"] = ["false"]
-    return allows(key.policy, Request(caller, action, context)) or _is_granted(key, caller, action)
+    return allows(key.policy, Request(caller, action, context, THIS_KEY)) or _is_granted(key, caller, action)
 
 
 def ec2_may_read_with(key: Key, caller: Caller) -> bool:
@@ -54,7 +54,7 @@ def _ec2_may_do(action: str, key: Key, caller: Caller) -> bool:
     context["kms:ViaService"] = [f"ec2.{key.region}.amazonaws.com"]
     if action == "kms:CreateGrant":
         context["kms:GrantIsForAWSResource"] = ["true"]
-    return allows(key.policy, Request(caller, action, context)) or _is_granted(key, caller, action)
+    return allows(key.policy, Request(caller, action, context, THIS_KEY)) or _is_granted(key, caller, action)
 
 
 def _principal_context(caller: Caller) -> Context:

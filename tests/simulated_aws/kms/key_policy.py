@@ -12,7 +12,7 @@ from moto.iam.models import iam_backends
 
 from simulated_aws.core import accounts
 from simulated_aws.core.accounts import Caller
-from simulated_aws.iam.policy_evaluation import Request, allows, as_list
+from simulated_aws.iam.policy_evaluation import THIS_KEY, Request, allows, as_list
 
 MAXIMUM_BYTES = 32_768
 
@@ -44,7 +44,9 @@ def _statements(policy: str) -> list[Any]:
 
 
 def _check_statement(statement: Any) -> None:
-    """Every statement needs its four elements. KMS rejects statements without an action or a resource since August 2025.
+    """Every statement needs an effect and principals. One without an action or a resource is accepted and has no effect.
+
+    Public evidence confirms it: the page and the model of PutKeyPolicy (Policy) say so; only the console complains.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html#key-policy-elements
     """
@@ -52,9 +54,8 @@ def _check_statement(statement: Any) -> None:
         raise _malformed("A policy statement is not an object.")
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise _malformed("Policy contains a statement without a valid Effect.")
-    for element in ("Principal", "Action", "Resource"):
-        if not statement.get(element) and not statement.get(f"Not{element}"):
-            raise _malformed(f"Policy contains a statement with no {element.lower()}.")
+    if not statement.get("Principal") and not statement.get("NotPrincipal"):
+        raise _malformed("Policy contains a statement with no principal.")
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     if not _principal_is_valid(principal):
         raise _malformed("Policy contains a statement with one or more invalid principals.")
@@ -107,7 +108,7 @@ def _keeps_access(policy: str, caller: Caller) -> bool:
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#prevent-unmanageable-key
     """
     context = {"aws:PrincipalAccount": [caller.account_id], "kms:CallerAccount": [caller.account_id]}
-    return allows(policy, Request(caller, "kms:PutKeyPolicy", context))
+    return allows(policy, Request(caller, "kms:PutKeyPolicy", context, THIS_KEY))
 
 
 def _malformed(message: str) -> JsonRESTError:

@@ -92,9 +92,10 @@ class LambdaRuntime:
         """An idle process, or a new one, or the next that becomes idle."""
         with pool.changed:
             while True:
+                configuration = _configuration(function)
                 while pool.idle:
                     process = pool.idle.pop()
-                    if not process.ended.is_set() and process.configuration == _configuration(function):
+                    if not process.ended.is_set() and process.configuration == configuration:
                         return process
                     process.kill()
                     self._forget(pool, process)
@@ -157,12 +158,16 @@ def _may_log(function: LambdaFunction) -> bool:
 
 
 def _configuration(function: LambdaFunction) -> Any:
-    """The configuration that a process depends on. Running invocations keep the old configuration.
+    """What a process depends on. Running invocations keep the old configuration.
+
+    Whether the role allows logs belongs to it: in AWS the role decides at each moment, and here a process keeps the log
+    that it started with.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionConfiguration.html
     https://docs.aws.amazon.com/lambda/latest/api/API_UpdateFunctionCode.html
     """
-    return (function.role, function.code_sha_256, dict(function.environment_vars), function.timeout)
+    variables = dict(function.environment_vars)
+    return (function.role, function.code_sha_256, variables, function.timeout, _may_log(function))
 
 
 def _time_out(process: FunctionProcess, invocation: Invocation, seconds: float) -> None:

@@ -3,14 +3,10 @@
 import time
 
 import pytest
+from moto.ec2.models import ec2_backends
 from running import eventually
+from simulated_aws.ec2 import image_failures
 from world import HUB, error_of
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    """Makes images stay pending long enough for a call on a busy machine."""
-    monkeypatch.setenv("SIMULATED_AWS_IMAGE_DELAY", "3")
 
 
 def states_of(image, events):
@@ -57,12 +53,51 @@ def test_an_image_deregistered_while_pending_never_becomes_available(aws, events
     assert states_of(copy, events) == ["deregistered"]
 
 
-def test_deregistering_can_take_the_snapshots_too(aws):
+def test_deregistering_can_take_the_snapshots_too(aws, events):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html (DeleteAssociatedSnapshots)"""
     image = aws.image()
     snapshot = aws.snapshot_of(image)["SnapshotId"]
-    aws.ec2().deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+    answer = aws.ec2().deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+    assert answer["DeleteSnapshotResults"] == [{"SnapshotId": snapshot, "ReturnCode": "success"}]
     assert error_of(aws.describe_snapshot, snapshot) == "InvalidSnapshot.NotFound"
+    assert states_of(image, events) == ["available", "deregistered"]
+
+
+def test_a_snapshot_behind_two_images_stays_when_one_is_deregistered(aws, events):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeregisterImage.html
+
+    The model confirms it: "If a snapshot is associated with multiple AMIs, it is not deleted", and the code `skipped`.
+    """
+    image, other = aws.image(), aws.image()
+    snapshot = aws.snapshot_of(image)["SnapshotId"]
+    own = aws.snapshot_of(other)["SnapshotId"]
+    both = [
+        {"DeviceName": name, "Ebs": {"SnapshotId": one}} for name, one in (("/dev/sda1", own), ("/dev/sdf", snapshot))
+    ]
+    third = aws.ec2().register_image(Name="of both", RootDeviceName="/dev/sda1", BlockDeviceMappings=both)["ImageId"]
+    answer = aws.ec2().deregister_image(ImageId=third, DeleteAssociatedSnapshots=True)
+    assert {one["ReturnCode"] for one in answer["DeleteSnapshotResults"]} == {"skipped"}
+    assert states_of(third, events) == ["available", "deregistered"]
+    assert aws.describe_snapshot(snapshot)["State"] == "completed"
+
+
+@pytest.mark.parametrize(("state", "events_after"), [("failed", ["failed"]), ("invalid", []), ("error", [])])
+def test_an_image_that_failed_shows_why_and_cannot_be_used(aws, events, state, events_after):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html (imageState, stateReason)
+
+    Public evidence confirms the states (the model) and that only `failed` has an event (the page on AMI events). No evidence
+    was found for the codes of reasons.
+    """
+    image, account = aws.image(), aws.external_account()
+    events.clear()
+    image_failures.fail(ec2_backends[HUB]["us-east-1"].amis[image], state, "the key is not usable")
+    found = aws.describe_image(image)
+    assert (found["State"], found["StateReason"]["Message"]) == (state, "the key is not usable")
+    assert states_of(image, events) == events_after
+    assert [event["detail"]["ErrorMessage"] for event in events] == ["the key is not usable"] * len(events_after)
+    assert error_of(aws.launch, image) == "InvalidAMIID.Unavailable"
+    assert error_of(aws.share, image, UserId=account) == "InvalidAMIID.Unavailable"
+    aws.ec2().deregister_image(ImageId=image)
 
 
 def test_disabling_removes_the_launch_permissions_and_enabling_does_not_restore_them(aws, events):

@@ -42,7 +42,7 @@ def test_a_name_is_used_once(aws):
     assert again == "InvalidAMIName.Duplicate"
 
 
-def test_an_image_of_an_instance_snapshots_each_volume_with_its_key(aws):
+def test_an_image_of_an_instance_snapshots_each_volume_with_its_key(aws, slow):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html"""
     root_key, data_key = aws.key(), aws.key()
     data = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 20, "Encrypted": True, "KmsKeyId": data_key}}
@@ -70,7 +70,7 @@ def test_tags_reach_the_image_and_its_snapshots(aws):
     assert aws.snapshot_of(image)["Tags"] == [{"Key": "of", "Value": "snapshot"}]
 
 
-def test_a_copy_keeps_the_key_within_the_region(aws):
+def test_a_copy_keeps_the_key_within_the_region(aws, slow):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ami-copy-works.html"""
     key = aws.key()
     source = aws.image(key)

@@ -44,11 +44,29 @@ def test_a_policy_holds_32_768_bytes(aws):
     assert error_of(create, Policy=policy({**ALLOWED, "Sid": "x" * (room + 1)})) == "LimitExceededException"
 
 
-@pytest.mark.parametrize("element", ["Effect", "Principal", "Action", "Resource"])
-def test_a_statement_needs_each_element(aws, element):
+@pytest.mark.parametrize("element", ["Effect", "Principal"])
+def test_a_statement_needs_an_effect_and_a_principal(aws, element):
     """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html#key-policy-elements"""
     statement = {name: value for name, value in ALLOWED.items() if name != element}
     assert refused(aws, statement) == "MalformedPolicyDocumentException"
+
+
+@pytest.mark.parametrize("element", ["Action", "Resource"])
+@pytest.mark.parametrize("effect", ["Allow", "Deny"])
+def test_a_statement_without_action_or_resource_is_accepted_and_has_no_effect(aws, element, effect):
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-overview.html#key-policy-elements
+
+    Public evidence confirms it: the page of 2026 and the model of PutKeyPolicy (Policy) say so; only the console complains.
+    """
+    external_account = aws.external_account()
+    whole = {**ALLOWED, "Principal": {"AWS": external_account}}
+    incomplete = {name: value for name, value in whole.items() if name != element} | {"Effect": effect}
+    key = aws.key(*([] if effect == "Allow" else [whole]), incomplete)
+    describe = aws.kms(external_account).describe_key
+    if effect == "Allow":
+        assert error_of(describe, KeyId=key) == "AccessDeniedException"
+    else:
+        assert describe(KeyId=key)["KeyMetadata"]["Arn"] == key
 
 
 @pytest.mark.parametrize(
@@ -133,11 +151,16 @@ def test_the_policy_of_an_aws_managed_key_cannot_be_changed(aws):
     assert "kms:ViaService" in aws.kms().get_key_policy(KeyId=managed, PolicyName="default")["Policy"]
 
 
-def test_a_key_that_is_pending_deletion_takes_no_policy(aws):
-    """https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html"""
+@pytest.mark.parametrize("change", ["disable_key", "schedule_key_deletion"])
+def test_a_key_takes_a_policy_whatever_its_state(aws, change):
+    """https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+
+    Public evidence confirms it: the table's row of PutKeyPolicy has no exception in any column.
+    """
     key = aws.key()
-    aws.kms().schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    assert error_of(put, aws, key, policy()) == "KMSInvalidStateException"
+    getattr(aws.kms(), change)(KeyId=key)
+    put(aws, key, policy(ALLOWED))
+    assert aws.kms().get_key_policy(KeyId=key)["Policy"] == policy(ALLOWED)
 
 
 def test_the_policys_name_may_be_left_out(aws):

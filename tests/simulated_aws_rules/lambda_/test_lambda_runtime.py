@@ -125,7 +125,7 @@ def test_an_event_that_fails_at_every_attempt_goes_to_the_functions_dead_letter_
     assert "Hopeless" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]
 
 
-def test_a_function_whose_role_may_not_write_logs_has_none(simulation):
+def test_a_function_has_a_log_while_its_role_may_write_logs(simulation):
     """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html#monitoring-cloudwatchlogs-permissions"""
     iam, client, name = simulation.client("iam"), simulation.client("lambda"), f"silent-{uuid.uuid4().hex}"
     role = client.get_function(FunctionName="worker")["Configuration"]["Role"].rsplit("/", 1)[-1]
@@ -135,9 +135,9 @@ def test_a_function_whose_role_may_not_write_logs_has_none(simulation):
     before = log.stat().st_size if log.exists() else 0
     iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
     try:
-        # A new process: it ends, and the next invocation needs another.
-        invoke(simulation, {"do": "exit"})
-        invoke(simulation, {"do": "environment"})
+        invoke(simulation, {"do": "log", "lines": ["denied"]})
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName=name)
     assert (log.stat().st_size if log.exists() else 0) == before
+    invoke(simulation, {"do": "log", "lines": [f"allowed again {name}"]})
+    assert f"allowed again {name}" in log.read_text()
