@@ -169,7 +169,7 @@ impl ShareImage {
             }
         };
         let contradicts = |unsettled: &Unsettled| matches!(unsettled, Unsettled::Contradicts(_));
-        match retry::READ_BACK.retry(read, contradicts).await {
+        match retry::READ_BACK.retry(&self.clients.clock(), read, contradicts).await {
             Ok(observed) => Ok(observed),
             Err(Unsettled::Contradicts(observed)) => Ok(*observed),
             Err(Unsettled::Failed(error)) => Err(error),

@@ -132,7 +132,7 @@ impl Clients {
 
     /// Reads launch and snapshot permissions.
     pub fn permission_reader(&self) -> PermissionReader {
-        PermissionReader::new(self.ec2())
+        PermissionReader::new(self.ec2(), self.clock())
     }
 
     /// Adds and removes launch and snapshot permissions.

@@ -12,6 +12,7 @@ use aws_sdk_ec2::types::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault};
 use crate::retry;
 
@@ -25,6 +26,7 @@ const ALL: &str = "all";
 #[derive(Debug, Clone)]
 pub struct PermissionReader {
     client: Client,
+    clock: Clock,
 }
 
 /// The permissions of an image.
@@ -70,8 +72,8 @@ enum Unsettled {
 
 impl PermissionReader {
     /// A reader.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, clock: Clock) -> Self {
+        Self { client, clock }
     }
 
     /// What may launch the image, and copy each of `snapshots`. A snapshot of another account, or one that EC2 does not
@@ -126,7 +128,7 @@ impl PermissionReader {
             let is_settled = !principals.iter().any(|principal| shown.includes(principal));
             if is_settled { Ok(shown) } else { Err(Unsettled::Shows(shown)) }
         };
-        let read = retry::READ_BACK.retry(read, |unsettled| matches!(unsettled, Unsettled::Shows(_))).await;
+        let read = retry::READ_BACK.retry(&self.clock, read, |unsettled| matches!(unsettled, Unsettled::Shows(_))).await;
         match read {
             Ok(shown) | Err(Unsettled::Shows(shown)) => Ok(shown),
             Err(Unsettled::Failed(error)) => Err(error),
