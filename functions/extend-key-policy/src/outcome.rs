@@ -40,8 +40,18 @@ pub(crate) fn granted(
 
 /// The outcome of a revocation; `bytes` is the size of the policy.
 pub(crate) fn revoked(request: &KeyRequest, observed: &Observed, bytes: usize) -> KeyOutcome {
+    let still_named = observed.decision.still_named.first();
+    let refused = still_named.map(|(statement, principals)| RefusalReason::StillGranted {
+        key: request.key.clone(),
+        principals: principals.iter().map(ToString::to_string).collect(),
+        because: Box::new(RefusalReason::ChangedStatement {
+            key: request.key.clone(),
+            statement: statement.to_string(),
+        }),
+    });
     KeyOutcome {
         removed: observed.decision.plan.removed.clone(),
+        refused,
         bytes,
         ..KeyOutcome::unchanged(&request.key)
     }

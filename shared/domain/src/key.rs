@@ -8,4 +8,5 @@ pub mod plan;
 pub mod policy;
 pub mod rejection;
 pub mod request;
+pub mod search;
 pub mod statements;

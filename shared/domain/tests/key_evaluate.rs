@@ -223,7 +223,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_known_more_exactly_never_turns_a_decision(
+    fn what_is_known_more_exactly_never_reverses_a_decision(
         foreign in meaningful(), call in calls::calls(), principal in key_principals(),
     ) {
         let mut key = Key { policy: foreign.actual(&[]) };

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use crate::key;
 use crate::key::ledger::KeyLedger;
 use crate::key::plan::KeyPlan;
-use crate::key::policy::KeyPolicy;
+use crate::key::policy::{KeyPolicy, StatementName};
 use crate::key::request::{KeyAction, KeyOutcome, KeyRequest};
+use crate::key::statements::Granted;
 use crate::refusal::RefusalReason;
 use crate::targets::target::KeyPrincipal;
 use crate::targets::target::Target;
@@ -15,8 +16,8 @@ use crate::targets::target::Target;
 /// What a reconciliation decides on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDecision {
-    /// The principals that the statements of ami-share allow now.
-    pub actual: BTreeSet<KeyPrincipal>,
+    /// What the statements of ami-share grant now.
+    pub actual: Granted,
     /// The principals that the policy must allow.
     pub desired: BTreeSet<KeyPrincipal>,
     /// The principals that the image no longer needs, and that the ledger does not yet show as released.
@@ -24,6 +25,12 @@ pub struct KeyDecision {
     /// The principals that the policy may still allow although no share needs them. Only these are ever revoked: of a
     /// principal that the ledger does not know, it cannot know that no share needs it.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
+    /// The principals that were added to one kind of statement out of band: the ledger does not know them. They stay
+    /// where they are, and get nothing more.
+    pub unmanaged_in_part: BTreeSet<KeyPrincipal>,
+    /// The foreign statements with a Sid of ami-share that may still allow principals to revoke, which ami-share does not
+    /// change.
+    pub still_named: Vec<(StatementName, BTreeSet<KeyPrincipal>)>,
     /// The policy to put.
     pub plan: KeyPlan,
 }
@@ -43,7 +50,20 @@ impl KeyDecision {
             KeyAction::Grant => key::plan::grant(policy, &desired, partition),
             KeyAction::Revoke => key::plan::revoke(policy, &pending_revocation, partition),
         };
-        Self { actual: key::plan::granted(policy, partition), desired, released, pending_revocation, plan }
+        let actual = policy.granted();
+        let known = &(&desired | &ledger.pending_revocation()) | &released;
+        let to_revoke = &pending_revocation | &released;
+        let changed = policy.changed_out_of_band().into_iter();
+        let still_named = changed.map(|(name, principals)| (name, &principals & &to_revoke));
+        Self {
+            unmanaged_in_part: &actual.in_part() - &known,
+            still_named: still_named.filter(|(_, principals)| !principals.is_empty()).collect(),
+            actual,
+            desired,
+            released,
+            pending_revocation,
+            plan,
+        }
     }
 
     /// What a revocation is about: the principals to remove, and those that only this image releases.
@@ -51,10 +71,15 @@ impl KeyDecision {
         &self.pending_revocation | &self.released
     }
 
-    /// The principals that the policy allows before and after the plan.
+    /// The principals that the policy names before and after the plan, apart from those that the plan adds.
     pub fn staying(&self) -> BTreeSet<KeyPrincipal> {
-        let is_removed = |principal: &&KeyPrincipal| self.plan.removed.contains(*principal);
-        self.actual.iter().filter(|principal| !is_removed(principal)).cloned().collect()
+        let changed = self.plan.removed.iter().chain(&self.plan.added).cloned().collect();
+        self.actual.without(&changed).named()
+    }
+
+    /// The principals whose access is revoked, and that a statement changed out of band may still allow.
+    pub fn not_revoked(&self) -> BTreeSet<KeyPrincipal> {
+        self.still_named.iter().flat_map(|(_, principals)| principals.clone()).collect()
     }
 }
 
