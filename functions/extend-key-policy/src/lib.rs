@@ -192,7 +192,10 @@ impl ExtendKeyPolicy {
         invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
         let plan = &observed.decision.plan;
-        let is_settled = plan.document.is_none() && plan.no_room.is_empty() && !observed.ledger.is_leased;
+        let denied = observed.decision.denied.iter().map(|denied| denied.subject.clone()).collect();
+        let is_on_record = observed.ledger.excluded_changes(&BTreeSet::new(), &denied).is_empty();
+        let is_right = plan.document.is_none() && plan.no_room.is_empty() && is_on_record;
+        let is_settled = is_right && !observed.ledger.is_leased;
         if is_settled || request.dry_run {
             return Ok(granted(request, &observed, &[], plan.bytes));
         }

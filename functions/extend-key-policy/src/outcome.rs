@@ -34,7 +34,10 @@ pub(crate) fn granted(
         pending_revocation: observed.decision.to_revoke().into_iter().collect(),
         bytes,
         refused: None,
-        excluded: no_room.chain(rejected.iter().cloned()).collect(),
+        excluded: no_room
+            .chain(rejected.iter().cloned())
+            .chain(observed.decision.denied.iter().cloned())
+            .collect(),
     }
 }
 

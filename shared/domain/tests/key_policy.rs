@@ -7,6 +7,7 @@ use ami_share_domain::key::statements::{Granted, read_statements, statements_for
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, key_principals, matching};
+use ami_share_testkit::json::Json;
 use ami_share_testkit::policies::{Foreign, as_stored, foreign, tamperings};
 use ami_share_testkit::world::Key;
 use proptest::prelude::*;
@@ -223,6 +224,22 @@ proptest! {
         prop_assert_eq!(key.read().granted(), drifted.with(&desired));
         key.revoke(&revoked);
         prop_assert_eq!(key.read().granted(), drifted.with(&desired).without(&revoked));
+    }
+}
+
+proptest! {
+    #![proptest_config(fewer_cases())]
+
+    #[test]
+    fn what_aws_reorders_is_the_same_policy_and_any_other_edit_is_not(
+        foreign in foreign(), actual in principals(), other in principals(), order in 0..20_usize,
+    ) {
+        let policy = key(&foreign, &managed(&actual)).read();
+        prop_assert!(policy.is_same(&key(&foreign, &as_stored(&managed(&actual), order)).read()));
+        prop_assert_eq!(policy.is_same(&key(&foreign, &managed(&other)).read()), actual == other);
+        let mut edited = foreign.clone();
+        edited.statements.push(Json::token(r#"{"Sid":"An edit"}"#));
+        prop_assert!(!policy.is_same(&key(&edited, &managed(&actual)).read()));
     }
 }
 

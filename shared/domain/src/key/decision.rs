@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use crate::key;
+use crate::key::access::{Access, KeyAccess};
 use crate::key::ledger::KeyLedger;
 use crate::key::plan::KeyPlan;
 use crate::key::policy::{KeyPolicy, StatementName};
-use crate::key::request::{KeyAction, KeyOutcome, KeyRequest};
+use crate::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use crate::key::statements::Granted;
 use crate::refusal::RefusalReason;
 use crate::targets::target::KeyPrincipal;
@@ -31,6 +32,9 @@ pub struct KeyDecision {
     /// The foreign statements with a Sid of ami-share that may still allow principals to revoke, which ami-share does not
     /// change.
     pub still_named: Vec<(StatementName, BTreeSet<KeyPrincipal>)>,
+    /// The target accounts of the image that a statement of the policy denies access, with what they are refused for. They get
+    /// nothing new.
+    pub denied: Vec<Excluded>,
     /// The policy to put.
     pub plan: KeyPlan,
 }
@@ -44,6 +48,8 @@ impl KeyDecision {
             // A dry run has recorded no intent in the ledger.
             desired.extend(request.targets.iter().map(Target::key_principal));
         }
+        let denied = denied(request, policy);
+        desired.retain(|principal| !denied.iter().any(|denied| denied.subject == *principal));
         let Departing { released, pending_revocation } = Departing::of(request, ledger);
         let partition = request.key.partition();
         let plan = match request.action {
@@ -62,6 +68,7 @@ impl KeyDecision {
             desired,
             released,
             pending_revocation,
+            denied,
             plan,
         }
     }
@@ -81,6 +88,30 @@ impl KeyDecision {
     pub fn not_revoked(&self) -> BTreeSet<KeyPrincipal> {
         self.still_named.iter().flat_map(|(_, principals)| principals.clone()).collect()
     }
+}
+
+/// The target accounts of a grant that the policy denies access, whatever ami-share writes. Of OUs and organizations, and of a
+/// Deny that cannot be evaluated, that is not known.
+fn denied(request: &KeyRequest, policy: &KeyPolicy) -> Vec<Excluded> {
+    if request.action == KeyAction::Revoke {
+        return Vec::new();
+    }
+    let access = KeyAccess::of(&request.key, policy);
+    let denied = request.targets.iter().filter_map(|target| match target {
+        Target::Account { id, .. } => match access.decide(id) {
+            Access::Denied { by, action } => Some(Excluded {
+                subject: target.key_principal(),
+                reason: RefusalReason::DeniedByPolicy {
+                    key: request.key.clone(),
+                    statement: by.to_string(),
+                    action: action.to_owned(),
+                },
+            }),
+            _ => None,
+        },
+        Target::Ou { .. } | Target::Organization { .. } => None,
+    });
+    denied.collect()
 }
 
 /// The principals that a key may lose, by the ledger alone.

@@ -146,6 +146,15 @@ pub enum RefusalReason {
         #[serde(default)]
         named: Vec<NamedPrincipal>,
     },
+    /// A statement of the key policy denies the target what it needs to use the image.
+    DeniedByPolicy {
+        /// The key.
+        key: KeyArn,
+        /// The statement.
+        statement: String,
+        /// The action that it denies.
+        action: String,
+    },
     /// A statement with a Sid of ami-share, in another form, may still allow principals whose access was revoked.
     ChangedStatement {
         /// The key.
@@ -266,6 +275,7 @@ impl RefusalReason {
             Self::UnreadableKey { .. }
             | Self::MalformedPolicy { .. }
             | Self::DeletedPrincipals { .. }
+            | Self::DeniedByPolicy { .. }
             | Self::ChangedStatement { .. }
             | Self::PolicyRejected { .. }
             | Self::NoKeyOutcome { .. } => RefusalCode::PolicyUnsafe,
@@ -312,6 +322,7 @@ impl RefusalReason {
             | Self::UnreadableKey { key, .. }
             | Self::MalformedPolicy { key, .. }
             | Self::DeletedPrincipals { key, .. }
+            | Self::DeniedByPolicy { key, .. }
             | Self::ChangedStatement { key, .. }
             | Self::SearchEnded { key, .. }
             | Self::PolicyRejected { key, .. }
@@ -370,6 +381,11 @@ impl RefusalReason {
             Self::UnreadableKey { key: key(), message: said() },
             Self::MalformedPolicy { key: key(), problem: "what is wrong".to_owned() },
             Self::DeletedPrincipals { key: key(), named: named("AROAEXAMPLE") },
+            Self::DeniedByPolicy {
+                key: key(),
+                statement: "statement `OnlyOurNetwork`".to_owned(),
+                action: "kms:Decrypt".to_owned(),
+            },
             Self::ChangedStatement { key: key(), statement: "statement `AmiShareUseByAccounts`".to_owned() },
             Self::PolicyRejected { key: key(), suspects: named("222222222222"), message: said() },
             Self::NoRoomToRewrite { key: key(), limit: 32_768 },
@@ -488,6 +504,11 @@ impl fmt::Display for RefusalReason {
                 "the policy of {} names deleted roles or users, so KMS rejects every change of it: {}; remove them from the statements, then start a reconciliation",
                 key.short(),
                 some_of(named, NAMED)
+            ),
+            Self::DeniedByPolicy { key, statement, action } => write!(
+                f,
+                "{statement} in the policy of {} denies this target {action}, so it could not use the image; change the statement, then start a reconciliation, or remove the target from the tag",
+                key.short()
             ),
             Self::ChangedStatement { key, statement } => write!(
                 f,
