@@ -28,7 +28,7 @@ use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use jiff::Timestamp;
 
-use crate::outcome::{granted, refused, revoked};
+use crate::outcome::{granted, refused, report_drift, revoked};
 use crate::putting::{Accepted, PutResult, Putting};
 
 /// How often a policy that others change at the same moment is decided on anew, before the workflow tries again.
@@ -393,18 +393,6 @@ impl ExtendKeyPolicy {
 
     fn writer(&self) -> LedgerWriter {
         self.clients.ledger_writer(&self.table)
-    }
-}
-
-/// Reports what was changed out of band in the statements of ami-share and stays as it is.
-fn report_drift(key: &KeyArn, observed: &Observed) {
-    let unmanaged = &observed.decision.unmanaged_in_part;
-    if !unmanaged.is_empty() {
-        let principals: Vec<String> = unmanaged.iter().map(ToString::to_string).collect();
-        tracing::warn!(%key, ?principals, "added out of band to a statement of ami-share; gets nothing more");
-    }
-    for (statement, _) in observed.policy.changed_out_of_band() {
-        tracing::warn!(%key, %statement, "has a Sid of ami-share and was changed out of band; stays as it is");
     }
 }
 

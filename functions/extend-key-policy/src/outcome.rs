@@ -1,5 +1,6 @@
-//! The outcome, from what was observed and what KMS answered; pure.
+//! The outcome, from what was observed and what KMS answered, and the report of what was changed out of band.
 
+use ami_share_domain::ids::KeyArn;
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::refusal::RefusalReason;
@@ -77,5 +78,17 @@ pub(crate) fn refused(request: &KeyRequest, observed: &Observed, reason: Refusal
         refused: Some(reason),
         bytes: observed.policy.bytes(),
         ..KeyOutcome::unchanged(key)
+    }
+}
+
+/// Reports what was changed out of band in the statements of ami-share and stays as it is.
+pub(crate) fn report_drift(key: &KeyArn, observed: &Observed) {
+    let unmanaged = &observed.decision.unmanaged_in_part;
+    if !unmanaged.is_empty() {
+        let principals: Vec<String> = unmanaged.iter().map(ToString::to_string).collect();
+        tracing::warn!(%key, ?principals, "added out of band to a statement of ami-share; gets nothing more");
+    }
+    for (statement, _) in observed.policy.changed_out_of_band() {
+        tracing::warn!(%key, %statement, "has a Sid of ami-share and was changed out of band; stays as it is");
     }
 }

@@ -1,5 +1,12 @@
 //! The search for the principals that KMS rejects ends within a stated number of puts, and with the right policy in force.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::collections::BTreeSet;
 
 use ami_share_domain::key::search::{MAXIMUM_PUTS, PrincipalSearch, SearchResult};
