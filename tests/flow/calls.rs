@@ -3,8 +3,8 @@
 //! The calls are counted by image, and each test has its own image and key, so no function waits for a lease. The
 //! number of pages of a list of AWS Organizations depends on the accounts of other tests, so only its name is compared.
 //!
-//! These repeated calls are intended: a function reads a key's policy before it holds the lease, while it holds it, and
-//! after it has put the policy; the first reconciliation of an image reads the image again once its intent is recorded.
+//! These repeated calls are intended: a function reads a key's policy before it holds the lease, while it holds it, right
+//! before it puts the policy, and after that; the first reconciliation of an image reads the image again once its intent is recorded.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ fn a_share_makes_these_calls_and_no_more() -> Result<()> {
         };
         undisturbed(count, |calls| allow_duplicates! { assert_snapshot!(calls, @r"
         resolve-share: dynamodb:GetItem, dynamodb:TransactWriteItems, ec2:DescribeImages x2, ec2:DescribeSnapshots, kms:DescribeKey, kms:ListResourceTags, organizations:DescribeOrganization, organizations:ListAccountsForParent, organizations:ListOrganizationalUnitsForParent, organizations:ListRoots
-        extend-key-policy (grant): dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query x2, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        extend-key-policy (grant): dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query x2, kms:DescribeKey, kms:GetKeyPolicy x4, kms:ListResourceTags, kms:PutKeyPolicy
         share-image: dynamodb:BatchWriteItem x2, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute, ec2:ModifyImageAttribute
         notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x2, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
         ") })
@@ -74,7 +74,7 @@ fn a_revocation_makes_these_calls_and_no_more() -> Result<()> {
         resolve-share: dynamodb:GetItem x2, dynamodb:TransactWriteItems, ec2:DescribeImages
         extend-key-policy (grant): dynamodb:Query, kms:GetKeyPolicy
         share-image: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem x2, dynamodb:Query, ec2:DescribeImageAttribute x2, ec2:ModifyImageAttribute
-        extend-key-policy (revoke): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x3, kms:ListResourceTags, kms:PutKeyPolicy
+        extend-key-policy (revoke): dynamodb:DeleteItem x2, dynamodb:PutItem x2, dynamodb:Query x2, dynamodb:TransactWriteItems, dynamodb:UpdateItem, kms:DescribeKey, kms:GetKeyPolicy x4, kms:ListResourceTags, kms:PutKeyPolicy
         notify-targets: dynamodb:BatchWriteItem, dynamodb:DeleteItem, dynamodb:PutItem, dynamodb:Query, dynamodb:UpdateItem x3, ec2:CreateTags, events:PutEvents x2, sns:PublishBatch
         ") })
         .await

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
 use crate::fixture::flow;
 use crate::policy::{for_accounts, for_organization, for_paths, foreign, grants, managed};
+use crate::revocation::UNTAGGED;
 
 #[test]
 fn at_most_six_statements_grant_access_to_accounts_ous_and_organizations() -> Result<()> {
@@ -111,13 +113,60 @@ fn the_next_reconciliation_repairs_overwritten_managed_statements() -> Result<()
         let golden = fixture.golden("overwritten").await?;
         let before = fixture.hub.key_policy(&golden.key).await?;
         fixture.share(&golden.image, &b.id).await?;
+        fixture.hub.put_key_policy(&golden.key, &before).await?;
+        let (status, output) = fixture.hub.reconcile(&golden.image).await?;
+        assert_eq!(status, "SUCCEEDED", "{output}");
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_statement_with_a_similar_sid_stays_whatever_is_granted_and_revoked() -> Result<()> {
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let golden = fixture.golden("similar-sid").await?;
+        let mut policy: Value = serde_json::from_str(&fixture.hub.key_policy(&golden.key).await?)?;
+        let team = json!({ "Sid": "AmiShareForOurTeam", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*",
+            "Principal": { "AWS": format!("arn:aws:iam::{}:root", c.id) } });
+        policy["Statement"].as_array_mut().unwrap().push(team);
+        fixture.hub.put_key_policy(&golden.key, &policy.to_string()).await?;
+        fixture.share(&golden.image, &b.id).await?;
         let after = fixture.hub.key_policy(&golden.key).await?;
-        for overwritten in [before, after.replace("kms:DescribeKey", "kms:*")] {
-            fixture.hub.put_key_policy(&golden.key, &overwritten).await?;
-            let (status, output) = fixture.hub.reconcile(&golden.image).await?;
-            assert_eq!(status, "SUCCEEDED", "{output}");
-            assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
-        }
+        assert_eq!(json!(foreign(&after)?), policy["Statement"]);
+        assert_eq!(managed(&after)?, for_accounts(&[&b.id]));
+        fixture.hub.untag(&golden.image, "ami-share:with").await?;
+        fixture.hub.status(&golden.image, |status| status.starts_with(UNTAGGED)).await?;
+        fixture.hub.settled(&golden.image).await?;
+        let after: Value = serde_json::from_str(&fixture.hub.key_policy(&golden.key).await?)?;
+        assert_eq!(after, policy);
+        assert!(c.may_use_key(&golden.key).await?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_managed_statement_that_was_changed_out_of_band_stays_beside_the_desired_access() -> Result<()> {
+    flow(async |fixture| {
+        let b = fixture.target_account("b").await?;
+        let golden = fixture.golden("changed-statement").await?;
+        fixture.share(&golden.image, &b.id).await?;
+        let changed = fixture.hub.key_policy(&golden.key).await?.replace("kms:DescribeKey", "kms:*");
+        fixture.hub.put_key_policy(&golden.key, &changed).await?;
+        let (status, output) = fixture.hub.reconcile(&golden.image).await?;
+        assert_eq!(status, "SUCCEEDED", "{output}");
+        let [mut to_use, to_grant] = for_accounts(&[&b.id]);
+        to_use["Sid"] = json!("AmiShareUseByAccounts2");
+        let after = managed(&fixture.hub.key_policy(&golden.key).await?)?;
+        assert_eq!(after.len(), 3);
+        assert_eq!(after[1..], [to_use, to_grant]);
+
+        // The changed statement still allows the account, so its revocation is not recorded as done.
+        fixture.hub.untag(&golden.image, "ami-share:with").await?;
+        let status = fixture.hub.status(&golden.image, |status| status.contains("still allows")).await?;
+        assert!(status.contains("statement `AmiShareUseByAccounts`"), "{status}");
+        fixture.hub.settled(&golden.image).await?;
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, after[..1]);
         Ok(())
     })
 }

@@ -125,6 +125,25 @@ fn a_policy_that_gives_the_right_to_put_it_by_a_condition_is_extended() -> Resul
 }
 
 #[test]
+fn a_target_that_a_statement_denies_is_refused_and_the_status_names_the_statement() -> Result<()> {
+    flow(async |fixture| {
+        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
+        let golden = fixture.golden("denied-by-policy").await?;
+        let mut policy: serde_json::Value = serde_json::from_str(&default_policy())?;
+        let denial = json!({ "Sid": "NotForThisAccount", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt",
+            "Resource": "*", "Condition": { "StringEquals": { "kms:CallerAccount": c.id } } });
+        policy["Statement"].as_array_mut().unwrap().push(denial);
+        fixture.hub.put_key_policy(&golden.key, &policy.to_string()).await?;
+        let status = fixture.share(&golden.image, &format!("{} {}", b.id, c.id)).await?;
+        assert!(status.starts_with("shared with 1 account; refused: "), "{status}");
+        assert!(status.contains("statement `NotForThisAccount` in the policy of"), "{status}");
+        assert_eq!(managed(&fixture.hub.key_policy(&golden.key).await?)?, for_accounts(&[&b.id]));
+        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [b.id.as_str()]);
+        Ok(())
+    })
+}
+
+#[test]
 fn an_unreadable_key_is_refused_and_the_status_gives_the_remedy() -> Result<()> {
     flow(async |fixture| {
         let b = fixture.target_account("b").await?;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// The statements whose Sid starts with `AmiShare`.
+/// The statements with a Sid of ami-share.
 pub fn managed(policy: &str) -> Result<Vec<Value>> {
     Ok(statements(policy)?.into_iter().filter(is_managed).collect())
 }
@@ -87,5 +87,6 @@ fn statements(policy: &str) -> Result<Vec<Value>> {
 }
 
 fn is_managed(statement: &Value) -> bool {
-    statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with("AmiShare"))
+    let is_own = |sid: &str| sid.starts_with("AmiShareUseBy") || sid.starts_with("AmiShareGrantBy");
+    statement.get("Sid").and_then(Value::as_str).is_some_and(is_own)
 }

@@ -1,7 +1,7 @@
 //! `extend-key-policy`: lets the policy of one KMS key allow the targets of every share, and revokes what no share needs any
 //! more.
 //!
-//! Observe, plan, take the lease, observe again, check, put, read back. It changes no statement but those of ami-share,
+//! Observe, plan, take the lease, observe again, check, read once more, put, read back. It changes no statement but those of ami-share,
 //! and no key without the tag `ami-share:managed = true`.
 
 mod outcome;
@@ -17,18 +17,21 @@ use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_aws::retry;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
 use ami_share_domain::ids::{AccountId, KeyArn};
-use ami_share_domain::key;
 use ami_share_domain::key::decision::{KeyDecision, unread};
 use ami_share_domain::key::ledger::KeyLedger;
 use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
+use ami_share_domain::key::statements::Granted;
 use ami_share_domain::metrics;
 use ami_share_domain::refusal::RefusalReason;
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 
-use crate::outcome::{granted, refused, revoked};
+use crate::outcome::{granted, refused, report_drift, revoked};
 use crate::putting::{Accepted, PutResult, Putting};
+
+/// How often a policy that others change at the same moment is decided on anew, before the workflow tries again.
+const DECISIONS: usize = 3;
 
 /// The function.
 pub struct ExtendKeyPolicy {
@@ -85,7 +88,11 @@ impl Function for ExtendKeyPolicy {
 
     async fn handle(&self, request: KeyRequest, invocation: &Invocation) -> Result<KeyOutcome, Failure> {
         let id = invocation.id();
-        let outcome = match (request.action, self.observe(&request).await?) {
+        let seen = self.observe(&request).await?;
+        if let Seen::Key(observed) = &seen {
+            report_drift(&request.key, observed);
+        }
+        let outcome = match (request.action, seen) {
             (_, Seen::Gone(ledger)) => self.gone(&request, ledger).await,
             (_, Seen::Unreadable(ledger, refusal)) => self.unreadable(&request, ledger, refusal).await,
             (KeyAction::Grant, Seen::Key(observed)) => self.extend(&request, *observed, id).await,
@@ -184,7 +191,10 @@ impl ExtendKeyPolicy {
         invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
         let plan = &observed.decision.plan;
-        let is_settled = plan.document.is_none() && plan.no_room.is_empty() && !observed.ledger.is_leased;
+        let denied = observed.decision.denied.iter().map(|denied| denied.subject.clone()).collect();
+        let is_on_record = observed.ledger.excluded_changes(&BTreeSet::new(), &denied).is_empty();
+        let is_right = plan.document.is_none() && plan.no_room.is_empty() && is_on_record;
+        let is_settled = is_right && !observed.ledger.is_leased;
         if is_settled || request.dry_run {
             return Ok(granted(request, &observed, &[], plan.bytes));
         }
@@ -224,46 +234,71 @@ impl ExtendKeyPolicy {
     /// The part that needs the key's lease: what was read before may be out of date by now.
     async fn with_lease(&self, request: &KeyRequest, invocation: &str) -> Result<KeyOutcome, Failure> {
         let lease = self.leases.of_key(&request.key, invocation).await?;
-        let outcome = match self.observe(request).await {
-            Ok(Seen::Key(observed)) => self.put(request, *observed, &lease, invocation).await,
-            Ok(Seen::Gone(ledger)) => self.gone(request, ledger).await,
-            Ok(Seen::Unreadable(ledger, refusal)) => self.unreadable(request, ledger, refusal).await,
-            Err(failure) => Err(failure),
-        };
+        let outcome = self.leased(request, &lease, invocation).await;
         lease.release().await;
         outcome
     }
 
+    async fn leased(
+        &self,
+        request: &KeyRequest,
+        lease: &Lease,
+        invocation: &str,
+    ) -> Result<KeyOutcome, Failure> {
+        for _ in 0..DECISIONS {
+            let outcome = match self.observe(request).await? {
+                Seen::Key(observed) => self.put(request, *observed, lease, invocation).await?,
+                Seen::Gone(ledger) => Some(self.gone(request, ledger).await?),
+                Seen::Unreadable(ledger, refusal) => Some(self.unreadable(request, ledger, refusal).await?),
+            };
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+            tracing::warn!(key = %request.key, "another principal has changed the policy; decides anew");
+        }
+        Err(Failure::NotSettled(format!(
+            "other principals change the policy of {} at the same moment; the workflow tries again",
+            request.key.short()
+        )))
+    }
+
+    /// Puts the policy of the plan; `None` when another principal has changed the policy since it was read.
     async fn put(
         &self,
         request: &KeyRequest,
         observed: Observed,
         lease: &Lease,
         invocation: &str,
-    ) -> Result<KeyOutcome, Failure> {
+    ) -> Result<Option<KeyOutcome>, Failure> {
         let key = &request.key;
         let Some(document) = &observed.decision.plan.document else {
             if !observed.decision.plan.removed.is_empty() {
-                return Ok(refused(
-                    request,
-                    &observed,
-                    RefusalReason::NoRoomToRewrite { key: key.clone(), limit: SIZE_LIMIT },
-                ));
+                let reason = RefusalReason::NoRoomToRewrite { key: key.clone(), limit: SIZE_LIMIT };
+                return Ok(Some(refused(request, &observed, reason)));
             }
             let bytes = observed.policy.bytes();
-            return self.conclude(request, observed, &[], bytes).await;
+            return self.conclude(request, observed, &[], bytes).await.map(Some);
         };
         if let Some(refusal) = self.check(request).await? {
-            return Ok(refused(request, &observed, refusal));
+            return Ok(Some(refused(request, &observed, refusal)));
         }
-        let putting = Putting { key, policy: &observed.policy, writer: self.clients.key_writer(), lease };
-        match putting.put(document, &observed.decision.staying(), &observed.decision.plan.added).await? {
-            PutResult::Accepted(Accepted { granted, rejected, bytes, request_id }) => {
+        let putting = Putting {
+            key,
+            policy: &observed.policy,
+            plan: &observed.decision.plan,
+            staying: &observed.decision.staying(),
+            reader: &self.keys,
+            writer: self.clients.key_writer(),
+            lease,
+        };
+        match putting.put(document).await? {
+            PutResult::Overtaken => Ok(None),
+            PutResult::Broken(refusal) => Ok(Some(refused(request, &observed, refusal))),
+            PutResult::Accepted(Accepted { granted, document, excluded, request_id }) => {
                 self.append(request, &observed.decision.actual, &granted, request_id, invocation).await?;
-                self.read_back(key, &granted).await?;
-                self.conclude(request, observed, &rejected, bytes).await
+                self.read_back(key, &document).await?;
+                self.conclude(request, observed, &excluded, document.len()).await.map(Some)
             }
-            PutResult::Broken(refusal) => Ok(refused(request, &observed, refusal)),
         }
     }
 
@@ -285,13 +320,15 @@ impl ExtendKeyPolicy {
     async fn append(
         &self,
         request: &KeyRequest,
-        before: &BTreeSet<KeyPrincipal>,
-        after: &BTreeSet<KeyPrincipal>,
+        before: &Granted,
+        after: &Granted,
         request_id: Option<String>,
         invocation: &str,
     ) -> Result<(), Failure> {
         let Some(triggered_by) = &request.triggered_by else { return Ok(()) };
-        let rows = [(AuditAction::KeyGranted, after - before), (AuditAction::KeyRevoked, before - after)];
+        let granted = &after.complete() - &before.complete();
+        let revoked = &before.named() - &after.named();
+        let rows = [(AuditAction::KeyGranted, granted), (AuditAction::KeyRevoked, revoked)];
         let row = |(action, principals): (AuditAction, BTreeSet<KeyPrincipal>)| {
             let principals = principals.iter().map(ToString::to_string).collect();
             let row = AuditRow::new(action, &request.key, principals, triggered_by, request.intent);
@@ -303,16 +340,16 @@ impl ExtendKeyPolicy {
     }
 
     /// Reads the policy until KMS, which is eventually consistent, shows what was put.
-    async fn read_back(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
+    async fn read_back(&self, key: &KeyArn, document: &str) -> Result<(), Failure> {
         let is_not_settled = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
         retry::READ_BACK
-            .retry(&self.clients.clock(), || self.read_back_once(key, granted), is_not_settled)
+            .retry(&self.clients.clock(), || self.read_back_once(key, document), is_not_settled)
             .await
     }
 
-    async fn read_back_once(&self, key: &KeyArn, granted: &BTreeSet<KeyPrincipal>) -> Result<(), Failure> {
+    async fn read_back_once(&self, key: &KeyArn, document: &str) -> Result<(), Failure> {
         let is_settled = match self.policy(key).await? {
-            Answer::Policy(policy) => key::plan::granted(&policy, key.partition()) == *granted,
+            Answer::Policy(policy) => KeyPolicy::parse(document).is_ok_and(|put| put.is_same(&policy)),
             Answer::Gone => true,
             // Another principal has put another policy since; the step is retried and reads that.
             Answer::Unreadable(_) => false,
@@ -321,7 +358,7 @@ impl ExtendKeyPolicy {
             return Ok(());
         }
         Err(Failure::NotSettled(format!(
-            "KMS does not show yet the policy that was put on {}; the workflow tries again",
+            "KMS does not show the policy that was put on {}: not yet, or another principal has changed it since; the workflow tries again",
             key.short()
         )))
     }
@@ -337,9 +374,9 @@ impl ExtendKeyPolicy {
         let outcome = match request.action {
             KeyAction::Grant => granted(request, &observed, rejected, bytes),
             KeyAction::Revoke => {
-                self.writer()
-                    .forget_revoked(&request.key, &observed.ledger, &observed.decision.pending_revocation)
-                    .await?;
+                // What a statement that is not managed may still allow stays pending.
+                let revoked_now = &observed.decision.pending_revocation - &observed.decision.not_revoked();
+                self.writer().forget_revoked(&request.key, &observed.ledger, &revoked_now).await?;
                 revoked(request, &observed, bytes)
             }
         };

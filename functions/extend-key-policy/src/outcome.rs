@@ -1,5 +1,6 @@
-//! The outcome, from what was observed and what KMS answered; pure.
+//! The outcome, from what was observed and what KMS answered, and the report of what was changed out of band.
 
+use ami_share_domain::ids::KeyArn;
 use ami_share_domain::key::policy::SIZE_LIMIT;
 use ami_share_domain::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
 use ami_share_domain::refusal::RefusalReason;
@@ -34,14 +35,27 @@ pub(crate) fn granted(
         pending_revocation: observed.decision.to_revoke().into_iter().collect(),
         bytes,
         refused: None,
-        excluded: no_room.chain(rejected.iter().cloned()).collect(),
+        excluded: no_room
+            .chain(rejected.iter().cloned())
+            .chain(observed.decision.denied.iter().cloned())
+            .collect(),
     }
 }
 
 /// The outcome of a revocation; `bytes` is the size of the policy.
 pub(crate) fn revoked(request: &KeyRequest, observed: &Observed, bytes: usize) -> KeyOutcome {
+    let still_named = observed.decision.still_named.first();
+    let refused = still_named.map(|(statement, principals)| RefusalReason::StillGranted {
+        key: request.key.clone(),
+        principals: principals.iter().map(ToString::to_string).collect(),
+        because: Box::new(RefusalReason::ChangedStatement {
+            key: request.key.clone(),
+            statement: statement.to_string(),
+        }),
+    });
     KeyOutcome {
         removed: observed.decision.plan.removed.clone(),
+        refused,
         bytes,
         ..KeyOutcome::unchanged(&request.key)
     }
@@ -64,5 +78,17 @@ pub(crate) fn refused(request: &KeyRequest, observed: &Observed, reason: Refusal
         refused: Some(reason),
         bytes: observed.policy.bytes(),
         ..KeyOutcome::unchanged(key)
+    }
+}
+
+/// Reports what was changed out of band in the statements of ami-share and stays as it is.
+pub(crate) fn report_drift(key: &KeyArn, observed: &Observed) {
+    let unmanaged = &observed.decision.unmanaged_in_part;
+    if !unmanaged.is_empty() {
+        let principals: Vec<String> = unmanaged.iter().map(ToString::to_string).collect();
+        tracing::warn!(%key, ?principals, "added out of band to a statement of ami-share; gets nothing more");
+    }
+    for (statement, _) in observed.policy.changed_out_of_band() {
+        tracing::warn!(%key, %statement, "has a Sid of ami-share and was changed out of band; stays as it is");
     }
 }

@@ -1,16 +1,20 @@
 //! Puts a policy; when KMS rejects it, finds the principals that KMS rejects and puts the rest.
+//!
+//! KMS has no conditional write. So the policy is read once more right before each put: if another principal has changed it,
+//! nothing is put, and the caller decides anew.
 
 use std::collections::BTreeSet;
 
 use ami_share_aws::error::Fault;
-use ami_share_aws::keys::{KeyWriter, Put};
+use ami_share_aws::keys::{KeyReader, KeyWriter, Put};
 use ami_share_aws::ledger::leases::Lease;
 use ami_share_domain::ids::KeyArn;
-use ami_share_domain::isolation::Isolation;
-use ami_share_domain::key;
+use ami_share_domain::key::plan::KeyPlan;
 use ami_share_domain::key::policy::KeyPolicy;
-use ami_share_domain::key::rejection::{refuse_broken, refuse_deleted_principals};
+use ami_share_domain::key::rejection::{RejectionCause, refuse_broken, refuse_deleted_principals};
 use ami_share_domain::key::request::Excluded;
+use ami_share_domain::key::search::{MAXIMUM_PUTS, PrincipalSearch, SearchResult};
+use ami_share_domain::key::statements::Granted;
 use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_lambda::Failure;
@@ -21,123 +25,148 @@ pub(crate) enum PutResult {
     Accepted(Accepted),
     /// KMS rejects every change of this policy; the old one is in force.
     Broken(RefusalReason),
+    /// Another principal has changed the policy since the decision was made.
+    Overtaken,
 }
 
 /// A policy that was put.
 pub(crate) struct Accepted {
-    /// What it allows.
-    pub(crate) granted: BTreeSet<KeyPrincipal>,
-    /// What KMS rejected.
-    pub(crate) rejected: Vec<Excluded>,
-    /// Its size.
-    pub(crate) bytes: usize,
+    /// What it grants.
+    pub(crate) granted: Granted,
+    /// The document.
+    pub(crate) document: String,
+    /// What KMS rejected, and what was not tried any more.
+    pub(crate) excluded: Vec<Excluded>,
     /// AWS's id of the last put.
     pub(crate) request_id: Option<String>,
 }
 
-/// One key whose lease this function holds.
+/// What came of one put.
+enum Attempt {
+    Accepted { request_id: Option<String> },
+    Rejected(String),
+    Overtaken,
+}
+
+/// One key whose lease this function holds, and the plan for its policy.
 pub(crate) struct Putting<'a> {
     pub(crate) key: &'a KeyArn,
+    /// The policy on which the plan was made.
     pub(crate) policy: &'a KeyPolicy,
+    pub(crate) plan: &'a KeyPlan,
+    /// The principals that the policy names before and after the plan, apart from those that the plan adds.
+    pub(crate) staying: &'a BTreeSet<KeyPrincipal>,
+    pub(crate) reader: &'a KeyReader,
     pub(crate) writer: KeyWriter,
     pub(crate) lease: &'a Lease,
 }
 
+/// The puts of one plan. KMS is eventually consistent, so a read may show any of the policies that are known: the one that
+/// the plan was made on, and those that were put since.
+struct Puts<'a> {
+    putting: &'a Putting<'a>,
+    known: Vec<KeyPolicy>,
+}
+
 impl Putting<'_> {
-    /// Puts `document`, which allows `staying` and, newly, `added`.
-    pub(crate) async fn put(
-        &self,
-        document: &str,
-        staying: &BTreeSet<KeyPrincipal>,
-        added: &[KeyPrincipal],
-    ) -> Result<PutResult, Failure> {
-        let message = match self.put_once(document).await? {
-            Put::Accepted { request_id } => {
-                let granted = staying.iter().chain(added).cloned().collect();
-                let bytes = document.len();
+    /// Puts the `document` of the plan.
+    pub(crate) async fn put(&self, document: &str) -> Result<PutResult, Failure> {
+        let mut puts = Puts { putting: self, known: vec![self.policy.clone()] };
+        let message = match puts.put(document).await? {
+            Attempt::Overtaken => return Ok(PutResult::Overtaken),
+            Attempt::Accepted { request_id } => {
                 return Ok(PutResult::Accepted(Accepted {
-                    granted,
-                    rejected: Vec::new(),
-                    bytes,
+                    granted: self.plan.granted.clone(),
+                    document: document.to_owned(),
+                    excluded: Vec::new(),
                     request_id,
                 }));
             }
-            Put::Rejected(message) => message,
+            Attempt::Rejected(message) => message,
         };
         if let Some(reason) = refuse_deleted_principals(self.key, self.policy) {
             return Ok(PutResult::Broken(reason));
         }
-        let staying: Vec<KeyPrincipal> = staying.iter().cloned().collect();
-        // Does KMS reject a new principal, or even the policy as it was?
-        let doubt = match added {
-            [] => Some(message),
-            _ => match self.put_once(&self.document(&staying)).await? {
-                Put::Accepted { .. } => None,
-                Put::Rejected(message) => Some(message),
-            },
+        match RejectionCause::of(&message) {
+            RejectionCause::LockOut => Ok(self.broken(&message)),
+            // Nothing was added, so no principal of ami-share is new, and the message blames none.
+            RejectionCause::Document if self.plan.added.is_empty() => Ok(self.broken(&message)),
+            RejectionCause::Document | RejectionCause::Principal => self.search(puts, message).await,
+        }
+    }
+
+    /// Finds the principals that KMS rejects. While the halves are tried, good ones among those that stand may lose access
+    /// for a second or two; the alternative is a policy that can never be changed again.
+    async fn search(&self, mut puts: Puts<'_>, mut message: String) -> Result<PutResult, Failure> {
+        let mut search = PrincipalSearch::new(self.staying, &self.plan.added);
+        let mut last = None;
+        while let Some(principals) = search.next_put() {
+            let document = self.document(&principals);
+            let is_accepted = match puts.put(&document).await? {
+                Attempt::Overtaken => return Ok(PutResult::Overtaken),
+                Attempt::Accepted { request_id } => {
+                    last = Some((document, request_id));
+                    true
+                }
+                Attempt::Rejected(said) => {
+                    message = said;
+                    false
+                }
+            };
+            if !is_accepted && last.is_none() && RejectionCause::of(&message) != RejectionCause::Principal {
+                return Ok(self.broken(&message));
+            }
+            search.answer(is_accepted);
+        }
+        let (SearchResult::Found { accepted, rejected, untried }, Some((document, request_id))) =
+            (search.finish(), last)
+        else {
+            return Ok(self.broken(&message));
         };
-        match doubt {
-            None => self.isolate(staying, added.to_vec(), None).await,
-            // Then a managed principal may not exist any more (a closed account): all of them are suspects. While the
-            // halves are tried, good ones among them lose access for a second or two; the alternative is a policy that
-            // can never be changed again.
-            Some(message) => self.isolate(Vec::new(), [&staying, added].concat(), Some(message)).await,
-        }
+        let key = self.key;
+        let excluded = |principals: Vec<KeyPrincipal>, reason: RefusalReason| {
+            let excluded = move |subject| Refusal { subject, reason: reason.clone() };
+            principals.into_iter().map(excluded)
+        };
+        let rejected = excluded(rejected, RefusalReason::KmsRejected { key: key.clone() });
+        let ended = RefusalReason::SearchEnded { key: key.clone(), puts: MAXIMUM_PUTS };
+        Ok(PutResult::Accepted(Accepted {
+            granted: self.plan.granted.only(&accepted),
+            document,
+            excluded: rejected.chain(excluded(untried, ended)).collect(),
+            request_id,
+        }))
     }
 
-    /// Finds which of `suspects` KMS rejects. All of them at once have been tried already. `doubt` is what KMS said of the
-    /// policy without new principals, if it rejected that, too.
-    async fn isolate(
-        &self,
-        sure: Vec<KeyPrincipal>,
-        suspects: Vec<KeyPrincipal>,
-        doubt: Option<String>,
-    ) -> Result<PutResult, Failure> {
-        let mut isolation = Isolation::new(suspects);
-        let mut last_request = None;
-        isolation.answer(false);
-        while let Some(group) = isolation.next_group() {
-            let principals = [&sure, isolation.accepted(), group].concat();
-            let put = self.put_once(&self.document(&principals)).await?;
-            isolation.answer(matches!(put, Put::Accepted { .. }));
-            if let Put::Accepted { request_id } = put {
-                last_request = request_id;
-            }
-        }
-        let (accepted, rejected) = isolation.finish();
-        match doubt {
-            Some(message) if accepted.is_empty() => {
-                Ok(PutResult::Broken(refuse_broken(self.key, self.policy, &message)))
-            }
-            _ => {
-                let granted = [sure, accepted].concat();
-                Ok(PutResult::Accepted(Accepted {
-                    bytes: self.document(&granted).len(),
-                    granted: granted.into_iter().collect(),
-                    rejected: rejected.iter().map(|principal| excluded(self.key, principal)).collect(),
-                    request_id: last_request,
-                }))
-            }
-        }
+    fn document(&self, principals: &BTreeSet<KeyPrincipal>) -> String {
+        self.policy.granting(&self.plan.granted.only(principals), self.key.partition())
     }
 
-    fn document(&self, principals: &[KeyPrincipal]) -> String {
-        key::plan::granting(self.policy, principals, self.key.partition())
+    fn broken(&self, message: &str) -> PutResult {
+        PutResult::Broken(refuse_broken(self.key, self.policy, message))
     }
+}
 
-    async fn put_once(&self, document: &str) -> Result<Put, Failure> {
-        self.lease.renew().await?;
-        match self.writer.put(self.key, document).await {
+impl Puts<'_> {
+    async fn put(&mut self, document: &str) -> Result<Attempt, Failure> {
+        let Putting { key, reader, writer, lease, .. } = self.putting;
+        lease.renew().await?;
+        let is_known = |actual: &KeyPolicy| self.known.iter().any(|known| known.is_same(actual));
+        if !KeyPolicy::parse(&reader.policy(key).await?).as_ref().is_ok_and(is_known) {
+            return Ok(Attempt::Overtaken);
+        }
+        match writer.put(key, document).await {
+            Ok(Put::Accepted { request_id }) => {
+                self.known.extend(KeyPolicy::parse(document));
+                Ok(Attempt::Accepted { request_id })
+            }
+            Ok(Put::Rejected(message)) => Ok(Attempt::Rejected(message)),
             // The key carries the tag by now, but to IAM it may take up to five minutes to count. Source:
             // <https://docs.aws.amazon.com/kms/latest/developerguide/abac.html>
             Err(error) if error.fault() == Fault::Denied => Err(Failure::NotReady(format!(
                 "{error}; ami-share has tried for more than the five minutes that a new tag of a key may take to count"
             ))),
-            put => Ok(put?),
+            Err(error) => Err(error.into()),
         }
     }
-}
-
-fn excluded(key: &KeyArn, principal: &KeyPrincipal) -> Excluded {
-    Refusal { subject: principal.clone(), reason: RefusalReason::KmsRejected { key: key.clone() } }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::reason::RefusalReason;
+pub use self::reason::{NamedPrincipal, RefusalReason};
 
 /// The kinds of refusal, as metrics and events name them.
 #[derive(

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ami_share_domain::key::plan::{granted, granting};
 use ami_share_domain::key::policy::SIZE_LIMIT;
-use ami_share_domain::key::statements::statements_for;
+use ami_share_domain::key::statements::{Granted, statements_for};
 use ami_share_domain::targets::target::KeyPrincipal;
 use ami_share_testkit::fewer_cases;
 use ami_share_testkit::ids::{account, key_principals};
@@ -21,7 +20,7 @@ fn key(foreign: &Foreign, actual: &BTreeSet<KeyPrincipal>) -> Key {
 }
 
 fn who(key: &Key) -> BTreeSet<KeyPrincipal> {
-    granted(&key.read(), "aws")
+    key.granted()
 }
 
 fn union(one: &BTreeSet<KeyPrincipal>, other: &BTreeSet<KeyPrincipal>) -> BTreeSet<KeyPrincipal> {
@@ -156,8 +155,7 @@ proptest! {
         actual in principals(),
         chosen in principals(),
     ) {
-        let list: Vec<KeyPrincipal> = chosen.iter().cloned().collect();
-        let policy = granting(&key(&foreign, &actual).read(), &list, "aws");
+        let policy = key(&foreign, &actual).read().granting(&Granted::both(&chosen), "aws");
         prop_assert_eq!(&policy, &foreign.written(&statements_for(&chosen, "aws")));
         prop_assert_eq!(who(&Key { policy }), chosen);
     }
@@ -205,7 +203,7 @@ fn a_new_key_grants_as_many_of_six_hundred_accounts_as_fit_and_names_the_rest() 
     assert!(plan.added.len() > 300, "{} fit", plan.added.len());
     assert!(key.policy.len() <= SIZE_LIMIT);
     let one_more: BTreeSet<KeyPrincipal> = plan.added.iter().chain(plan.no_room.first()).cloned().collect();
-    let too_large = granting(&key.read(), &one_more.into_iter().collect::<Vec<_>>(), "aws");
+    let too_large = key.read().granting(&Granted::both(&one_more), "aws");
     assert!(too_large.len() > SIZE_LIMIT);
 }
 

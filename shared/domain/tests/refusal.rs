@@ -37,7 +37,9 @@ fn said_otherwise(reason: RefusalReason) -> RefusalReason {
     match reason {
         RefusalReason::Ec2Rejected { .. } => RefusalReason::Ec2Rejected { message },
         RefusalReason::UnreadableKey { key, .. } => RefusalReason::UnreadableKey { key, message },
-        RefusalReason::PolicyRejected { key, .. } => RefusalReason::PolicyRejected { key, message },
+        RefusalReason::PolicyRejected { key, suspects, .. } => {
+            RefusalReason::PolicyRejected { key, suspects, message }
+        }
         RefusalReason::StillGranted { key, principals, because } => {
             RefusalReason::StillGranted { key, principals, because: Box::new(said_otherwise(*because)) }
         }
@@ -135,8 +137,18 @@ fn every_reason_is_stored_by_its_kind() {
     let kinds: Vec<&str> = stored.iter().filter_map(|stored| stored["kind"].as_str()).collect();
     let known = "malformed-selector public unknown-tag unknown-copy-value regions-unsupported external-account external-organization unknown-ou unknown-root no-organization closed-account no-match needs-until unreadable-until expired too-many-targets too-many-permissions not-owner \
                  aws-managed-key untagged-key foreign-key disabled-key missing-key unreadable-key \
-                 malformed-policy deleted-principals policy-rejected no-room-to-rewrite policy-too-large kms-rejected ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshot no-key-outcome still-granted may-still-grant several";
+                 malformed-policy deleted-principals denied-by-policy changed-statement policy-rejected no-room-to-rewrite policy-too-large kms-rejected search-ended ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshot no-key-outcome still-granted may-still-grant several";
     assert_eq!(kinds.join(" "), known);
+}
+
+#[test]
+fn reasons_that_earlier_versions_stored_are_still_read() {
+    let key = "arn:aws:kms:eu-west-1:111122223333:key/1";
+    for (kind, more) in [("locked-out", json!(null)), ("deleted-principals", json!(["AROAEXAMPLE"]))] {
+        let stored = json!({ "kind": kind, "key": key, "principals": more });
+        let reason: RefusalReason = serde_json::from_value(stored).unwrap();
+        assert!(reason.to_string().contains("KMS rejects every change of"), "{reason}");
+    }
 }
 
 /// Twice as many targets as an image may have by default.

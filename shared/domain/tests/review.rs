@@ -16,6 +16,7 @@ use ami_share_domain::image::plan::{ImageStep, ObservedImage};
 use ami_share_domain::key::ledger::{KeyLedger, Need};
 use ami_share_domain::key::observed::ObservedKey;
 use ami_share_domain::key::policy::{KeyPolicy, SIZE_LIMIT};
+use ami_share_domain::key::statements::statements_for;
 use ami_share_domain::refusal::{Refusal, RefusalReason};
 use ami_share_domain::review;
 use ami_share_domain::review::key::{ReviewedKeyState, problem};
@@ -321,8 +322,9 @@ fn changed_managed_statements_are_reported_once_for_each_key() {
     let other = share_of(2, vec![account_target(account(1))], false);
     world.trigger(&other);
     let actual = world.key.granted();
-    let extra =
-        r#"{"Sid":"AmiShareExtra","Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"},"#;
+    let repeated = statements_for(&BTreeSet::from([KeyPrincipal::Account(account(1))]), "aws").remove(0);
+    let repeated = repeated.to_string().replace("AmiShareUseByAccounts", "AmiShareUseByAccounts2");
+    let extra = format!("{repeated},");
     world.key.policy = world.key.policy.replacen("\"Statement\":[", &format!("\"Statement\":[{extra}"), 1);
     assert_eq!(world.key.granted(), actual, "the policy keeps its other principals");
     let sentence = format!("the statements of ami-share in the policy of {} were changed", key(1).short());

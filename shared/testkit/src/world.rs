@@ -9,7 +9,7 @@ use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
 use ami_share_domain::image::ledger::{ImageLedger, ShareRow};
 use ami_share_domain::image::plan::{ImageStep, ObservedImage};
 use ami_share_domain::key::ledger::KeyLedger;
-use ami_share_domain::key::plan::{KeyPlan, grant, granted, revoke};
+use ami_share_domain::key::plan::{KeyPlan, grant, revoke};
 use ami_share_domain::key::policy::KeyPolicy;
 use ami_share_domain::notify::notification::Notification;
 use ami_share_domain::targets::target::KeyPrincipal;
@@ -243,7 +243,7 @@ impl Key {
 
     /// The principals that managed statements grant the key.
     pub fn granted(&self) -> BTreeSet<KeyPrincipal> {
-        granted(&self.read(), "aws")
+        self.read().granted().complete()
     }
 
     /// The policy, split into foreign and managed statements.

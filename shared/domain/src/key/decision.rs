@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use crate::key;
+use crate::key::access::{Access, KeyAccess};
 use crate::key::ledger::KeyLedger;
 use crate::key::plan::KeyPlan;
-use crate::key::policy::KeyPolicy;
-use crate::key::request::{KeyAction, KeyOutcome, KeyRequest};
+use crate::key::policy::{KeyPolicy, StatementName};
+use crate::key::request::{Excluded, KeyAction, KeyOutcome, KeyRequest};
+use crate::key::statements::Granted;
 use crate::refusal::RefusalReason;
 use crate::targets::target::KeyPrincipal;
 use crate::targets::target::Target;
@@ -15,8 +17,8 @@ use crate::targets::target::Target;
 /// What a reconciliation decides on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDecision {
-    /// The principals that the statements of ami-share allow now.
-    pub actual: BTreeSet<KeyPrincipal>,
+    /// What the statements of ami-share grant now.
+    pub actual: Granted,
     /// The principals that the policy must allow.
     pub desired: BTreeSet<KeyPrincipal>,
     /// The principals that the image no longer needs, and that the ledger does not yet show as released.
@@ -24,6 +26,15 @@ pub struct KeyDecision {
     /// The principals that the policy may still allow although no share needs them. Only these are ever revoked: of a
     /// principal that the ledger does not know, it cannot know that no share needs it.
     pub pending_revocation: BTreeSet<KeyPrincipal>,
+    /// The principals that were added to one kind of statement out of band: the ledger does not know them. They stay
+    /// where they are, and get nothing more.
+    pub unmanaged_in_part: BTreeSet<KeyPrincipal>,
+    /// The foreign statements with a Sid of ami-share that may still allow principals to revoke, which ami-share does not
+    /// change.
+    pub still_named: Vec<(StatementName, BTreeSet<KeyPrincipal>)>,
+    /// The target accounts of the image that a statement of the policy denies access, with what they are refused for. They get
+    /// nothing new.
+    pub denied: Vec<Excluded>,
     /// The policy to put.
     pub plan: KeyPlan,
 }
@@ -37,13 +48,29 @@ impl KeyDecision {
             // A dry run has recorded no intent in the ledger.
             desired.extend(request.targets.iter().map(Target::key_principal));
         }
+        let denied = denied(request, policy);
+        desired.retain(|principal| !denied.iter().any(|denied| denied.subject == *principal));
         let Departing { released, pending_revocation } = Departing::of(request, ledger);
         let partition = request.key.partition();
         let plan = match request.action {
             KeyAction::Grant => key::plan::grant(policy, &desired, partition),
             KeyAction::Revoke => key::plan::revoke(policy, &pending_revocation, partition),
         };
-        Self { actual: key::plan::granted(policy, partition), desired, released, pending_revocation, plan }
+        let actual = policy.granted();
+        let known = &(&desired | &ledger.pending_revocation()) | &released;
+        let to_revoke = &pending_revocation | &released;
+        let changed = policy.changed_out_of_band().into_iter();
+        let still_named = changed.map(|(name, principals)| (name, &principals & &to_revoke));
+        Self {
+            unmanaged_in_part: &actual.in_part() - &known,
+            still_named: still_named.filter(|(_, principals)| !principals.is_empty()).collect(),
+            actual,
+            desired,
+            released,
+            pending_revocation,
+            denied,
+            plan,
+        }
     }
 
     /// What a revocation is about: the principals to remove, and those that only this image releases.
@@ -51,11 +78,40 @@ impl KeyDecision {
         &self.pending_revocation | &self.released
     }
 
-    /// The principals that the policy allows before and after the plan.
+    /// The principals that the policy names before and after the plan, apart from those that the plan adds.
     pub fn staying(&self) -> BTreeSet<KeyPrincipal> {
-        let is_removed = |principal: &&KeyPrincipal| self.plan.removed.contains(*principal);
-        self.actual.iter().filter(|principal| !is_removed(principal)).cloned().collect()
+        let changed = self.plan.removed.iter().chain(&self.plan.added).cloned().collect();
+        self.actual.without(&changed).named()
     }
+
+    /// The principals whose access is revoked, and that a statement changed out of band may still allow.
+    pub fn not_revoked(&self) -> BTreeSet<KeyPrincipal> {
+        self.still_named.iter().flat_map(|(_, principals)| principals.clone()).collect()
+    }
+}
+
+/// The target accounts of a grant that the policy denies access, whatever ami-share writes. Of OUs and organizations, and of a
+/// Deny that cannot be evaluated, that is not known.
+fn denied(request: &KeyRequest, policy: &KeyPolicy) -> Vec<Excluded> {
+    if request.action == KeyAction::Revoke {
+        return Vec::new();
+    }
+    let access = KeyAccess::of(&request.key, policy);
+    let denied = request.targets.iter().filter_map(|target| match target {
+        Target::Account { id, .. } => match access.decide(id) {
+            Access::Denied { by, action } => Some(Excluded {
+                subject: target.key_principal(),
+                reason: RefusalReason::DeniedByPolicy {
+                    key: request.key.clone(),
+                    statement: by.to_string(),
+                    action: action.to_owned(),
+                },
+            }),
+            _ => None,
+        },
+        Target::Ou { .. } | Target::Organization { .. } => None,
+    });
+    denied.collect()
 }
 
 /// The principals that a key may lose, by the ledger alone.

@@ -68,16 +68,21 @@ pub enum Decision {
 
 /// What `policy` decides on `request`.
 pub fn evaluate(policy: &KeyPolicy, request: &Request) -> Decision {
+    evaluate_statements(&policy.statements().collect::<Vec<_>>(), request)
+}
+
+/// The same for the statements of a policy, each with its name.
+pub fn evaluate_statements(statements: &[(StatementName, Value)], request: &Request) -> Decision {
     let (mut allowing, mut perhaps_allowing, mut perhaps_denying) = (None, None, None);
-    for (name, statement) in policy.statements() {
+    for (name, statement) in statements {
         // KMS accepts no statement without an effect.
-        let Some(effect) = effect(&statement) else { continue };
-        match (effect, applies(&statement, request)) {
+        let Some(effect) = effect(statement) else { continue };
+        match (effect, applies(statement, request)) {
             (_, Truth::No) => {}
-            (Effect::Deny, Truth::Yes) => return Decision::Denied { by: name },
-            (Effect::Deny, Truth::Unknown) => _ = perhaps_denying.get_or_insert(name),
-            (Effect::Allow, Truth::Yes) => _ = allowing.get_or_insert(name),
-            (Effect::Allow, Truth::Unknown) => _ = perhaps_allowing.get_or_insert(name),
+            (Effect::Deny, Truth::Yes) => return Decision::Denied { by: name.clone() },
+            (Effect::Deny, Truth::Unknown) => _ = perhaps_denying.get_or_insert_with(|| name.clone()),
+            (Effect::Allow, Truth::Yes) => _ = allowing.get_or_insert_with(|| name.clone()),
+            (Effect::Allow, Truth::Unknown) => _ = perhaps_allowing.get_or_insert_with(|| name.clone()),
         }
     }
     match (allowing, perhaps_denying, perhaps_allowing) {

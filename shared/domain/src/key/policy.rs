@@ -4,6 +4,7 @@
 //! know, and merge what it thinks the same. Only white space between tokens is dropped, since it counts
 //! towards the size.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -11,7 +12,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::key::statements::SID_PREFIX;
+use crate::key::statements::{
+    Granted, has_own_sid, is_managed, is_same, named_by, read_statements, statements_of,
+};
+use crate::targets::target::KeyPrincipal;
 
 /// The largest key policy, in bytes. Source:
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html>
@@ -64,7 +68,7 @@ pub struct KeyPolicy {
     foreign: Vec<String>,
     /// The name of each foreign statement.
     names: Vec<StatementName>,
-    /// The statements whose Sid starts with `AmiShare`.
+    /// The statements of ami-share.
     managed: Vec<Value>,
 }
 
@@ -99,6 +103,46 @@ impl KeyPolicy {
     /// The statements of ami-share.
     pub fn managed(&self) -> &[Value] {
         &self.managed
+    }
+
+    /// What the statements of ami-share grant.
+    pub fn granted(&self) -> Granted {
+        read_statements(&self.managed)
+    }
+
+    /// The document whose statements of ami-share grant exactly `granted`.
+    pub fn granting(&self, granted: &Granted, partition: &str) -> String {
+        self.with(&self.statements_of(granted, partition))
+    }
+
+    /// Whether two policies are the same to AWS, whatever the order of statements and lists.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let value = |policy: &Self| serde_json::from_str::<Value>(&policy.with(&policy.managed)).ok();
+        self == other || value(self).zip(value(other)).is_some_and(|(one, other)| is_same(&one, &other))
+    }
+
+    /// Whether writing the statements of ami-share again would change nothing.
+    pub fn is_exact(&self, partition: &str) -> bool {
+        let written = self.statements_of(&self.granted(), partition);
+        written.len() == self.managed.len()
+            && written.iter().all(|written| self.managed.iter().any(|managed| is_same(written, managed)))
+    }
+
+    /// The foreign statements with a Sid of ami-share and another form, which were written or changed out of band, and the
+    /// principals that they may allow.
+    pub fn changed_out_of_band(&self) -> Vec<(StatementName, BTreeSet<KeyPrincipal>)> {
+        let changed = self.named_foreign().filter(|(_, statement)| {
+            has_own_sid(statement) && statement.get("Effect").and_then(Value::as_str) != Some("Deny")
+        });
+        changed.map(|(name, statement)| (name, named_by(&statement))).collect()
+    }
+
+    fn statements_of(&self, granted: &Granted, partition: &str) -> Vec<Value> {
+        let sids = self.names.iter().filter_map(|name| match name {
+            StatementName::Sid(sid) => Some(sid.clone()),
+            StatementName::Position(_) => None,
+        });
+        statements_of(granted, partition, &sids.collect())
     }
 
     /// The foreign statements, as JSON text.
@@ -158,10 +202,6 @@ fn statement_list(raw: &RawValue) -> Result<Vec<Box<RawValue>>, serde_json::Erro
     } else {
         Ok(vec![raw.to_owned()])
     }
-}
-
-fn is_managed(statement: &Value) -> bool {
-    statement.get("Sid").and_then(Value::as_str).is_some_and(|sid| sid.starts_with(SID_PREFIX))
 }
 
 /// Drops the white space between tokens; what stands in strings stays.

@@ -12,6 +12,21 @@ use crate::refusal::RefusalCode;
 /// Principals that a sentence lists before it only counts the others.
 const NAMED: usize = 5;
 
+/// A principal that a statement of a key policy names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NamedPrincipal {
+    /// The statement, by its Sid or its position.
+    pub statement: String,
+    /// The principal, as the statement names it.
+    pub principal: String,
+}
+
+impl fmt::Display for NamedPrincipal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} names {}", self.statement, self.principal)
+    }
+}
+
 /// Why a subject was refused. What AWS said (`message`) may differ from call to call, and is no part of the
 /// [identity](RefusalReason::identity).
 #[derive(
@@ -127,14 +142,37 @@ pub enum RefusalReason {
     DeletedPrincipals {
         /// The key.
         key: KeyArn,
-        /// The ids that KMS has put in their place.
-        principals: Vec<String>,
+        /// The ids that KMS has put in their place, and the statements that name them.
+        #[serde(default)]
+        named: Vec<NamedPrincipal>,
     },
-    /// KMS rejects the policy even without new principals.
+    /// A statement of the key policy denies the target what it needs to use the image.
+    DeniedByPolicy {
+        /// The key.
+        key: KeyArn,
+        /// The statement.
+        statement: String,
+        /// The action that it denies.
+        action: String,
+    },
+    /// A statement with a Sid of ami-share, in another form, may still allow principals whose access was revoked.
+    ChangedStatement {
+        /// The key.
+        key: KeyArn,
+        /// The statement.
+        statement: String,
+    },
+    /// KMS rejects the policy whatever principals ami-share adds. Rows of the time when ami-share had a lock-out check of its
+    /// own have the other name.
+    #[serde(alias = "locked-out")]
     PolicyRejected {
         /// The key.
         key: KeyArn,
+        /// The principals of foreign statements that may not exist any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        suspects: Vec<NamedPrincipal>,
         /// What KMS said.
+        #[serde(default)]
         message: String,
     },
     /// The other statements of the key policy leave no room to write those of ami-share again.
@@ -155,6 +193,13 @@ pub enum RefusalReason {
     KmsRejected {
         /// The key.
         key: KeyArn,
+    },
+    /// KMS rejects a principal, and the search for it ended before this one was tried.
+    SearchEnded {
+        /// The key.
+        key: KeyArn,
+        /// How often the policy was put.
+        puts: usize,
     },
     /// EC2 rejects the target.
     Ec2Rejected {
@@ -247,7 +292,9 @@ impl RefusalReason {
             Self::UntaggedKey { .. } => RefusalCode::UntaggedKey,
             Self::ForeignKey { .. } => RefusalCode::ForeignKey,
             Self::DisabledKey { .. } | Self::MissingKey { .. } => RefusalCode::UnusableKey,
-            Self::KmsRejected { .. } | Self::Ec2Rejected { .. } => RefusalCode::RejectedByAws,
+            Self::KmsRejected { .. } | Self::SearchEnded { .. } | Self::Ec2Rejected { .. } => {
+                RefusalCode::RejectedByAws
+            }
             Self::Ec2Denied { .. } => RefusalCode::DeniedByAws,
             Self::MissingSnapshot { .. } | Self::ForeignSnapshot { .. } | Self::UnreadableSnapshot { .. } => {
                 RefusalCode::UnusableSnapshot
@@ -256,6 +303,8 @@ impl RefusalReason {
             Self::UnreadableKey { .. }
             | Self::MalformedPolicy { .. }
             | Self::DeletedPrincipals { .. }
+            | Self::DeniedByPolicy { .. }
+            | Self::ChangedStatement { .. }
             | Self::PolicyRejected { .. }
             | Self::NoKeyOutcome { .. } => RefusalCode::PolicyUnsafe,
             Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => because.code(),
@@ -306,6 +355,9 @@ impl RefusalReason {
             | Self::UnreadableKey { key, .. }
             | Self::MalformedPolicy { key, .. }
             | Self::DeletedPrincipals { key, .. }
+            | Self::DeniedByPolicy { key, .. }
+            | Self::ChangedStatement { key, .. }
+            | Self::SearchEnded { key, .. }
             | Self::PolicyRejected { key, .. }
             | Self::NoRoomToRewrite { key, .. }
             | Self::PolicyTooLarge { key, .. }
@@ -328,6 +380,12 @@ impl RefusalReason {
         let Ok(snapshot) = "snap-0123456789abcdef0".parse::<SnapshotId>() else { return Vec::new() };
         let key = || key.clone();
         let principals = || vec!["222222222222".to_owned()];
+        let named = |principal: &str| {
+            vec![NamedPrincipal {
+                statement: "statement `Admins`".to_owned(),
+                principal: principal.to_owned(),
+            }]
+        };
         let said = || "what AWS said".to_owned();
         let because = || Box::new(Self::UntaggedKey { key: key() });
         vec![
@@ -356,11 +414,18 @@ impl RefusalReason {
             Self::MissingKey { key: key() },
             Self::UnreadableKey { key: key(), message: said() },
             Self::MalformedPolicy { key: key(), problem: "what is wrong".to_owned() },
-            Self::DeletedPrincipals { key: key(), principals: vec!["AROAEXAMPLE".to_owned()] },
-            Self::PolicyRejected { key: key(), message: said() },
+            Self::DeletedPrincipals { key: key(), named: named("AROAEXAMPLE") },
+            Self::DeniedByPolicy {
+                key: key(),
+                statement: "statement `OnlyOurNetwork`".to_owned(),
+                action: "kms:Decrypt".to_owned(),
+            },
+            Self::ChangedStatement { key: key(), statement: "statement `AmiShareUseByAccounts`".to_owned() },
+            Self::PolicyRejected { key: key(), suspects: named("222222222222"), message: said() },
             Self::NoRoomToRewrite { key: key(), limit: 32_768 },
             Self::PolicyTooLarge { key: key(), limit: 32_768 },
             Self::KmsRejected { key: key() },
+            Self::SearchEnded { key: key(), puts: 100 },
             Self::Ec2Rejected { message: said() },
             Self::Ec2Denied { message: said() },
             Self::MissingSnapshot { snapshot: snapshot.clone() },
@@ -472,16 +537,32 @@ impl fmt::Display for RefusalReason {
                 "the policy of {} cannot be parsed; correct it, then start a reconciliation: {problem}",
                 key.short()
             ),
-            Self::DeletedPrincipals { key, principals } => write!(
+            Self::DeletedPrincipals { key, named } => write!(
                 f,
-                "the policy of {} names deleted principals ({}), so KMS rejects every change of it; remove them, then start a reconciliation",
+                "the policy of {} names deleted roles or users, so KMS rejects every change of it: {}; remove them from the statements, then start a reconciliation",
                 key.short(),
-                some_of(principals, NAMED)
+                some_of(named, NAMED)
             ),
-            Self::PolicyRejected { key, message } => write!(
+            Self::DeniedByPolicy { key, statement, action } => write!(
                 f,
-                "KMS rejects the policy of {} even without new principals; correct its statements, then start a reconciliation: {message}",
+                "{statement} in the policy of {} denies this target {action}, so it could not use the image; change the statement, then start a reconciliation, or remove the target from the tag",
                 key.short()
+            ),
+            Self::ChangedStatement { key, statement } => write!(
+                f,
+                "{statement} in the policy of {} has a Sid of ami-share and was changed out of band, so ami-share does not change it; remove the principals from it or delete it, then start a reconciliation",
+                key.short()
+            ),
+            Self::PolicyRejected { key, suspects, message } if suspects.is_empty() => write!(
+                f,
+                "KMS rejects every change of the policy of {}; correct its statements, then start a reconciliation: {message}",
+                key.short()
+            ),
+            Self::PolicyRejected { key, suspects, message } => write!(
+                f,
+                "KMS rejects every change of the policy of {}, because a principal in it no longer exists; check whether the account is closed ({}), remove it from its statement, then start a reconciliation: {message}",
+                key.short(),
+                some_of(suspects, NAMED)
             ),
             Self::NoRoomToRewrite { key, limit } => write!(
                 f,
@@ -496,6 +577,11 @@ impl fmt::Display for RefusalReason {
             Self::KmsRejected { key } => write!(
                 f,
                 "KMS rejects this principal in the policy of {}, because it does not exist or is closed; remove it from the tag",
+                key.short()
+            ),
+            Self::SearchEnded { key, puts } => write!(
+                f,
+                "KMS rejects a principal in the policy of {}, and after {puts} puts the search for it ended before this target was tried; remove the targets that KMS rejects from the tag, then start a reconciliation",
                 key.short()
             ),
             Self::Ec2Rejected { message } => {

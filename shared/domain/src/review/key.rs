@@ -9,6 +9,7 @@ use crate::key::observed::ObservedKey;
 use crate::key::plan::KeyPlan;
 use crate::key::policy::{KeyPolicy, SIZE_LIMIT};
 use crate::key::rejection::refuse_deleted_principals;
+use crate::key::statements::Granted;
 use crate::refusal::RefusalReason;
 use crate::review::report::ReviewedKey;
 use crate::targets::target::KeyPrincipal;
@@ -45,10 +46,13 @@ impl ReviewedKeyState {
         Self { arn, policy: None, is_gone: false, ledger, problem: Some(problem) }
     }
 
-    /// The principals that the statements of ami-share allow.
+    /// The principals that have all that ami-share grants.
     pub fn actual(&self) -> BTreeSet<KeyPrincipal> {
-        let policy = self.policy.as_ref();
-        policy.map(|policy| key::plan::granted(policy, self.arn.partition())).unwrap_or_default()
+        self.granted().complete()
+    }
+
+    fn granted(&self) -> Granted {
+        self.policy.as_ref().map(KeyPolicy::granted).unwrap_or_default()
     }
 
     /// The plan of a reconciliation that lets the policy allow `desired`; `None` without a policy.
@@ -75,7 +79,7 @@ impl ReviewedKeyState {
 
     /// The key as the access review shows it.
     pub fn reviewed(&self) -> ReviewedKey {
-        let actual = self.actual();
+        let actual = self.granted().named();
         let needed: BTreeSet<&KeyPrincipal> =
             self.ledger.needed_by.values().flat_map(|need| &need.principals).collect();
         let unneeded = actual.iter().filter(|principal| !needed.contains(principal));
