@@ -5,14 +5,16 @@
 use ami_share_aws::ec2::images::FoundImage;
 use ami_share_aws::error::AwsError;
 use ami_share_aws::ledger::reader::LedgerReader;
+use ami_share_aws::retry;
 use ami_share_domain::image::desired::{Resolved, Share};
 use ami_share_domain::image::ledger::Intent;
 use ami_share_domain::image::schedule::Schedules;
 use ami_share_domain::tags::share_tags::STATUS;
-use ami_share_domain::trigger::Trigger;
+use ami_share_domain::trigger::{Described, Trigger};
 use ami_share_lambda::events::TriggerEvent;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::{Resolution, Resolver};
+use jiff::Timestamp;
 
 /// How often the function starts again because another reconciliation of the image recorded its intent meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -86,8 +88,27 @@ impl ResolveShare {
     /// reconciliation has seen later tags.
     async fn observe(&self, trigger: &Trigger) -> Result<Observed, Failure> {
         let last = self.ledger.intent(&trigger.image).await?;
-        let image = self.resolver.image(&trigger.image).await?;
+        let version = last.as_ref().and_then(|last| last.tags_version);
+        let read = || self.settled(trigger, version);
+        let is_stale = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
+        let image = retry::READ_BACK.retry(read, is_stale).await?;
         Ok(Observed { last, image })
+    }
+
+    /// The image, unless the read is older than what the trigger says: then it is read again, a bounded number of times,
+    /// and the workflow tries again after that. Nothing is decided by an old read: it would lose a change, leave an image
+    /// without its share, or share one that is gone.
+    async fn settled(&self, trigger: &Trigger, version: Option<u64>) -> Result<Option<FoundImage>, Failure> {
+        let image = self.resolver.image(&trigger.image).await?;
+        let tags = image.as_ref().map(|image| image.tags.clone()).unwrap_or_default();
+        let state = image.as_ref().map(|image| image.state.as_str());
+        let described = Described { state, tags: &tags, known_version: version };
+        match trigger.contradiction(described, Timestamp::now()) {
+            Some(contradiction) => {
+                Err(Failure::NotSettled(format!("{contradiction}; the workflow tries again")))
+            }
+            None => Ok(image),
+        }
     }
 
     async fn record_share(

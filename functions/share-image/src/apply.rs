@@ -12,7 +12,7 @@ use ami_share_aws::error::AwsError;
 use ami_share_aws::ledger::leases::Lease;
 use ami_share_aws::ledger::writer::LedgerWriter;
 use ami_share_domain::audit_log::{AuditAction, AuditRow};
-use ami_share_domain::ids::{AccountId, ImageId};
+use ami_share_domain::ids::{AccountId, ImageId, SnapshotId};
 use ami_share_domain::image::decision::ImageDecision;
 use ami_share_domain::image::desired::Run;
 use ami_share_domain::image::ledger::ImageLedger;
@@ -23,6 +23,7 @@ use ami_share_lambda::Failure;
 use futures::future::ready;
 use futures::{StreamExt, stream};
 
+use crate::other_images::OtherImages;
 use crate::revoked::{Revoked, revoked};
 
 /// Snapshots that are changed at the same time.
@@ -34,6 +35,7 @@ pub(crate) struct ImageWriter<'a> {
     pub(crate) observed: &'a ObservedImage,
     pub(crate) lease: &'a Lease,
     pub(crate) reader: &'a PermissionReader,
+    pub(crate) others: &'a OtherImages,
     pub(crate) permissions: PermissionWriter,
     pub(crate) ledger: LedgerWriter,
     pub(crate) clock: Clock,
@@ -145,17 +147,64 @@ impl ImageWriter<'_> {
 
     /// Revokes the image, then the snapshots. One that cannot be revoked does not hold up the others.
     async fn revoke(&self, plan: &ImagePlan, done: &mut Done) {
-        let (image, snapshots): (Vec<_>, Vec<_>) =
+        let (image, snapshots): (Vec<&ImageStep>, Vec<&ImageStep>) =
             plan.revocations.iter().partition(|step| step.is_of_image());
-        for step in &image {
+        for step in image {
             let revoked = self.revoke_step(step).await;
             self.conclude_revocation(step, revoked, done).await;
         }
-        let revoked = stream::iter(&snapshots).map(|step| async { (*step, self.revoke_step(step).await) });
-        let revoked: Vec<_> = revoked.buffered(CONCURRENT_WRITES).collect().await;
-        for (step, revoked) in revoked {
-            self.conclude_revocation(step, revoked, done).await;
+        let snapshots = stream::iter(snapshots).map(|step| self.revoke_snapshot(step));
+        let revoked: Vec<_> = snapshots.buffered(CONCURRENT_WRITES).collect().await;
+        for result in revoked {
+            match result {
+                Ok(Some((step, revoked))) => self.conclude_revocation(&step, revoked, done).await,
+                Ok(None) => {}
+                Err(failure) => done.failures.push(failure),
+            }
         }
+    }
+
+    /// Revokes a snapshot from the accounts that no other image of the hub needs on it. The others are only forgotten
+    /// here. Both sides write their row before they call EC2, so a row that is there after the call is honoured.
+    async fn revoke_snapshot(&self, step: &ImageStep) -> Result<Option<(ImageStep, Revoked)>, AwsError> {
+        let ImageStep::RevokeSnapshot { snapshot, accounts } = step else {
+            return Ok(Some((step.clone(), self.revoke_step(step).await)));
+        };
+        let needed = self.others.keeping(self.image(), snapshot).await;
+        let (mut kept, mut revoked): (Vec<_>, Vec<_>) =
+            accounts.iter().cloned().partition(|account| needed.contains(account));
+        if !kept.is_empty() {
+            self.conclude(step, &[], &kept).await?;
+            // The other image may have been revoked at the same moment, and have left the account to this one.
+            let needed = self.others.keeping(self.image(), snapshot).await;
+            kept.retain(|account| !needed.contains(account));
+            self.lease.renew().await?;
+            self.ledger.add_snapshot_accounts(self.image(), snapshot, &kept).await?;
+            revoked.append(&mut kept);
+        }
+        if revoked.is_empty() {
+            return Ok(None);
+        }
+        let step = ImageStep::RevokeSnapshot { snapshot: snapshot.clone(), accounts: revoked };
+        let revoked = self.revoke_step(&step).await;
+        self.grant_again(&step, snapshot).await?;
+        Ok(Some((step, revoked)))
+    }
+
+    /// Grants a snapshot again to accounts that another image has come to need while they were revoked.
+    async fn grant_again(&self, step: &ImageStep, snapshot: &SnapshotId) -> Result<(), AwsError> {
+        let needed = self.others.keeping(self.image(), snapshot).await;
+        let revoked = step.principals();
+        let accounts: Vec<AccountId> = needed
+            .into_iter()
+            .filter(|account| revoked.iter().any(|name| name == account.as_str()))
+            .collect();
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        let grant = ImageStep::GrantSnapshot { snapshot: snapshot.clone(), accounts };
+        let applied = self.permissions.apply(self.lease, self.image(), &grant).await;
+        applied.failure.map_or(Ok(()), Err)
     }
 
     /// Makes the calls of a revocation, and reads what EC2 shows then.

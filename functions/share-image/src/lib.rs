@@ -5,6 +5,7 @@
 //! it grants it. It never adds `all`, and revokes nothing that the ledger does not call managed.
 
 mod apply;
+mod other_images;
 mod request;
 mod revoked;
 
@@ -29,6 +30,7 @@ use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocatio
 use jiff::SignedDuration;
 
 use crate::apply::ImageWriter;
+use crate::other_images::OtherImages;
 use crate::request::{keys_to_revoke, refusals};
 
 /// How long the notifications of a revocation wait for a usage report: a little longer than the workflow polls for it.
@@ -37,6 +39,7 @@ const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
 /// The function.
 pub struct ShareImage {
     permissions: PermissionReader,
+    others: OtherImages,
     ledger: LedgerReader,
     leases: Leases,
     clients: Clients,
@@ -60,6 +63,7 @@ impl Function for ShareImage {
         let table = environment.text("LEDGER_TABLE")?;
         Ok(Self {
             permissions: clients.permission_reader(),
+            others: OtherImages { images: clients.image_reader(), ledger: clients.ledger_reader(&table) },
             ledger: clients.ledger_reader(&table),
             leases: clients.leases(&table),
             clients: clients.clone(),
@@ -191,6 +195,7 @@ impl ShareImage {
             observed: &observed.image,
             lease,
             reader: &self.permissions,
+            others: &self.others,
             permissions: self.clients.permission_writer(),
             ledger: self.ledger_writer(),
             clock: self.clients.clock(),
@@ -213,7 +218,7 @@ impl ShareImage {
             revoked: pending_revocation.into_iter().filter(has_ended).collect(),
             restored: restored.into_iter().filter(|target| !is_rejected(target)).collect(),
             made_private: writer.made_private(&plan),
-            unmanaged,
+            unmanaged: self.others.without_managed(&request.share.desired.image.id, unmanaged).await,
             keys_to_revoke: keys_to_revoke(request),
             ..ShareResult::of(request.share.clone(), &shared, refused)
         };

@@ -67,6 +67,8 @@ pub enum RefusalCode {
     RejectedByAws,
     /// EC2 refuses the grant, whoever the target is: a policy denies it, or a quota is reached.
     DeniedByAws,
+    /// AWS Organizations does not list the organization.
+    UnreadableOrganization,
     /// A snapshot of the image was deleted, belongs to another account, or cannot be read.
     UnusableSnapshot,
     /// The key policy has no room left.
@@ -131,6 +133,9 @@ impl RefusalCode {
             }
             Self::DeniedByAws => {
                 "Do what EC2 says: change the service control policy that denies `ec2:ModifyImageAttribute` or `ec2:ModifySnapshotAttribute`, restore an archived snapshot, or have the quota raised. Existing access stays, what is to be revoked is revoked, and the review tries again."
+            }
+            Self::UnreadableOrganization => {
+                "Restore the rights to list the organization (`OrganizationRoleArn`, or the delegation to the hub), then start a reconciliation. Until then no target gets access that it does not have, and a target that no selector can lead to any more loses it."
             }
             Self::UnusableSnapshot => {
                 "Copy the image within the hub (`aws ec2 copy-image`), so that all its snapshots belong to the hub, and tag the copy. Revocations go ahead."

@@ -5,3 +5,4 @@ pub mod organization;
 pub mod resolve;
 pub mod revocation_reason;
 pub mod target;
+pub mod unread;

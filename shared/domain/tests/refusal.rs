@@ -137,7 +137,7 @@ fn every_reason_is_stored_by_its_kind() {
     let kinds: Vec<&str> = stored.iter().filter_map(|stored| stored["kind"].as_str()).collect();
     let known = "malformed-selector public unknown-tag unknown-copy-value regions-unsupported external-account external-organization unknown-ou unknown-root no-organization closed-account no-match needs-until unreadable-until expired too-many-targets too-many-permissions not-owner \
                  aws-managed-key untagged-key foreign-key disabled-key missing-key unreadable-key \
-                 malformed-policy deleted-principals denied-by-policy changed-statement policy-rejected no-room-to-rewrite policy-too-large kms-rejected search-ended ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshot no-key-outcome still-granted may-still-grant several";
+                 malformed-policy deleted-principals denied-by-policy changed-statement policy-rejected no-room-to-rewrite policy-too-large kms-rejected search-ended ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshots unreadable-organization unreadable-snapshot no-key-outcome still-granted may-still-grant several";
     assert_eq!(kinds.join(" "), known);
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_domain::refusal::RefusalCode;
 use ami_share_domain::tags::selector::Selector;
-use ami_share_domain::tags::share_tags::{COPY, ShareTags, UNTIL, Until, VALUE_LIMIT, WITH};
+use ami_share_domain::tags::share_tags::{COPY, Copying, ShareTags, UNTIL, Until, VALUE_LIMIT, WITH};
 use ami_share_testkit::ids::matching;
 use ami_share_testkit::selectors::{malformed_selectors, public_selectors, selectors, share_tags};
 use proptest::prelude::*;
@@ -104,7 +104,8 @@ proptest! {
             prop_assert_eq!(selector.to_string().parse::<Selector>(), Ok(selector.clone()));
         }
         let understood = ShareTags { refused: Vec::new(), ..read };
-        if let Ok(written) = understood.write() && understood.until != Until::Unreadable {
+        let is_readable = understood.until != Until::Unreadable && understood.copy != Copying::Unreadable;
+        if let Ok(written) = understood.write() && is_readable {
             prop_assert_eq!(ShareTags::read(&written), understood);
         }
     }

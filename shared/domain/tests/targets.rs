@@ -277,7 +277,7 @@ proptest! {
     fn an_unreadable_date_or_too_many_targets_retain_exactly_the_named_targets_with_access(
         fixture in fixtures(),
     ) {
-        let Targets { targets, retained, refused, until, revocation_reason } = fixture.resolve();
+        let Targets { targets, retained, refused, until, revocation_reason, has_unknown_accounts: _ } = fixture.resolve();
         let is_unreadable = fixture.tags().until == Until::Unreadable;
         let too_many = refused.iter().any(|refusal| refusal.code() == RefusalCode::TooManyTargets);
         if revocation_reason.is_some() || !(is_unreadable || too_many) {

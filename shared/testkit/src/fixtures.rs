@@ -53,7 +53,7 @@ impl Fixture {
 
     fn context(&self) -> Context<'_> {
         let Self { selectors: _, until: _, organization, limits, hub, previous, previous_until } = self;
-        let previous = Previous { targets: previous, until: *previous_until };
+        let previous = Previous { targets: previous, groups: &[], until: *previous_until };
         Context { organization: organization.as_ref(), limits, hub, previous, now: now() }
     }
 }

@@ -1,7 +1,7 @@
 //! Strategies for the selectors of `ami-share:with`, the tags that hold them, and malformed selectors.
 
 use ami_share_domain::tags::selector::Selector;
-use ami_share_domain::tags::share_tags::{ShareTags, Until};
+use ami_share_domain::tags::share_tags::{Copying, ShareTags, Until};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -30,9 +30,14 @@ pub fn ends() -> impl Strategy<Value = Until> {
     prop_oneof![Just(Until::Open), moments.prop_map(Until::At)]
 }
 
+/// Any value of `ami-share:copy` without a mistake.
+fn copying() -> impl Strategy<Value = Copying> {
+    prop::sample::select(vec![Copying::No, Copying::Allowed])
+}
+
 /// Any tags without a mistake. They may need more room than nine tags have.
 pub fn share_tags() -> impl Strategy<Value = ShareTags> {
-    (prop::collection::btree_set(selectors(), 0..60), ends(), any::<bool>())
+    (prop::collection::btree_set(selectors(), 0..60), ends(), copying())
         .prop_map(|(selectors, until, copy)| ShareTags { selectors, until, copy, refused: Vec::new() })
 }
 

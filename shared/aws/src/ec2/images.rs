@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ami_share_domain::ids::{ImageId, KeyArn, SnapshotId};
+use ami_share_domain::ids::{AccountId, ImageId, KeyArn, SnapshotId};
 use ami_share_domain::image::desired::{Image, Observation};
 use ami_share_domain::tags::share_tags::{PREFIX, STATUS};
 use aws_sdk_ec2::Client;
@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::error::{AwsError, Explain, Fault, unreadable_answer, unusable_answer};
+use crate::retry;
 
 const DESCRIBE_IMAGES: &str = "ec2:DescribeImages";
 
@@ -38,6 +39,15 @@ pub struct FoundImage {
     pub tags: BTreeMap<String, String>,
     /// The snapshots of its volumes.
     pub snapshots: Vec<SnapshotId>,
+}
+
+/// A snapshot as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSnapshot {
+    /// The account that owns it.
+    pub owner: AccountId,
+    /// The key that it is encrypted with, if it is.
+    pub key: Option<KeyArn>,
 }
 
 /// Reads images.
@@ -76,25 +86,56 @@ impl ImageReader {
         answer.images().first().map(|image| self.found_image(image, seen_at)).transpose()
     }
 
-    /// The keys that the snapshots are encrypted with, each once.
+    /// Those of `snapshots` that exist and that the hub sees, whoever owns them. The others are absent: EC2 does not say
+    /// whether a snapshot of another account was deleted or is no longer shared. EC2 is eventually consistent, so a
+    /// snapshot that is absent is read again, a bounded number of times.
     ///
     /// # Errors
-    /// When `ec2:DescribeSnapshots` fails, or names a key by anything but its ARN.
-    pub async fn keys(
+    /// When `ec2:DescribeSnapshots` fails, or its answer cannot be used.
+    pub async fn snapshots(
         &self,
         image: &ImageId,
         snapshots: &[SnapshotId],
-    ) -> Result<BTreeSet<KeyArn>, AwsError> {
-        const CALL: &str = "ec2:DescribeSnapshots";
+    ) -> Result<BTreeMap<SnapshotId, FoundSnapshot>, AwsError> {
         if snapshots.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(BTreeMap::new());
         }
+        match self.describe_snapshots(image, snapshots).await {
+            Err(error) if error.fault() == Fault::Missing => {}
+            found => return found,
+        }
+        // One missing snapshot fails the call for all of them, so each is asked for alone.
+        let mut all = BTreeMap::new();
+        for snapshot in snapshots {
+            let alone = std::slice::from_ref(snapshot);
+            let read = || self.describe_snapshots(image, alone);
+            match retry::READ_BACK.retry(read, |error| error.fault() == Fault::Missing).await {
+                Err(error) if error.fault() == Fault::Missing => {}
+                found => all.extend(found?),
+            }
+        }
+        Ok(all)
+    }
+
+    async fn describe_snapshots(
+        &self,
+        image: &ImageId,
+        snapshots: &[SnapshotId],
+    ) -> Result<BTreeMap<SnapshotId, FoundSnapshot>, AwsError> {
+        const CALL: &str = "ec2:DescribeSnapshots";
         let ids = snapshots.iter().map(ToString::to_string).collect();
         let answer =
             self.client.describe_snapshots().set_snapshot_ids(Some(ids)).send().await.explain(CALL, image)?;
-        let keys = answer.snapshots().iter().filter_map(|snapshot| snapshot.kms_key_id());
-        keys.map(|key| key.parse().map_err(|bad| unreadable_answer(CALL, image, "a bad key ARN", bad)))
-            .collect()
+        let found = answer.snapshots().iter().map(|snapshot| {
+            let id = snapshot.snapshot_id().unwrap_or_default().parse();
+            let id = id.map_err(|bad| unreadable_answer(CALL, image, "a bad snapshot id", bad))?;
+            let owner = snapshot.owner_id().and_then(|owner| owner.parse().ok());
+            let owner = owner.ok_or_else(|| unusable_answer(CALL, image, "a snapshot without an owner"))?;
+            let key = snapshot.kms_key_id().map(str::parse).transpose();
+            let key = key.map_err(|bad| unreadable_answer(CALL, image, "a bad key ARN", bad))?;
+            Ok((id, FoundSnapshot { owner, key }))
+        });
+        found.collect()
     }
 
     /// One page of the hub's images that carry an `ami-share:` tag, disabled ones included, and the token of the next

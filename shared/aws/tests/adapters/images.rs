@@ -1,6 +1,6 @@
 //! Reading images: one, several, and page by page.
 
-use ami_share_domain::ids::ImageId;
+use ami_share_domain::ids::{ImageId, SnapshotId};
 
 use crate::replay::{Recorded, replay};
 use crate::{ec2_error, image};
@@ -156,4 +156,33 @@ async fn adaptive_clients_send_the_same_requests() {
         "ec2:DescribeImages of tagged images failed: Request limit exceeded. (RequestLimitExceeded)"
     );
     assert_eq!(requests.bodies().len(), 1);
+}
+
+fn snapshots(items: &str) -> Recorded {
+    let body = format!("<snapshotSet>{items}</snapshotSet>");
+    Recorded(200, format!("<DescribeSnapshotsResponse>{body}</DescribeSnapshotsResponse>"))
+}
+
+fn snapshot_item(at: usize, owner: &str) -> String {
+    format!("<item><snapshotId>snap-{at:017}</snapshotId><ownerId>{owner}</ownerId></item>")
+}
+
+#[tokio::test]
+async fn the_owner_of_each_snapshot_is_known_and_a_missing_one_hides_no_other() {
+    let ids: Vec<SnapshotId> = (1..=2).map(|at| format!("snap-{at:017}").parse().unwrap()).collect();
+    let both = format!("{}{}", snapshot_item(1, "111122223333"), snapshot_item(2, "222222222222"));
+    let (clients, _) = replay(vec![snapshots(&both)]).await;
+    let found = clients.image_reader().snapshots(&image(), &ids).await.unwrap();
+    assert_eq!(found[&ids[1]].owner.as_str(), "222222222222");
+
+    let missing = || ec2_error("InvalidSnapshot.NotFound", "The snapshot does not exist.");
+    let answers =
+        [vec![missing(), snapshots(&snapshot_item(1, "111122223333"))], vec![missing(); 20]].concat();
+    let (clients, _) = replay(answers).await;
+    let found = clients.image_reader().snapshots(&image(), &ids).await.unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&ids[0]]);
+
+    let denied = ec2_error("UnauthorizedOperation", "You are not authorized.");
+    let (clients, _) = replay(vec![denied]).await;
+    assert!(clients.image_reader().snapshots(&image(), &ids).await.is_err());
 }

@@ -44,6 +44,14 @@ pub struct DesiredState {
     pub keys: Vec<KeyArn>,
     /// Its snapshots, when targets may copy it; empty otherwise.
     pub snapshots: Vec<SnapshotId>,
+    /// Its snapshots, on which accounts keep the access that they have and get nothing new, because the tags do not say
+    /// whether targets may copy the image.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub retained_snapshots: Vec<SnapshotId>,
+    /// Whether there may be more accounts behind the retained targets than are listed, because the organization cannot
+    /// be read. Such accounts keep what they have.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub has_unknown_accounts: bool,
     /// When access ends.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<Timestamp>,
@@ -80,6 +88,9 @@ pub struct Run {
     /// When the event that triggered this run happened.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub event_time: Option<Timestamp>,
+    /// The count of changes of the image's tags, where the event that triggered this run says it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags_version: Option<u64>,
     /// The principal that changed permissions out of band, where that triggered the run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub changed_by: Option<String>,
@@ -105,7 +116,8 @@ impl DesiredState {
     pub fn permits(&self, target: &str) -> Vec<&'static str> {
         let accounts_of = |target: &Target| !target.accounts().is_empty();
         let is_known = self.targets.iter().any(|known| known.name() == target && accounts_of(known));
-        if self.snapshots.is_empty() || !is_known { vec!["launch"] } else { vec!["launch", "copy"] }
+        let may_copy = !(self.snapshots.is_empty() && self.retained_snapshots.is_empty());
+        if !may_copy || !is_known { vec!["launch"] } else { vec!["launch", "copy"] }
     }
 
     /// SHA-256 in hexadecimal digits, equal for equal desired states. Targets, keys and snapshots are sorted already;
@@ -127,6 +139,11 @@ impl DesiredState {
     /// The accounts behind the targets that may have access.
     pub fn accounts(&self) -> BTreeSet<&AccountId> {
         self.all_targets().flat_map(Target::accounts).collect()
+    }
+
+    /// Whether accounts may have access to a snapshot.
+    pub fn grants_snapshot(&self, snapshot: &SnapshotId) -> bool {
+        self.snapshots.contains(snapshot) || self.retained_snapshots.contains(snapshot)
     }
 
     /// Whether `target` may have access.

@@ -79,9 +79,10 @@ impl ImageLedger {
     ) -> BTreeMap<SnapshotId, BTreeSet<AccountId>> {
         let desired_accounts = desired.accounts();
         let pending_revocation = self.snapshots.iter().map(|(snapshot, accounts)| {
-            let is_desired = desired.snapshots.contains(snapshot);
-            let accounts =
-                accounts.iter().filter(|account| !is_desired || !desired_accounts.contains(account));
+            let is_desired = desired.grants_snapshot(snapshot);
+            let may_hold =
+                |account: &AccountId| desired.has_unknown_accounts || desired_accounts.contains(account);
+            let accounts = accounts.iter().filter(|account| !is_desired || !may_hold(account));
             (snapshot.clone(), accounts.cloned().collect::<BTreeSet<_>>())
         });
         pending_revocation.filter(|(_, accounts)| !accounts.is_empty()).collect()
@@ -94,7 +95,7 @@ impl ImageLedger {
         let notified = self.notified.delivered.iter().chain(&self.notified.without_bus).chain(&named);
         notified
             .filter_map(|account| account.parse().ok())
-            .filter(|account| !desired_accounts.contains(account))
+            .filter(|account| !desired.has_unknown_accounts && !desired_accounts.contains(account))
             .collect()
     }
 

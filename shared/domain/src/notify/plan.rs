@@ -140,10 +140,11 @@ fn former_accounts(
     result: &ShareResult,
     ledger: &ImageLedger,
 ) -> (Vec<(AccountId, Notification)>, Vec<AccountId>) {
-    let holders = result.share.desired.accounts();
+    let desired = &result.share.desired;
+    let holders = desired.accounts();
     let gone = |notified: &BTreeSet<String>| -> Vec<AccountId> {
         let accounts = notified.iter().filter_map(|account| account.parse().ok());
-        accounts.filter(|account| !holders.contains(account)).collect()
+        accounts.filter(|account| !desired.has_unknown_accounts && !holders.contains(account)).collect()
     };
     let notified = gone(&ledger.notified.delivered).into_iter().map(|account| {
         let reason = Some(result.why_revoked(account.as_str()).to_string());

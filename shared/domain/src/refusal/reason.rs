@@ -223,6 +223,16 @@ pub enum RefusalReason {
         /// That account.
         owner: AccountId,
     },
+    /// EC2 does not describe the snapshots of the image.
+    UnreadableSnapshots {
+        /// What EC2 said.
+        message: String,
+    },
+    /// The organization cannot be read.
+    UnreadableOrganization {
+        /// What AWS Organizations said.
+        message: String,
+    },
     /// EC2 does not show who has access to the snapshot.
     UnreadableSnapshot {
         /// The snapshot.
@@ -296,9 +306,11 @@ impl RefusalReason {
                 RefusalCode::RejectedByAws
             }
             Self::Ec2Denied { .. } => RefusalCode::DeniedByAws,
-            Self::MissingSnapshot { .. } | Self::ForeignSnapshot { .. } | Self::UnreadableSnapshot { .. } => {
-                RefusalCode::UnusableSnapshot
-            }
+            Self::MissingSnapshot { .. }
+            | Self::ForeignSnapshot { .. }
+            | Self::UnreadableSnapshot { .. }
+            | Self::UnreadableSnapshots { .. } => RefusalCode::UnusableSnapshot,
+            Self::UnreadableOrganization { .. } => RefusalCode::UnreadableOrganization,
             Self::NoRoomToRewrite { .. } | Self::PolicyTooLarge { .. } => RefusalCode::PolicyTooLarge,
             Self::UnreadableKey { .. }
             | Self::MalformedPolicy { .. }
@@ -319,6 +331,8 @@ impl RefusalReason {
             | Self::PolicyRejected { message, .. }
             | Self::Ec2Rejected { message }
             | Self::Ec2Denied { message }
+            | Self::UnreadableSnapshots { message }
+            | Self::UnreadableOrganization { message }
             | Self::UnreadableSnapshot { message, .. } => message.clear(),
             Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => {
                 **because = because.clone().identity();
@@ -430,6 +444,8 @@ impl RefusalReason {
             Self::Ec2Denied { message: said() },
             Self::MissingSnapshot { snapshot: snapshot.clone() },
             Self::ForeignSnapshot { snapshot: snapshot.clone(), owner: owner.clone() },
+            Self::UnreadableSnapshots { message: said() },
+            Self::UnreadableOrganization { message: said() },
             Self::UnreadableSnapshot { snapshot, message: said() },
             Self::NoKeyOutcome { key: key() },
             Self::StillGranted { key: key(), principals: principals(), because: because() },
@@ -598,6 +614,13 @@ impl fmt::Display for RefusalReason {
             Self::ForeignSnapshot { snapshot, owner } => write!(
                 f,
                 "{snapshot} belongs to account {owner}, so targets cannot copy the image; copy it within the hub and tag the copy"
+            ),
+            Self::UnreadableSnapshots { message } => {
+                write!(f, "EC2 does not describe the snapshots of the image, so no new target gets access: {message}")
+            }
+            Self::UnreadableOrganization { message } => write!(
+                f,
+                "the organization cannot be read, so no new target gets access; correct the role or policy, then start a reconciliation: {message}"
             ),
             Self::UnreadableSnapshot { snapshot, message } => write!(
                 f,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 
 use crate::refusal::{Refusal, RefusalReason};
@@ -27,6 +28,9 @@ pub const PREFIX: &str = "ami-share:";
 /// Characters (not bytes) in a tag's value. Source:
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 pub const VALUE_LIMIT: usize = 256;
+/// The last second that a [`Timestamp`] can have, and its day.
+const LAST: Timestamp = Timestamp::constant(253_402_207_200, 0);
+const LAST_DATE: Date = Date::constant(9999, 12, 30);
 /// `ami-share:with` and its continuations.
 const WITH_TAGS: usize = 9;
 
@@ -42,6 +46,17 @@ pub enum Until {
     Unreadable,
 }
 
+/// Whether targets may copy the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copying {
+    /// No `ami-share:copy`: targets may launch only.
+    No,
+    /// `allowed`.
+    Allowed,
+    /// The tag cannot be understood; a refusal says so. No snapshot is newly granted, and existing access is retained.
+    Unreadable,
+}
+
 /// What an image's tags ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareTags {
@@ -50,7 +65,7 @@ pub struct ShareTags {
     /// When access ends.
     pub until: Until,
     /// Whether targets may copy the image.
-    pub copy: bool,
+    pub copy: Copying,
     /// The tags and selectors that were not understood.
     pub refused: Vec<Refusal>,
 }
@@ -74,7 +89,7 @@ impl ShareTags {
     /// Reads an image's tags; what is not understood is refused and the rest goes ahead.
     pub fn read(tags: &BTreeMap<String, String>) -> Self {
         let mut read =
-            Self { selectors: BTreeSet::new(), until: Until::Open, copy: false, refused: Vec::new() };
+            Self { selectors: BTreeSet::new(), until: Until::Open, copy: Copying::No, refused: Vec::new() };
         for (tag, value) in tags.iter().filter(|(tag, _)| tag.starts_with(PREFIX)) {
             match tag.as_str() {
                 UNTIL => read.read_until(value),
@@ -115,10 +130,13 @@ impl ShareTags {
     }
 
     fn read_copy(&mut self, value: &str) {
-        self.copy = value.trim() == "allowed";
-        if !self.copy {
-            self.refuse(COPY, RefusalReason::UnknownCopyValue { value: value.to_owned() });
-        }
+        self.copy = match value.trim() {
+            "allowed" => Copying::Allowed,
+            _ => {
+                self.refuse(COPY, RefusalReason::UnknownCopyValue { value: value.to_owned() });
+                Copying::Unreadable
+            }
+        };
     }
 
     /// Renders the understood part as tags; reading those gives the same again.
@@ -138,7 +156,7 @@ impl ShareTags {
         if let Until::At(moment) = self.until {
             tags.insert(UNTIL.to_owned(), moment.to_string());
         }
-        if self.copy {
+        if self.copy == Copying::Allowed {
             tags.insert(COPY.to_owned(), "allowed".to_owned());
         }
         Ok(tags)
@@ -169,15 +187,19 @@ fn is_with(tag: &str) -> bool {
     }
 }
 
-/// A bare date means the last second of that day in UTC.
+/// A bare date means the last second of that day in UTC. A moment after the last one that can be represented, such as the
+/// end of 9999-12-31, means that last one.
 fn parse_until(value: &str) -> Option<Timestamp> {
     if let Ok(moment) = value.parse::<Timestamp>() {
         return Some(moment);
     }
     // A date alone, not a time without its zone, whose meaning would be a guess.
-    let date = Date::strptime("%Y-%m-%d", value).ok()?;
-    let end = date.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).ok()?;
-    Some(end.timestamp())
+    if let Ok(date) = Date::strptime("%Y-%m-%d", value) {
+        return Some(date.at(23, 59, 59, 0).to_zoned(TimeZone::UTC).map_or(LAST, |end| end.timestamp()));
+    }
+    let pieces = Pieces::parse(value).ok()?;
+    let is_complete = pieces.time().is_some() && pieces.offset().is_some();
+    (is_complete && pieces.date() >= LAST_DATE).then_some(LAST)
 }
 
 #[cfg(test)]
@@ -230,7 +252,20 @@ mod tests {
         };
         assert_eq!(end("2026-12-31"), "2026-12-31T23:59:59Z");
         assert_eq!(end("2026-12-31T18:00:00+02:00"), "2026-12-31T16:00:00Z");
-        for unreadable in ["31.12.2026", "tomorrow", "", "2026-13-01", "2026-12-31T18:00"] {
+        for far in ["9999-12-30", "9999-12-31", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-08:00"] {
+            assert_eq!(end(far), "9999-12-30T22:00:00Z", "{far}");
+        }
+        assert_eq!(end("9999-12-29"), "9999-12-29T23:59:59Z");
+        for unreadable in [
+            "9999-12-31T23:59",
+            "9999-13-01",
+            "10000-01-01",
+            "31.12.2026",
+            "tomorrow",
+            "",
+            "2026-13-01",
+            "2026-12-31T18:00",
+        ] {
             assert_eq!(end(unreadable), "Unreadable", "{unreadable}");
         }
     }
@@ -243,7 +278,7 @@ mod tests {
             ("ami-share:copy", "yes"),
         ]);
         assert_eq!(tags.refused.len(), 3);
-        assert!(!tags.copy);
+        assert_eq!(tags.copy, Copying::Unreadable);
         assert!(tags.selectors.is_empty());
     }
 }

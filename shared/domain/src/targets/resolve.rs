@@ -22,6 +22,8 @@ pub struct Targets {
     pub retained: Vec<Target>,
     /// What gets nothing.
     pub refused: Vec<Refusal>,
+    /// Whether there may be more accounts behind the retained targets than they list.
+    pub has_unknown_accounts: bool,
     /// When access ends.
     pub until: Option<Timestamp>,
     /// Why all shares end: their end has come, or the stack revokes everything.
@@ -33,6 +35,8 @@ pub struct Targets {
 pub struct Previous<'a> {
     /// The names of the targets.
     pub targets: &'a [String],
+    /// The OUs and organizations among them, without the accounts behind them.
+    pub groups: &'a [Target],
     /// When access was to end.
     pub until: Option<Timestamp>,
 }
@@ -70,6 +74,7 @@ pub fn resolve(tags: &ShareTags, context: &Context<'_>) -> Targets {
         targets: Vec::new(),
         retained: Vec::new(),
         refused: tags.refused.clone(),
+        has_unknown_accounts: false,
         until: None,
         revocation_reason: None,
     };

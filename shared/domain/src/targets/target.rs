@@ -103,6 +103,19 @@ impl Target {
         }
     }
 
+    /// An OU or organization without the accounts behind it; `None` for an account.
+    pub fn without_accounts(&self) -> Option<Self> {
+        match self.clone() {
+            Self::Account { .. } => None,
+            Self::Ou { id, arn, path, accounts: _, through } => {
+                Some(Self::Ou { id, arn, path, accounts: Vec::new(), through })
+            }
+            Self::Organization { id, arn, accounts: _ } => {
+                Some(Self::Organization { id, arn, accounts: Vec::new() })
+            }
+        }
+    }
+
     /// The `tag:` selectors that led here.
     pub fn through(&self) -> &[String] {
         match self {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::KeyArn;
 use crate::image::desired::Share;
+use crate::targets::target::Target;
 use crate::trigger::TriggeredBy;
 
 /// The last desired state of an image. A later intent has a higher number, and wins.
@@ -28,6 +29,16 @@ pub struct Intent {
     /// The names of the targets that may have access.
     #[serde(default)]
     pub targets: Vec<String>,
+    /// The OUs and organizations among them, without the accounts behind them: enough to retain their access while the
+    /// organization cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub groups: Vec<Target>,
+    /// Whether targets may copy the image.
+    #[serde(default)]
+    pub may_copy: bool,
+    /// The count of changes of the image's tags that the intent is based on, where an event said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags_version: Option<u64>,
     /// When access ends, or has ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub until: Option<Timestamp>,
@@ -43,6 +54,9 @@ impl Intent {
         let next = Self {
             image_name: share.desired.image.name.clone(),
             targets: share.desired.all_targets().map(|target| target.name().to_owned()).collect(),
+            groups: share.desired.all_targets().filter_map(Target::without_accounts).collect(),
+            may_copy: !(share.desired.snapshots.is_empty() && share.desired.retained_snapshots.is_empty()),
+            tags_version: share.run.tags_version.max(last.and_then(|last| last.tags_version)),
             until: share.desired.until,
             keys: share.desired.keys.clone(),
             ..Self::triggered(&share.run.triggered_by, share.desired.digest())
@@ -71,6 +85,9 @@ impl Intent {
             event,
             image_name: String::new(),
             targets: Vec::new(),
+            groups: Vec::new(),
+            may_copy: false,
+            tags_version: None,
             until: None,
             keys: Vec::new(),
         }
