@@ -75,6 +75,10 @@ class CallFault(Fault):
             and _has_all(call, self.where)
         )
 
+    def remembers(self, service: str, write: str) -> bool:
+        """Whether this fault may need what the service held before this write."""
+        return self.then == "lag" and fnmatch.fnmatchcase(service, self.service) and self.about in write
+
     def past_state(self, call: SignedCall, begin: float) -> PastState | None:
         """What a read of a fault that lags sees; None if that is what the service holds now. The past begins at `begin`."""
         states = past_states.states(call.service, begin, self.about)
@@ -91,7 +95,7 @@ class _Faults:
     def __init__(self, application: Application):
         self._application = application
         self._armed: ArmedFaults[CallFault] = ArmedFaults(_PATH, CallFault)
-        past_states.watch(lambda: any(one.then == "lag" for one in self._armed.all()))
+        past_states.watch(lambda service, write: any(one.remembers(service, write) for one in self._armed.all()))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         controlled = self._armed.control(environ, start_response)
@@ -116,7 +120,7 @@ class _Faults:
 
     def _serve(self, call: SignedCall, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Passes the call on, and remembers what its service holds before it if it writes."""
-        if call.operation.startswith(_READS) or not past_states.is_remembered(call.service):
+        if call.operation.startswith(_READS) or not past_states.is_remembered(call.service, call.text):
             return self._application(environ, start_response)
         statuses = []
 

@@ -24,7 +24,7 @@ from moto.organizations.models import organizations_backends
 
 from simulated_aws.core import atomicity
 
-_MOST_STATES = 500
+_MOST_STATES = 100
 _MISSING = object()
 
 # An object's own dictionary, and what it held.
@@ -41,23 +41,26 @@ class PastState:
 
 
 _states: dict[str, deque[PastState]] = defaultdict(lambda: deque(maxlen=_MOST_STATES))
-_watched: dict[str, Callable[[], bool]] = {}
 _lock = threading.Lock()
 
-
-def watch(is_wanted: Callable[[], bool]) -> None:
-    """Remembers states from now on, at each write for which `is_wanted`."""
-    _watched["faults"] = is_wanted
+# Whether a test asks for the state of a service before this write.
+_is_wanted: Callable[[str, str], bool] = lambda _service, _write: False
 
 
-def is_remembered(service: str) -> bool:
-    """Whether a write of this service has to be remembered."""
-    return service in _HOLDERS and any(is_wanted() for is_wanted in _watched.values())
+def watch(is_wanted: Callable[[str, str], bool]) -> None:
+    """Remembers the state of a service before each write that is wanted, given its service and its text."""
+    global _is_wanted
+    _is_wanted = is_wanted
+
+
+def is_remembered(service: str, write: str) -> bool:
+    """Whether the state before this write has to be remembered."""
+    return service in _HOLDERS and _is_wanted(service, write)
 
 
 def before_write(service: str, write: str) -> None:
     """Remembers what the service holds now. `write` is the text of the request, or the id of the resource."""
-    if is_remembered(service):
+    if is_remembered(service, write):
         with atomicity.alone(), _lock:
             _states[service].append(PastState(time.monotonic(), write, list(_HOLDERS[service]())))
 
