@@ -14,7 +14,6 @@ use ami_share_domain::trigger::{Described, Trigger};
 use ami_share_lambda::events::TriggerEvent;
 use ami_share_lambda::{About, Clients, Environment, Failure, Function, Invocation};
 use ami_share_resolve::{Resolution, Resolver};
-use jiff::Timestamp;
 
 /// How often the function starts again because another reconciliation of the image recorded its intent meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -91,7 +90,7 @@ impl ResolveShare {
         let version = last.as_ref().and_then(|last| last.tags_version);
         let read = || self.settled(trigger, version);
         let is_stale = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
-        let image = retry::READ_BACK.retry(read, is_stale).await?;
+        let image = retry::READ_BACK.retry(&self.clients.clock(), read, is_stale).await?;
         Ok(Observed { last, image })
     }
 
@@ -103,7 +102,7 @@ impl ResolveShare {
         let tags = image.as_ref().map(|image| image.tags.clone()).unwrap_or_default();
         let state = image.as_ref().map(|image| image.state.as_str());
         let described = Described { state, tags: &tags, known_version: version };
-        match trigger.contradiction(described, Timestamp::now()) {
+        match trigger.contradiction(described, self.clients.clock().now()) {
             Some(contradiction) => {
                 Err(Failure::NotSettled(format!("{contradiction}; the workflow tries again")))
             }

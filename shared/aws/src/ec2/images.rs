@@ -109,7 +109,7 @@ impl ImageReader {
         for snapshot in snapshots {
             let alone = std::slice::from_ref(snapshot);
             let read = || self.describe_snapshots(image, alone);
-            match retry::READ_BACK.retry(read, |error| error.fault() == Fault::Missing).await {
+            match retry::READ_BACK.retry(&self.clock, read, |error| error.fault() == Fault::Missing).await {
                 Err(error) if error.fault() == Fault::Missing => {}
                 found => all.extend(found?),
             }
