@@ -14,6 +14,11 @@ class Unchecked:
 
 UNCHECKED = [
     Unchecked(
+        "absent-permission",
+        "EC2 accepts the removal of a launch or create-volume permission that is not there, and changes nothing.",
+        "an image and a snapshot of a check that is not written yet",
+    ),
+    Unchecked(
         "closed-account",
         "EC2 and KMS refuse an account that was closed, as they refuse one that does not exist.",
         "an account to close, which takes 90 days to go",
