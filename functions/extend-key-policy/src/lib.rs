@@ -277,7 +277,7 @@ impl ExtendKeyPolicy {
                 return Ok(Some(refused(request, &observed, reason)));
             }
             let bytes = observed.policy.bytes();
-            return self.conclude(request, observed, &[], bytes).await.map(Some);
+            return self.conclude(request, observed, &[], bytes, invocation).await.map(Some);
         };
         if let Some(refusal) = self.check(request).await? {
             return Ok(Some(refused(request, &observed, refusal)));
@@ -297,7 +297,7 @@ impl ExtendKeyPolicy {
             PutResult::Accepted(Accepted { granted, document, excluded, request_id }) => {
                 self.append(request, &observed.decision.actual, &granted, request_id, invocation).await?;
                 self.read_back(key, &document).await?;
-                self.conclude(request, observed, &excluded, document.len()).await.map(Some)
+                self.conclude(request, observed, &excluded, document.len(), invocation).await.map(Some)
             }
         }
     }
@@ -339,6 +339,26 @@ impl ExtendKeyPolicy {
         Ok(self.writer().append(&request.image_id, &rows, invocation).await?)
     }
 
+    /// Appends to the audit log what is pending and not in the policy any more: a run put it and could not record it.
+    async fn append_found_revoked(
+        &self,
+        request: &KeyRequest,
+        observed: &Observed,
+        revoked: &BTreeSet<KeyPrincipal>,
+        invocation: &str,
+    ) -> Result<(), Failure> {
+        let Some(triggered_by) = &request.triggered_by else { return Ok(()) };
+        let found = revoked - &observed.decision.actual.named();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let principals = found.iter().map(ToString::to_string).collect();
+        let row =
+            AuditRow::new(AuditAction::Recovered, &request.key, principals, triggered_by, request.intent);
+        let row = row.done(self.clients.clock().now(), None).because("found revoked already");
+        Ok(self.writer().append(&request.image_id, &[row], &format!("{invocation}-found")).await?)
+    }
+
     /// Reads the policy until KMS, which is eventually consistent, shows what was put.
     async fn read_back(&self, key: &KeyArn, document: &str) -> Result<(), Failure> {
         let is_not_settled = |failure: &Failure| matches!(failure, Failure::NotSettled(_));
@@ -370,12 +390,14 @@ impl ExtendKeyPolicy {
         observed: Observed,
         rejected: &[Excluded],
         bytes: usize,
+        invocation: &str,
     ) -> Result<KeyOutcome, Failure> {
         let outcome = match request.action {
             KeyAction::Grant => granted(request, &observed, rejected, bytes),
             KeyAction::Revoke => {
                 // What a statement that is not managed may still allow stays pending.
                 let revoked_now = &observed.decision.pending_revocation - &observed.decision.not_revoked();
+                self.append_found_revoked(request, &observed, &revoked_now, invocation).await?;
                 self.writer().forget_revoked(&request.key, &observed.ledger, &revoked_now).await?;
                 revoked(request, &observed, bytes)
             }

@@ -35,6 +35,7 @@ pub(crate) fn granted(
         pending_revocation: observed.decision.to_revoke().into_iter().collect(),
         bytes,
         refused: None,
+        failed: None,
         excluded: no_room
             .chain(rejected.iter().cloned())
             .chain(observed.decision.denied.iter().cloned())

@@ -42,5 +42,5 @@ impl NotifyTargets {
 /// The answer for a failed execution. Nobody is notified of a dry run, and no target account of a failure.
 pub(crate) fn described(failed: &FailedExecution) -> NotifyResult {
     let status = status::failed(&failed.cause);
-    NotifyResult { outcome: Outcome::Incomplete, status, notified: 0, plan: Vec::new() }
+    NotifyResult { outcome: Outcome::Incomplete, status, failed: None, notified: 0, plan: Vec::new() }
 }

@@ -183,7 +183,7 @@ pub(crate) fn superseded(result: &ShareResult) -> NotifyResult {
 
 fn notified(result: &ShareResult, status: String, notified: usize) -> NotifyResult {
     let outcome = if result.all_refused().is_empty() { Outcome::Complete } else { Outcome::Incomplete };
-    NotifyResult { outcome, status, notified, plan: Vec::new() }
+    NotifyResult { outcome, status, failed: result.first_failed().cloned(), notified, plan: Vec::new() }
 }
 
 /// The notifications of a dry run, for people to read.

@@ -134,14 +134,16 @@ impl ImageWriter<'_> {
         for (step, applied) in results {
             let rows = self.audit_rows(step, &applied.accepted);
             let gone = step.forgets(self.observed, |account| applied.verdict(account));
-            if step.is_of_image() {
+            done.rejected.extend(applied.rejected);
+            done.failures.extend(applied.failure);
+            let concluded = self.conclude(step, &rows, &gone).await;
+            // What the audit log lacks stays about to be granted: the next run finds it granted, and records it.
+            if step.is_of_image() && concluded.is_ok() {
                 let accepted =
                     applied.accepted.iter().flat_map(|accepted| accepted.principals.iter().cloned());
                 done.granted.extend(accepted);
             }
-            done.rejected.extend(applied.rejected);
-            done.failures.extend(applied.failure);
-            done.failures.extend(self.conclude(step, &rows, &gone).await.err());
+            done.failures.extend(concluded.err());
         }
     }
 
@@ -223,13 +225,15 @@ impl ImageWriter<'_> {
         let accounts: Vec<AccountId> = revoked.ended.iter().filter_map(is_snapshot).collect();
         let mut rows = self.audit_rows(step, &revoked.accepted);
         rows.extend(self.found_ended(step, &revoked.without_call));
+        let concluded = self.conclude(step, &rows, &accounts).await;
         if step.is_of_image() {
-            let not_ended = step.principals().into_iter().filter(|name| !revoked.ended.contains(name));
-            done.not_revoked.extend(not_ended);
+            // What the audit log lacks stays pending: the next run revokes, and records, it once more.
+            let is_recorded = |name: &String| concluded.is_ok() && revoked.ended.contains(name);
+            done.not_revoked.extend(step.principals().into_iter().filter(|name| !is_recorded(name)));
         }
         done.rejected.extend(revoked.rejected);
         done.failures.extend(revoked.failure);
-        done.failures.extend(self.conclude(step, &rows, &accounts).await.err());
+        done.failures.extend(concluded.err());
     }
 
     /// Appends to the audit log what was done, and then forgets the accounts of a snapshot that have no access any more.

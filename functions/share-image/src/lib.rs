@@ -31,7 +31,7 @@ use jiff::SignedDuration;
 
 use crate::apply::ImageWriter;
 use crate::other_images::OtherImages;
-use crate::request::{keys_to_revoke, refusals};
+use crate::request::refusals;
 
 /// How long the notifications of a revocation wait for a usage report: a little longer than the workflow polls for it.
 const REPORT_PATIENCE: SignedDuration = SignedDuration::from_mins(6);
@@ -99,7 +99,8 @@ impl ShareImage {
         let decision = ImageDecision::of(&request, &observed.image, &observed.ledger, self.plan_settings);
         Ok(ShareResult {
             plan: decision.plan.steps().map(ToString::to_string).collect(),
-            keys_to_revoke: keys_to_revoke(&request),
+            keys_to_revoke: request.keys_to_revoke(),
+            failed: request.first_failed().cloned(),
             ..ShareResult::of(request.share.clone(), &decision.shared, decision.refused)
         })
     }
@@ -219,7 +220,8 @@ impl ShareImage {
             restored: restored.into_iter().filter(|target| !is_rejected(target)).collect(),
             made_private: writer.made_private(&plan),
             unmanaged: self.others.without_managed(&request.share.desired.image.id, unmanaged).await,
-            keys_to_revoke: keys_to_revoke(request),
+            keys_to_revoke: request.keys_to_revoke(),
+            failed: request.first_failed().cloned(),
             ..ShareResult::of(request.share.clone(), &shared, refused)
         };
         Ok((result, done.failure()))

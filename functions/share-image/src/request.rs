@@ -3,16 +3,8 @@
 use std::collections::BTreeSet;
 
 use ami_share_aws::ec2::permissions::RejectedPermission;
-use ami_share_domain::ids::KeyArn;
-use ami_share_domain::image::request::ImageRequest;
 use ami_share_domain::refusal::Refusal;
 use ami_share_domain::targets::target::Target;
-
-/// The keys whose policy still allows a principal that no share needs.
-pub(crate) fn keys_to_revoke(request: &ImageRequest) -> Vec<KeyArn> {
-    let pending_revocation = request.keys.iter().filter(|key| !key.pending_revocation.is_empty());
-    pending_revocation.map(|key| key.key.clone()).collect()
-}
 
 /// Removes what EC2 rejected from `shared`, and returns why.
 pub(crate) fn refusals(shared: &mut Vec<&Target>, rejected: &[RejectedPermission]) -> Vec<Refusal> {

@@ -5,6 +5,7 @@
 //! become plans; what came of the plans becomes notifications, a status ([`notify`]) and [`metrics`].
 
 pub mod audit_log;
+pub mod failed_step;
 pub mod ids;
 pub mod image;
 pub mod isolation;

@@ -71,6 +71,8 @@ pub enum RefusalCode {
     UnreadableOrganization,
     /// A snapshot of the image was deleted, belongs to another account, or cannot be read.
     UnusableSnapshot,
+    /// A step of the workflow failed.
+    StepFailed,
     /// The key policy has no room left.
     PolicyTooLarge,
     /// ami-share must not, or cannot, write the key policy.
@@ -130,6 +132,9 @@ impl RefusalCode {
             }
             Self::RejectedByAws => {
                 "The other targets have access. Remove the target from the tag, or do what EC2 says."
+            }
+            Self::StepFailed => {
+                "Existing access stays, and what is to be revoked is revoked. Remove the cause that the text and the failed execution name, then start a reconciliation, or wait for the review."
             }
             Self::DeniedByAws => {
                 "Do what EC2 says: change the service control policy that denies `ec2:ModifyImageAttribute` or `ec2:ModifySnapshotAttribute`, restore an archived snapshot, or have the quota raised. Existing access stays, what is to be revoked is revoked, and the review tries again."

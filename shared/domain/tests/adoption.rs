@@ -24,7 +24,7 @@ use proptest::prelude::*;
 /// A request of a run that has just granted the key to `granted`.
 fn request(share: Share, granted: &[Target]) -> ImageRequest {
     let added = granted.iter().map(Target::key_principal).collect();
-    ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }] }
+    ImageRequest { share, keys: vec![KeyOutcome { added, ..KeyOutcome::unchanged(&key(1)) }], failed: None }
 }
 
 /// The same share, in a run that adopts or does not.

@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn everything_is_revoked_from_an_image_whose_permissions_ec2_does_not_show_yet(share in desired_states(1)) {
         let Managed { observed, ledger, .. } = shared(&share);
-        let request = ImageRequest { share: revocation(1, RevocationReason::Untagged), keys: Vec::new() };
+        let request = ImageRequest { share: revocation(1, RevocationReason::Untagged), keys: Vec::new(), failed: None };
         let settings = PlanSettings { limit: 1000, makes_private: false };
         let old = ObservedImage::default();
         let decision = ImageDecision::of(&request, &old, &ledger, settings);
@@ -115,7 +115,7 @@ fn an_image_that_is_gone_with_its_snapshots_is_forgotten_without_a_call() {
         gone_snapshots: [snapshot(10), snapshot(11)].into(),
         ..ObservedImage::default()
     };
-    let request = ImageRequest { share: revocation(1, RevocationReason::ImageGone), keys: Vec::new() };
+    let request = ImageRequest { share: revocation(1, RevocationReason::ImageGone), keys: Vec::new(), failed: None };
     let settings = PlanSettings { limit: 1000, makes_private: true };
     let decision = ImageDecision::of(&request, &observed, &ledger, settings);
     assert_eq!(decision.plan.steps().count(), 0);
@@ -143,7 +143,7 @@ fn a_snapshot_that_cannot_be_read_is_named_and_stays_on_record() {
     observed.snapshots.remove(&snapshot(10));
     observed.unreadable_snapshots.insert(snapshot(10), "You do not own the snapshot".to_owned());
     let narrowed = share_of(1, vec![account_target(account(2))], true);
-    let request = ImageRequest { share: narrowed, keys: Vec::new() };
+    let request = ImageRequest { share: narrowed, keys: Vec::new(), failed: None };
     let settings = PlanSettings { limit: 1000, makes_private: false };
     let decision = ImageDecision::of(&request, &observed, &ledger, settings);
     assert!(decision.forgotten.is_empty());

@@ -137,7 +137,7 @@ fn every_reason_is_stored_by_its_kind() {
     let kinds: Vec<&str> = stored.iter().filter_map(|stored| stored["kind"].as_str()).collect();
     let known = "malformed-selector public unknown-tag unknown-copy-value regions-unsupported external-account external-organization unknown-ou unknown-root no-organization closed-account no-match needs-until unreadable-until expired too-many-targets too-many-permissions not-owner \
                  aws-managed-key untagged-key foreign-key disabled-key missing-key unreadable-key \
-                 malformed-policy deleted-principals denied-by-policy changed-statement policy-rejected no-room-to-rewrite policy-too-large kms-rejected search-ended ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshots unreadable-organization unreadable-snapshot no-key-outcome still-granted may-still-grant several";
+                 malformed-policy deleted-principals denied-by-policy changed-statement policy-rejected no-room-to-rewrite policy-too-large kms-rejected search-ended ec2-rejected ec2-denied missing-snapshot foreign-snapshot unreadable-snapshots unreadable-organization unreadable-snapshot step-failed no-key-outcome still-granted may-still-grant several";
     assert_eq!(kinds.join(" "), known);
 }
 
@@ -181,7 +181,7 @@ fn two_thousand_targets_that_a_key_refuses_fit_between_two_steps() {
     fits(&json!(result));
     // Where it is found when the key is to be written.
     let outcome = KeyOutcome { refused: Some(untagged()), ..KeyOutcome::unchanged(&key(1)) };
-    let request = ImageRequest { share: share(targets), keys: vec![outcome] };
+    let request = ImageRequest { share: share(targets), keys: vec![outcome], failed: None };
     fits(&json!(request));
     let (granted, refused) = request.granted();
     fits(&json!(ShareResult::of(request.share.clone(), &granted, refused)));
@@ -200,7 +200,7 @@ fn a_thousand_targets_that_two_full_keys_have_no_room_for_fit_between_two_steps(
     };
     let keys = vec![excluded(1), excluded(2)];
     let share = with_desired(share(targets.clone()), |desired| desired.keys = vec![key(1), key(2)]);
-    let request = ImageRequest { share, keys };
+    let request = ImageRequest { share, keys, failed: None };
     fits(&json!(request));
     assert_eq!(serde_json::from_value::<ImageRequest>(json!(request)).unwrap(), request);
     let (granted, refused) = request.granted();

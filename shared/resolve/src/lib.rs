@@ -172,7 +172,16 @@ impl Resolver {
         } = targets?;
         let mut keys = before.keys.clone();
         // A target that the tag no longer names is revoked even if snapshots and keys cannot be read.
-        let usable = if targets.is_empty() { usable.unwrap_or_default() } else { usable? };
+        let is_desired = |name: &String| targets.iter().chain(&retained).any(|target| target.name() == name);
+        let usable = match usable {
+            Err(_) if targets.is_empty() => Usable::default(),
+            // Where a retry may read them and nobody is to be revoked, the step is retried.
+            Err(error) if !before.targets.iter().all(is_desired) => {
+                tracing::warn!(%error, "snapshots or keys cannot be read");
+                Usable::refused(RefusalReason::StepFailed { message: error.to_string() })
+            }
+            usable => usable?,
+        };
         match usable.keys {
             Ok(usable) => keys.extend(usable),
             Err(reason) => {

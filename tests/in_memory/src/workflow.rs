@@ -103,7 +103,7 @@ impl Runner {
             "Pass" => {
                 let result = match state.get("Parameters") {
                     Some(template) => fill(template, &input, context),
-                    None => state.get("Result").cloned().unwrap_or_else(|| input.clone()),
+                    None => state.get("Result").cloned().unwrap_or_else(|| selected(state, &input)),
                 };
                 Ok(next(state, placed(state, input, result)))
             }
@@ -175,8 +175,8 @@ impl Runner {
                 }
                 polled => polled.map(|answer| {
                     answer.map_err(|diagnostic| Raised {
+                        cause: cause(&diagnostic),
                         error: diagnostic.error_type,
-                        cause: diagnostic.error_message,
                     })
                 }),
             }
@@ -201,6 +201,11 @@ impl Runner {
     }
 }
 
+/// The cause that Step Functions reads from a function's failure.
+fn cause(diagnostic: &lambda_runtime::Diagnostic) -> String {
+    json!({ "errorType": diagnostic.error_type, "errorMessage": diagnostic.error_message }).to_string()
+}
+
 /// What follows a state.
 enum Step {
     Next(String, Value),
@@ -212,6 +217,12 @@ fn next(state: &Value, output: Value) -> Step {
         Some(next) => Step::Next(next.to_owned(), output),
         None => Step::End(output),
     }
+}
+
+/// What `InputPath` selects.
+fn selected(state: &Value, input: &Value) -> Value {
+    let path = state.get("InputPath").and_then(Value::as_str).unwrap_or("$");
+    at(input, path).unwrap_or_else(|| panic!("{path} is not in {input}")).clone()
 }
 
 /// The result of a state goes where `ResultPath` says, or its error where the `Catch` says.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{AccountId, SnapshotId};
 use crate::image::adoption::Adopted;
-use crate::image::ledger::ImageLedger;
+use crate::image::ledger::{ImageLedger, ShareOutcome};
 use crate::image::plan::{self, Desired, ImagePlan, ObservedImage};
 use crate::image::request::ImageRequest;
 use crate::image::unmanaged::{UnmanagedGrant, unmanaged};
@@ -51,8 +51,12 @@ impl<'a> ImageDecision<'a> {
     ) -> Self {
         let desired = &request.share.desired;
         let (mut shared, mut refused) = request.granted();
+        let has_failed = request.first_failed().is_some();
+        if has_failed {
+            retain_access(request, observed, ledger, &mut shared, &mut refused);
+        }
         let pending_revocation = ledger.pending_revocation(desired);
-        let plan = plan::plan(
+        let mut plan = plan::plan(
             observed,
             &Desired {
                 targets: &shared,
@@ -63,6 +67,9 @@ impl<'a> ImageDecision<'a> {
                 makes_private: settings.makes_private,
             },
         );
+        if has_failed {
+            plan.grants.clear();
+        }
         refused.extend(plan.refuse_all(&mut shared));
         refused.extend(observed.refused_snapshots(&desired.snapshots));
         Self {
@@ -76,4 +83,25 @@ impl<'a> ImageDecision<'a> {
             pending_revocation,
         }
     }
+}
+
+/// Moves the targets that have managed access from `refused` to `shared`: a step that failed takes access from nobody.
+fn retain_access<'a>(
+    request: &'a ImageRequest,
+    observed: &ObservedImage,
+    ledger: &ImageLedger,
+    shared: &mut Vec<&'a Target>,
+    refused: &mut Vec<Refusal>,
+) {
+    let has_access = |target: &Target| {
+        let row = ledger.shares.get(target.name());
+        row.is_some_and(|row| row.has_access() && row.outcome == ShareOutcome::Shared)
+            && observed.launch.contains(&target.launch_permission())
+    };
+    refused.retain(|refusal| {
+        let target = request.share.desired.targets.iter().find(|target| target.name() == refusal.subject);
+        let retained = target.filter(|target| has_access(target));
+        shared.extend(retained);
+        retained.is_none()
+    });
 }

@@ -1,7 +1,10 @@
 //! What `share-image` takes, and what it and the steps after it answer.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::failed_step::FailedStep;
 use crate::ids::KeyArn;
 use crate::image::desired::Share;
 use crate::image::unmanaged::UnmanagedGrant;
@@ -19,9 +22,28 @@ pub struct ImageRequest {
     /// One outcome for each of the share's keys.
     #[serde(default)]
     pub keys: Vec<KeyOutcome>,
+    /// An earlier step that failed. Then nobody new is granted access.
+    #[serde(default)]
+    pub failed: Option<FailedStep>,
 }
 
 impl ImageRequest {
+    /// The first step that failed.
+    pub fn first_failed(&self) -> Option<&FailedStep> {
+        self.failed.as_ref().or_else(|| self.keys.iter().find_map(|key| key.failed.as_ref()))
+    }
+
+    /// The keys whose policy may still allow a principal that no share needs: also those that are not known to allow none.
+    pub fn keys_to_revoke(&self) -> Vec<KeyArn> {
+        let allows_none = |key: &KeyArn| {
+            let outcome = self.keys.iter().find(|outcome| outcome.key == *key);
+            outcome.is_some_and(|outcome| outcome.failed.is_none() && outcome.pending_revocation.is_empty())
+        };
+        let pending = self.keys.iter().map(|outcome| &outcome.key).chain(&self.share.desired.keys);
+        let pending: BTreeSet<&KeyArn> = pending.filter(|key| !allows_none(key)).collect();
+        pending.into_iter().cloned().collect()
+    }
+
     /// Splits the targets into those that every key allows, and the refusals of the others: launch permission on an image
     /// that the target cannot decrypt is of no use, and shows its name.
     pub fn granted(&self) -> (Vec<&Target>, Vec<Refusal>) {
@@ -37,6 +59,9 @@ impl ImageRequest {
     }
 
     fn key_refusal(&self, target: &Target) -> Option<RefusalReason> {
+        if let Some(failed) = self.first_failed() {
+            return Some(failed.refusal());
+        }
         let unknown =
             self.share.desired.keys.iter().find(|key| !self.keys.iter().any(|outcome| outcome.key == **key));
         if let Some(key) = unknown {
@@ -77,6 +102,9 @@ pub struct ShareResult {
     /// The keys whose policy still allows a principal that no share needs.
     #[serde(default)]
     pub keys_to_revoke: Vec<KeyArn>,
+    /// The first step that failed before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<FailedStep>,
     /// The outcomes of revoking them.
     #[serde(default)]
     pub revoked_keys: Vec<KeyOutcome>,
@@ -106,6 +134,7 @@ impl ShareResult {
             unmanaged: Vec::new(),
             made_private: Vec::new(),
             keys_to_revoke: Vec::new(),
+            failed: None,
             revoked_keys: Vec::new(),
             usage_report: None,
             usage: None,
@@ -132,6 +161,11 @@ impl ShareResult {
         self.share.desired.why_revoked_by(&self.refused, target)
     }
 
+    /// The first step that failed.
+    pub fn first_failed(&self) -> Option<&FailedStep> {
+        self.failed.as_ref().or_else(|| self.revoked_keys.iter().find_map(|key| key.failed.as_ref()))
+    }
+
     /// All that was refused: selectors and targets, and keys whose policy still allows what it should not.
     pub fn all_refused(&self) -> Vec<Refusal> {
         let keys = self.revoked_keys.iter().filter_map(KeyOutcome::refusal);
@@ -146,6 +180,9 @@ pub struct NotifyResult {
     pub outcome: Outcome,
     /// The value of `ami-share:status`.
     pub status: String,
+    /// The first step that failed: the execution ends with its error.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<FailedStep>,
     /// How many accounts were notified just now.
     pub notified: usize,
     /// In a dry run: the notifications that were not sent.

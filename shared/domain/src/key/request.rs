@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failed_step::FailedStep;
 use crate::ids::{ImageId, KeyArn};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::targets::target::KeyPrincipal;
@@ -74,6 +75,9 @@ pub struct KeyOutcome {
     /// Why the policy was not changed at all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<RefusalReason>,
+    /// The step that failed instead of answering this outcome.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub failed: Option<FailedStep>,
     /// The size in bytes, of 32,768, of the policy as it is now (in a dry run: as it would be).
     pub bytes: usize,
 }
@@ -81,7 +85,9 @@ pub struct KeyOutcome {
 impl KeyOutcome {
     /// Why the policy was not changed, as a refusal of the key.
     pub fn refusal(&self) -> Option<Refusal> {
-        self.refused.clone().map(|reason| Refusal::new(self.key.as_str(), reason))
+        let failed = || self.failed.as_ref().map(FailedStep::refusal);
+        let reason = self.refused.clone().or_else(failed);
+        reason.map(|reason| Refusal::new(self.key.as_str(), reason))
     }
 
     /// Nothing was done with `key`.
@@ -93,6 +99,7 @@ impl KeyOutcome {
             pending_revocation: Vec::new(),
             excluded: Vec::new(),
             refused: None,
+            failed: None,
             bytes: 0,
         }
     }

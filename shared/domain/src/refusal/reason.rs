@@ -240,6 +240,11 @@ pub enum RefusalReason {
         /// What EC2 said.
         message: String,
     },
+    /// A step of the workflow failed, so nobody new is granted access.
+    StepFailed {
+        /// Why.
+        message: String,
+    },
     /// The step before has answered nothing about the key.
     NoKeyOutcome {
         /// The key.
@@ -319,6 +324,7 @@ impl RefusalReason {
             | Self::ChangedStatement { .. }
             | Self::PolicyRejected { .. }
             | Self::NoKeyOutcome { .. } => RefusalCode::PolicyUnsafe,
+            Self::StepFailed { .. } => RefusalCode::StepFailed,
             Self::StillGranted { because, .. } | Self::MayStillGrant { because, .. } => because.code(),
             Self::Several { reasons } => reasons.first().map_or(RefusalCode::PolicyUnsafe, Self::code),
         }
@@ -331,6 +337,7 @@ impl RefusalReason {
             | Self::PolicyRejected { message, .. }
             | Self::Ec2Rejected { message }
             | Self::Ec2Denied { message }
+            | Self::StepFailed { message }
             | Self::UnreadableSnapshots { message }
             | Self::UnreadableOrganization { message }
             | Self::UnreadableSnapshot { message, .. } => message.clear(),
@@ -447,6 +454,7 @@ impl RefusalReason {
             Self::UnreadableSnapshots { message: said() },
             Self::UnreadableOrganization { message: said() },
             Self::UnreadableSnapshot { snapshot, message: said() },
+            Self::StepFailed { message: said() },
             Self::NoKeyOutcome { key: key() },
             Self::StillGranted { key: key(), principals: principals(), because: because() },
             Self::MayStillGrant {
@@ -625,6 +633,10 @@ impl fmt::Display for RefusalReason {
             Self::UnreadableSnapshot { snapshot, message } => write!(
                 f,
                 "EC2 does not show who may copy {snapshot}, so no new target is granted it: {message}"
+            ),
+            Self::StepFailed { message } => write!(
+                f,
+                "a step of the workflow failed, so nobody new gets access; when its cause is gone, start a reconciliation: {message}"
             ),
             Self::NoKeyOutcome { key } => write!(
                 f,

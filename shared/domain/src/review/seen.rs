@@ -107,7 +107,7 @@ impl Seen<'_> {
             // The plan for the image says whether there is room by now.
             RefusalCode::TooManyTargets => false,
             // Nobody is notified when a denial or a quota changes: that is one reconciliation each review.
-            RefusalCode::DeniedByAws => false,
+            RefusalCode::DeniedByAws | RefusalCode::StepFailed => false,
             RefusalCode::PolicyTooLarge => !self.keys().all(|key| self.would_grant(key, &principal)),
             RefusalCode::RejectedByAws => {
                 !(is_granted_on_keys() && self.observed.launch.contains(&target.launch_permission()))

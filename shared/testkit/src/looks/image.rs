@@ -44,7 +44,7 @@ impl Running {
             world.leases.remove(&self.image_lease());
             return Fixture::Over;
         }
-        let request = ImageRequest { share: share.clone(), keys: self.keys.clone() };
+        let request = ImageRequest { share: share.clone(), keys: self.keys.clone(), failed: None };
         let decision = ImageDecision::of(&request, &observed, &ledger, PlanSettings { limit, makes_private });
         let changes = self.changes(&decision, &observed, &ledger);
         let private =

@@ -128,7 +128,9 @@ impl PermissionReader {
             let is_settled = !principals.iter().any(|principal| shown.includes(principal));
             if is_settled { Ok(shown) } else { Err(Unsettled::Shows(shown)) }
         };
-        let read = retry::READ_BACK.retry(&self.clock, read, |unsettled| matches!(unsettled, Unsettled::Shows(_))).await;
+        let read = retry::READ_BACK
+            .retry(&self.clock, read, |unsettled| matches!(unsettled, Unsettled::Shows(_)))
+            .await;
         match read {
             Ok(shown) | Err(Unsettled::Shows(shown)) => Ok(shown),
             Err(Unsettled::Failed(error)) => Err(error),
