@@ -115,7 +115,8 @@ fn an_image_that_is_gone_with_its_snapshots_is_forgotten_without_a_call() {
         gone_snapshots: [snapshot(10), snapshot(11)].into(),
         ..ObservedImage::default()
     };
-    let request = ImageRequest { share: revocation(1, RevocationReason::ImageGone), keys: Vec::new(), failed: None };
+    let request =
+        ImageRequest { share: revocation(1, RevocationReason::ImageGone), keys: Vec::new(), failed: None };
     let settings = PlanSettings { limit: 1000, makes_private: true };
     let decision = ImageDecision::of(&request, &observed, &ledger, settings);
     assert_eq!(decision.plan.steps().count(), 0);

@@ -63,6 +63,8 @@ impl Kind {
             Self::Lagging(_) => {
                 call.is_read() && matches!(call.service, Service::Ec2 | Service::Kms | Service::Organizations)
             }
+            // KMS has no conditional write: what is put between the last read and our put is lost.
+            Self::Edited(edit) => edit.statements == 0 || call.operation != "PutKeyPolicy",
             _ => true,
         }
     }

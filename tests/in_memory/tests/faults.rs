@@ -42,7 +42,6 @@ fn grant_x(aws: &mut InMemoryAws) {
 const KINDS: &[Kind] = &[
     Kind::RefusedOnce(403, "AccessDeniedException"),
     Kind::RefusedForEver(403, "AccessDeniedException"),
-    Kind::RefusedForEver(403, "UnauthorizedOperation"),
     Kind::RefusedOnce(400, "ThrottlingException"),
     Kind::RefusedForEver(400, "ThrottlingException"),
     Kind::RefusedOnce(500, "InternalFailure"),
@@ -52,7 +51,6 @@ const KINDS: &[Kind] = &[
     Kind::InterruptedAfter,
     Kind::Lagging(1),
     Kind::Lagging(2),
-    Kind::Lagging(5),
     Kind::Edited(Edit {
         name: "an administrator adds a statement",
         apply: add_statement,
