@@ -8,7 +8,6 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Golden, flow};
-use crate::notifications::on_the_bus;
 use crate::policy::{for_accounts, foreign, managed};
 
 /// More attempts than a function's SDK makes for one call: then the workflow repeats the step.
@@ -54,34 +53,11 @@ fn an_account_that_left_the_tag_is_revoked_in_the_same_run_although_ec2_refuses_
         fixture.hub.tag(&golden.image, &[("ami-share:with", &c.id)]).await?;
         fixture.await_reconciliations(&golden.image, 2).await?;
         assert!(fixture.hub.struck(&refusal).await? > 0);
-        // Who gets no image gets no key.
-        assert_only(fixture, &golden, &[]).await?;
+        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [""; 0]);
+        let statements = managed(&fixture.hub.key_policy(&golden.key).await?)?;
+        assert!(!statements.iter().any(|statement| statement.to_string().contains(&b.id)), "{statements:?}");
         let status = fixture.hub.status(&golden.image, |status| status != "shared with 1 account").await?;
         assert!(status.contains("UnauthorizedOperation"), "{status}");
-
-        fixture.hub.end_fault(refusal).await?;
-        fixture.hub.reconcile(&golden.image).await?;
-        fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
-        assert_only(fixture, &golden, &[&c.id]).await
-    })
-}
-
-#[test]
-fn a_denied_key_policy_keeps_nobody_who_left_the_tag() -> Result<()> {
-    flow(async |fixture| {
-        let (b, c) = (fixture.target_account("b").await?, fixture.target_account("c").await?);
-        let golden = fixture.golden("no-puts").await?;
-        fixture.share(&golden.image, &b.id).await?;
-        fixture.await_reconciliations(&golden.image, 1).await?;
-        let puts =
-            Calls::of("kms", "PutKeyPolicy").with("KeyId", &golden.key).by("extend-key-policy").always();
-        let refusal = fixture.hub.refuse(&puts, "AccessDeniedException", 400).await?;
-
-        fixture.hub.tag(&golden.image, &[("ami-share:with", &c.id)]).await?;
-        fixture.await_reconciliations(&golden.image, 2).await?;
-        assert!(fixture.hub.struck(&refusal).await? > 0);
-        assert_eq!(fixture.hub.launch_permissions(&golden.image).await?, [""; 0]);
-        assert!(!b.sees(&golden.image).await? && !c.sees(&golden.image).await?);
 
         fixture.hub.end_fault(refusal).await?;
         fixture.hub.reconcile(&golden.image).await?;
@@ -103,37 +79,18 @@ fn a_change_that_took_effect_without_an_answer_is_made_and_revoked() -> Result<(
     })
 }
 
-#[test]
-fn the_audit_log_records_a_change_that_took_effect_without_an_answer() -> Result<()> {
-    flow(async |fixture| {
-        for times in [1, MORE_THAN_THE_SDK_TRIES] {
-            for (service, operation, parameter) in UNANSWERED {
-                let image =
-                    granted_and_revoked_without_an_answer(fixture, service, operation, parameter, times)
-                        .await?;
-                let log = fixture.hub.ledger(&format!("AUDIT#{image}")).await?;
-                for action in ["image-granted", "key-granted", "image-revoked", "key-revoked"] {
-                    assert!(log.values().any(|row| row["action"] == action), "{action}: {log:#?}");
-                }
-            }
-        }
-        Ok(())
-    })
-}
-
 /// The calls of EC2 and KMS that grant and revoke, each with the parameter that names its subject.
 const UNANSWERED: [(&str, &str, &str); 2] =
     [("kms", "PutKeyPolicy", "KeyId"), ("ec2", "ModifyImageAttribute", "ImageId")];
 
-/// Shares an image with one account and revokes that. Each time the first calls of one operation get no answer. Returns
-/// the image.
+/// Shares an image with one account and revokes that. Each time the first calls of one operation get no answer.
 async fn granted_and_revoked_without_an_answer(
     fixture: &Fixture,
     service: &str,
     operation: &str,
     parameter: &str,
     times: usize,
-) -> Result<String> {
+) -> Result<()> {
     let b = fixture.target_account("b").await?;
     let golden = fixture.golden("unanswered").await?;
     let before = fixture.hub.key_policy(&golden.key).await?;
@@ -151,8 +108,7 @@ async fn granted_and_revoked_without_an_answer(
     assert!(fixture.hub.end_fault(revoking).await? > 0);
     assert_only(fixture, &golden, &[]).await?;
     assert_eq!(foreign(&fixture.hub.key_policy(&golden.key).await?)?, foreign(&before)?);
-    fixture.await_reconciliations(&golden.image, 2).await?;
-    Ok(golden.image)
+    fixture.await_reconciliations(&golden.image, 2).await
 }
 
 #[test]
@@ -173,35 +129,6 @@ fn a_statement_that_an_administrator_adds_after_ami_share_read_the_policy_stays(
         let after = fixture.hub.key_policy(&golden.key).await?;
         assert_eq!(foreign(&after)?, foreign(&edited)?);
         assert_eq!(managed(&after)?, for_accounts(&[&b.id]));
-        Ok(())
-    })
-}
-
-/// KMS has no conditional write, so an edit between the last read and the put is lost.
-#[test]
-fn a_statement_that_a_put_of_ami_share_overwrote_is_notified_and_not_written_by_ami_share() -> Result<()> {
-    flow(async |fixture| {
-        let b = fixture.target_account("b").await?;
-        let bus = on_the_bus(fixture).await?;
-        let golden = fixture.golden("overwritten").await?;
-        fixture.await_reconciliations(&golden.image, 0).await?;
-        let (administrator, arn) = fixture.hub.person(&fixture.name("administrator")).await?;
-        let puts = Calls::of("kms", "PutKeyPolicy").with("KeyId", &golden.key).by("extend-key-policy");
-        let putting = fixture.hub.hold_calls(&puts, When::Before).await?;
-        fixture.hub.tag(&golden.image, &[("ami-share:with", &b.id)]).await?;
-        fixture.hub.until_struck(&putting).await?;
-        let edited = with_statement(&fixture.hub.key_policy(&golden.key).await?, "Overwritten")?;
-        administrator.put_key_policy(&golden.key, &edited).await?;
-        fixture.hub.end_fault(putting).await?;
-
-        fixture.hub.status(&golden.image, |status| status == "shared with 1 account").await?;
-        let notified = fixture.hub.until("the lost statement is notified", async || {
-            let received = fixture.hub.take(&bus).await?;
-            Ok(received.into_iter().map(|event| event.to_string()).find(|text| text.contains("Overwritten")))
-        });
-        let notified = notified.await?;
-        assert!(notified.contains(&arn) && notified.contains(&golden.key), "{notified}");
-        assert!(!fixture.hub.key_policy(&golden.key).await?.contains("Overwritten"));
         Ok(())
     })
 }
