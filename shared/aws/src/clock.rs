@@ -7,7 +7,7 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, Sleep, TokioSleep};
 use aws_smithy_async::time::SharedTimeSource;
 use jiff::Timestamp;
 
-/// Tells the time and waits.
+/// Knows the time and waits.
 #[derive(Debug, Clone)]
 pub struct Clock {
     time: SharedTimeSource,

@@ -68,7 +68,7 @@ pub struct InMemoryAws {
     pub faults: Faults,
     /// The calls so far, in order.
     pub calls: Vec<Call>,
-    /// What must never be true, looked at after each call that changes something.
+    /// What must never be true, checked after each call that changes something.
     pub watch: Option<fn(&Self) -> Option<String>>,
     /// What was true all the same, and at which call.
     pub violations: Vec<String>,

@@ -12,10 +12,11 @@ pub type EndState = BTreeMap<String, String>;
 type Rows = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Attributes of rows that depend on when something was done and how often. The status is compared as the image's tag.
-const VARYING: [&str; 15] = [
+const VARYING: [&str; 16] = [
     "pk",
     "sk",
     "number",
+    "tags_version",
     "desired_state",
     "triggered_at",
     "triggered_by",

@@ -64,14 +64,14 @@ impl Connection {
     /// Clients as the functions have them; the access key names the function.
     pub fn clients(&self, function: &'static str) -> Clients {
         let credentials = Credentials::new(function, "secret", None, None, "in-memory");
-        // As in `clients::configuration`, with fewer attempts, and without the time limit: the clock stands still during
-        // a call.
+        // Without the SDK's retries, so that each fault meets the function: what the SDK has left of its budget for
+        // retries would go from one run to the next. And without time limits: the clock stands still during a call.
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url("http://aws.test")
             .region(Region::new(REGION))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(
                 aws_config::stalled_stream_protection::StalledStreamProtectionConfig::disabled(),
             )

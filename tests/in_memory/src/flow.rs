@@ -21,9 +21,9 @@ pub enum Act {
     DeregisterWithSnapshots(&'static str),
     /// The image gets this state.
     State(&'static str, &'static str),
-    /// Somebody changes something, and CloudTrail reports a change of the image's permissions.
+    /// Another principal changes something, and CloudTrail reports a change of the image's permissions.
     OutOfBand(&'static str, fn(&mut InMemoryAws)),
-    /// Somebody changes something that triggers nothing.
+    /// Another principal changes something that triggers nothing.
     Silently(fn(&mut InMemoryAws)),
     /// Time passes until the image's expiry, and its schedule fires.
     Expire(&'static str),

@@ -71,7 +71,7 @@ fn strings(element: Option<&Value>) -> Vec<String> {
     }
 }
 
-/// The targets that the ledger calls revoked while EC2 lets them launch the image, unless somebody else granted it.
+/// The targets that the ledger calls revoked while EC2 lets them launch the image, unless another principal granted it.
 pub fn revoked_yet_granted(aws: &InMemoryAws) -> Option<String> {
     for item in aws.dynamodb.items(TABLE) {
         let field = |name: &str| item.get(name).and_then(|value| value.get("S")).and_then(Value::as_str);

@@ -26,11 +26,11 @@ pub enum Kind {
     InterruptedAfter,
     /// From this call on each read of the service is so many changes old.
     Lagging(usize),
-    /// Somebody else changes something right before the call.
+    /// Another principal changes something right before the call.
     Edited(Edit),
 }
 
-/// A change by somebody else.
+/// A change by another principal.
 #[derive(Debug, Clone, Copy)]
 pub struct Edit {
     /// What it is.
@@ -133,6 +133,11 @@ impl Prepared {
         problems
     }
 
+    /// Whether another principal could grant the image.
+    fn can_be_granted(&self, aws: &InMemoryAws) -> bool {
+        aws.ec2().images.get(self.flow.image).is_some_and(|image| image.state == "available")
+    }
+
     /// What must be true once the faults have ended.
     fn problems(&self, aws: &InMemoryAws, kind: Option<Kind>) -> Vec<String> {
         let edit = match kind {
@@ -140,7 +145,8 @@ impl Prepared {
             _ => None,
         };
         let mut problems = aws.violations.clone();
-        problems.extend(self.flow.difference(aws, edit.map_or(&[], |edit| edit.also)));
+        let also = edit.filter(|_| self.can_be_granted(aws)).map_or(&[][..], |edit| edit.also);
+        problems.extend(self.flow.difference(aws, also));
         problems.extend(foreign_statements_changed(&self.before, aws, edit));
         problems.extend(
             false_audit_entries(aws).into_iter().map(|entry| format!("the audit log is not true: {entry}")),
@@ -151,13 +157,17 @@ impl Prepared {
 
 /// Whether a fault hinders nothing but granting: then whoever departs is gone after the same run.
 fn holds_up_no_revocation(kind: Kind, call: &Call) -> bool {
-    let is_refused = matches!(kind, Kind::RefusedForEver(..) | Kind::RefusedOnce(..));
+    let is_for_ever = matches!(kind, Kind::RefusedForEver(..));
+    let is_refused = is_for_ever || matches!(kind, Kind::RefusedOnce(..));
     let is_of_granting = match call.service {
-        Service::Scheduler | Service::Organizations | Service::Sts | Service::Sns | Service::Events => true,
-        Service::Kms => true,
-        Service::Ec2 => {
-            call.operation == "ModifyImageAttribute" && call.input.pointer("/LaunchPermission/Add").is_some()
-        }
+        Service::Scheduler
+        | Service::Organizations
+        | Service::Sts
+        | Service::Sns
+        | Service::Events
+        | Service::Kms => true,
+        // For ever, it is refused for the revocation, too.
+        Service::Ec2 => call.input.pointer("/LaunchPermission/Add").is_some() && !is_for_ever,
         Service::DynamoDb | Service::States => false,
     };
     is_refused && is_of_granting

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ami_share_testkit::memory::ec2::{Image, Snapshot};
 use ami_share_testkit::memory::kms::Key;
-use ami_share_testkit::memory::organizations::Member;
+use ami_share_testkit::memory::organizations::Node;
 use ami_share_testkit::memory::{HUB, InMemoryAws};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub const A: &str = "222222222222";
 pub const B: &str = "333333333333";
 /// An account in the OU [`OU`].
 pub const C: &str = "444444444444";
-/// An account that somebody else grants access.
+/// An account that another principal grants access.
 pub const X: &str = "555555555555";
 /// An OU.
 pub const OU: &str = "ou-ab12-cdef3456";
@@ -80,11 +80,10 @@ pub fn aws() -> InMemoryAws {
     aws.edit_organizations(|organization| {
         organization.id = "o-a1b2c3d4e5".to_owned();
         organization.root = "r-ab12".to_owned();
-        let member =
-            |parent: &str| Member { parent: parent.to_owned(), is_active: true, tags: BTreeMap::new() };
-        organization.units.insert(OU.to_owned(), member("r-ab12"));
-        organization.accounts.extend([HUB, A, B].map(|id| (id.to_owned(), member("r-ab12"))));
-        organization.accounts.insert(C.to_owned(), member(OU));
+        let node = |parent: &str| Node { parent: parent.to_owned(), is_active: true, tags: BTreeMap::new() };
+        organization.units.insert(OU.to_owned(), node("r-ab12"));
+        organization.accounts.extend([HUB, A, B].map(|id| (id.to_owned(), node("r-ab12"))));
+        organization.accounts.insert(C.to_owned(), node(OU));
     });
     aws.buses.add_bus(A);
     aws

@@ -1,6 +1,9 @@
 //! Every fault at every call of every flow.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -22,13 +25,13 @@ fn add_statement(aws: &mut InMemoryAws) {
             let mut policy: Value = serde_json::from_str(&key.policy).unwrap();
             let statement = json!({ "Sid": "Auditors", "Effect": "Allow", "Principal": { "AWS": "*" },
                 "Action": "kms:DescribeKey", "Resource": "*", "Condition": { "StringEquals": { "aws:PrincipalAccount": X } } });
-            policy["Statement"].as_array_mut().unwrap().push(statement);
+            policy.pointer_mut("/Statement").and_then(Value::as_array_mut).unwrap().push(statement);
             key.policy = policy.to_string();
         }
     });
 }
 
-/// Somebody grants [`X`] both images.
+/// Another principal grants [`X`] both images.
 fn grant_x(aws: &mut InMemoryAws) {
     aws.edit_ec2(|ec2| {
         for image in [IMAGE, OTHER_IMAGE] {
@@ -57,86 +60,101 @@ const KINDS: &[Kind] = &[
         also: &[],
         statements: 1,
     }),
-    Kind::Edited(Edit { name: "somebody grants the image", apply: grant_x, also: &[X], statements: 0 }),
+    Kind::Edited(Edit {
+        name: "another principal grants the image",
+        apply: grant_x,
+        also: &[X],
+        statements: 0,
+    }),
 ];
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+/// What the runs have come to.
+#[derive(Default)]
+struct Report {
+    runs: usize,
+    calls: usize,
+    /// The flow, the fault and the call of each case.
+    distinct: BTreeSet<(String, String, String)>,
+    /// What went wrong, by fault and call.
+    problems: BTreeMap<String, Vec<String>>,
+}
+
+/// The work that is left, and what came of it, for all threads.
+#[derive(Default)]
+struct Work {
+    next: AtomicUsize,
+    report: Mutex<Report>,
 }
 
 #[test]
 fn every_fault_at_every_call_of_every_flow_converges() {
     let started = Instant::now();
-    let next = AtomicUsize::new(0);
-    let problems: Mutex<BTreeMap<String, Vec<String>>> = Mutex::default();
-    let counted: Mutex<(usize, usize, BTreeSet<(String, String, String)>)> = Mutex::default();
-    let work = || block_on(work(&next, &problems, &counted));
+    let work = Work::default();
     std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        (0..threads).for_each(|_| drop(scope.spawn(work)));
+        (0..threads).for_each(|_| drop(scope.spawn(|| block_on(work.take_on()))));
     });
-    let (runs, calls, distinct) = counted.into_inner().unwrap();
-    println!(
-        "{runs} runs with {calls} calls in {:?}: {} flows, {} kinds of faults, {} distinct (flow, fault, call) cases",
-        started.elapsed(),
-        FLOWS.len(),
-        KINDS.len(),
-        distinct.len()
-    );
-    let problems = problems.into_inner().unwrap();
-    let mut report = String::new();
-    for (kind, cases) in &problems {
-        report.push_str(&format!("{} × {kind}\n", cases.len()));
-        cases.iter().take(3).for_each(|case| report.push_str(&format!("      {case}\n")));
-    }
-    assert!(problems.is_empty(), "{report}");
+    let report = work.report.into_inner().unwrap();
+    println!("{report} in {:.0?}", started.elapsed());
+    assert!(report.problems.is_empty(), "{}", report.text());
 }
 
-async fn work(
-    next: &AtomicUsize,
-    problems: &Mutex<BTreeMap<String, Vec<String>>>,
-    counted: &Mutex<(usize, usize, BTreeSet<(String, String, String)>)>,
-) {
-    let aws = SharedAws::new(world::aws());
-    let runner = Runner::start(&aws, "runner").await;
-    let only = std::env::var("FLOW").ok();
-    loop {
-        let number = next.fetch_add(1, Ordering::SeqCst);
-        let Some(flow) = FLOWS.get(number / KINDS.len()) else { return };
-        if only.as_deref().is_some_and(|only| only != flow.name) {
-            continue;
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+impl Work {
+    /// Tries one fault with one flow after the other, until nothing is left. `FLOW` in the environment picks one flow.
+    async fn take_on(&self) {
+        let aws = SharedAws::new(world::aws());
+        let runner = Runner::start(&aws, "runner").await;
+        let only = std::env::var("FLOW").ok();
+        let cases = FLOWS.iter().flat_map(|flow| KINDS.iter().map(move |kind| (flow, *kind)));
+        let cases: Vec<(&'static Flow, Kind)> =
+            cases.filter(|(flow, _)| only.as_deref().is_none_or(|only| only == flow.name)).collect();
+        while let Some((flow, kind)) = cases.get(self.next.fetch_add(1, Ordering::SeqCst)) {
+            self.try_at_every_call(flow, *kind, &aws, &runner).await;
         }
-        let kind = KINDS[number % KINDS.len()];
-        try_kind(flow, kind, &aws, &runner, problems, counted).await;
+    }
+
+    async fn try_at_every_call(&self, flow: &'static Flow, kind: Kind, aws: &SharedAws, runner: &Runner) {
+        let prepared = Prepared::new(flow, aws, runner).await;
+        for (number, call) in prepared.calls.iter().enumerate().filter(|(_, call)| kind.fits(call)) {
+            let problems = prepared.run(kind, number, aws, runner).await;
+            let calls = aws.lock().calls.len();
+            let mut report = self.report.lock().unwrap();
+            report.runs += 1;
+            report.calls += calls;
+            report.distinct.insert((flow.name.to_owned(), kind.name(), call.name()));
+            if !problems.is_empty() {
+                let case = format!("{} at call {number}: {}", flow.name, problems.join("; "));
+                report.problems.entry(format!("{} at {}", kind.name(), call.name())).or_default().push(case);
+            }
+        }
     }
 }
 
-async fn try_kind(
-    flow: &'static Flow,
-    kind: Kind,
-    aws: &SharedAws,
-    runner: &Runner,
-    problems: &Mutex<BTreeMap<String, Vec<String>>>,
-    counted: &Mutex<(usize, usize, BTreeSet<(String, String, String)>)>,
-) {
-    let prepared = Prepared::new(flow, aws, runner).await;
-    for (number, call) in prepared.calls.iter().enumerate().filter(|(_, call)| kind.fits(call)) {
-        let found = prepared.run(kind, number, aws, runner).await;
-        {
-            let mut counted = counted.lock().unwrap();
-            counted.0 += 1;
-            counted.1 += aws.lock().calls.len();
-            counted.2.insert((flow.name.to_owned(), kind.name(), call.name()));
+impl Report {
+    /// What went wrong, some cases of each kind.
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (place, cases) in &self.problems {
+            text.push_str(&format!("{} × {place}\n", cases.len()));
+            cases.iter().take(3).for_each(|case| text.push_str(&format!("      {case}\n")));
         }
-        if !found.is_empty() {
-            let case = format!("{}: {} at call {number}, {}", flow.name, kind.name(), call.name());
-            let found = format!("{case}: {}", found.join("; "));
-            problems
-                .lock()
-                .unwrap()
-                .entry(format!("{} at {}", kind.name(), call.name()))
-                .or_default()
-                .push(found);
-        }
+        text
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (runs, calls, distinct) = (self.runs, self.calls, self.distinct.len());
+        write!(
+            f,
+            "{runs} runs with {calls} calls of AWS, {} flows, {} kinds of faults, ",
+            FLOWS.len(),
+            KINDS.len()
+        )?;
+        write!(f, "{distinct} distinct cases of flow, fault and call")
     }
 }

@@ -17,7 +17,7 @@ pub enum Fault {
     InterruptAfter,
     /// A read answers as of so many changes ago.
     Lag(usize),
-    /// Somebody else changes something right before the call.
+    /// Another principal changes something right before the call.
     Edit(fn(&mut InMemoryAws)),
 }
 

@@ -11,7 +11,7 @@ use crate::memory::input::unknown_operation;
 
 /// An OU or an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Member {
+pub struct Node {
     /// The OU or root that it is in.
     pub parent: String,
     /// Its tags.
@@ -28,9 +28,9 @@ pub struct Organizations {
     /// Its root.
     pub root: String,
     /// The OUs, by id.
-    pub units: BTreeMap<String, Member>,
+    pub units: BTreeMap<String, Node>,
     /// The accounts, by id.
-    pub accounts: BTreeMap<String, Member>,
+    pub accounts: BTreeMap<String, Node>,
 }
 
 impl Organizations {
@@ -53,16 +53,15 @@ impl Organizations {
             "ListAccountsForParent" => Ok(json!({ "Accounts": self.accounts_in(Some(parent)) })),
             "ListOrganizationalUnitsForParent" => {
                 let units = self.units.iter().filter(|(_, unit)| unit.parent == parent);
-                let unit = |(id, _): (&String, &Member)| json!({ "Id": id, "Arn": self.unit_arn(id) });
+                let unit = |(id, _): (&String, &Node)| json!({ "Id": id, "Arn": self.unit_arn(id) });
                 Ok(json!({ "OrganizationalUnits": units.map(unit).collect::<Vec<_>>() }))
             }
             "ListTagsForResource" => {
                 let id = text(input, "ResourceId");
-                let member = self.units.get(id).or(self.accounts.get(id));
-                let member =
-                    member.ok_or_else(|| Refused::new("TargetNotFoundException", "no such target"))?;
+                let node = self.units.get(id).or(self.accounts.get(id));
+                let node = node.ok_or_else(|| Refused::new("TargetNotFoundException", "no such target"))?;
                 let tag = |(key, value)| json!({ "Key": key, "Value": value });
-                Ok(json!({ "Tags": member.tags.iter().map(tag).collect::<Vec<_>>() }))
+                Ok(json!({ "Tags": node.tags.iter().map(tag).collect::<Vec<_>>() }))
             }
             other => Err(unknown_operation("Organizations", other)),
         }
@@ -76,7 +75,7 @@ impl Organizations {
     fn accounts_in(&self, parent: Option<&str>) -> Vec<Value> {
         let accounts = self.accounts.iter();
         let accounts = accounts.filter(|(_, account)| parent.is_none_or(|parent| account.parent == parent));
-        let described = |(id, account): (&String, &Member)| {
+        let described = |(id, account): (&String, &Node)| {
             let state = if account.is_active { "ACTIVE" } else { "SUSPENDED" };
             json!({ "Id": id, "Status": state, "State": state })
         };
