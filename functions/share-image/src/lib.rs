@@ -161,24 +161,10 @@ impl ShareImage {
         snapshots: &BTreeSet<SnapshotId>,
         ledger: &ImageLedger,
     ) -> Result<ObservedImage, AwsError> {
-        enum Unsettled {
-            Contradicts(Box<ObservedImage>),
-            Failed(AwsError),
-        }
-        let read = || async {
-            let observed = self.permissions.observe(&share.desired.image.id, snapshots).await;
-            let observed = observed.map_err(Unsettled::Failed)?;
-            match ledger.contradicts(share, &observed) {
-                true => Err(Unsettled::Contradicts(Box::new(observed))),
-                false => Ok(observed),
-            }
-        };
-        let contradicts = |unsettled: &Unsettled| matches!(unsettled, Unsettled::Contradicts(_));
-        match retry::READ_BACK.retry(&self.clients.clock(), read, contradicts).await {
-            Ok(observed) => Ok(observed),
-            Err(Unsettled::Contradicts(observed)) => Ok(*observed),
-            Err(Unsettled::Failed(error)) => Err(error),
-        }
+        let image = &share.desired.image.id;
+        let read = async || self.permissions.observe(image, snapshots).await;
+        let agrees = |observed: &ObservedImage| !ledger.contradicts(share, observed);
+        retry::READ_BACK.read_until(&self.clients.clock(), read, agrees).await
     }
 
     /// Makes the calls of the plan, and returns the result with what failed. A target that EC2 rejects is refused, and

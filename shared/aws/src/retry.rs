@@ -62,7 +62,35 @@ impl Policy {
         Retryable::retry(operation, self.backoff()).sleep(pause).when(is_retryable).await
     }
 
-    /// The same for an operation with a state that goes from one attempt to the next, such as the rest of a batch.
+    /// Reads until `is_settled`; after the last attempt, what was read last. A read that fails ends it.
+    ///
+    /// # Errors
+    /// The error of the read that failed.
+    pub async fn read_until<T, E>(
+        self,
+        clock: &Clock,
+        read: impl AsyncFn() -> Result<T, E>,
+        is_settled: impl Fn(&T) -> bool,
+    ) -> Result<T, E> {
+        enum Unsettled<T, E> {
+            Read(T),
+            Failed(E),
+        }
+        let (read, is_settled) = (&read, &is_settled);
+        let attempt = || async move {
+            match read().await {
+                Ok(read) if is_settled(&read) => Ok(read),
+                Ok(read) => Err(Unsettled::Read(read)),
+                Err(error) => Err(Unsettled::Failed(error)),
+            }
+        };
+        match self.retry(clock, attempt, |unsettled| matches!(unsettled, Unsettled::Read(_))).await {
+            Ok(read) | Err(Unsettled::Read(read)) => Ok(read),
+            Err(Unsettled::Failed(error)) => Err(error),
+        }
+    }
+
+    /// As [`Self::retry`], for an operation with a state that goes from one attempt to the next, such as the rest of a batch.
     /// The state after the last attempt is returned, whatever became of it.
     pub async fn retry_with<S, T, E>(
         self,
@@ -93,6 +121,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use backon::BackoffBuilder;
 
     use super::*;
@@ -137,6 +167,23 @@ mod tests {
                 policy.retry_with(&clock(), 0, attempt, |error| *error == "transient").await;
             assert_eq!((count, result), (attempts, Err(error)));
         }
+    }
+
+    #[tokio::test]
+    async fn reading_ends_when_it_is_settled_or_fails_and_else_with_what_was_read_last() {
+        let policy = Policy { first_pause: Duration::from_millis(1), ..SEND };
+        for (settled_at, read) in [(2, Ok(2)), (9, Ok(3))] {
+            let count = Cell::new(0);
+            let attempt = async || {
+                count.set(count.get() + 1);
+                Ok::<_, ()>(count.get())
+            };
+            assert_eq!(policy.read_until(&clock(), attempt, |count| *count == settled_at).await, read);
+        }
+        assert_eq!(
+            policy.read_until(&clock(), async || Err::<(), _>("denied"), |()| false).await,
+            Err("denied")
+        );
     }
 
     #[tokio::test]

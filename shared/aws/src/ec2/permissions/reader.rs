@@ -64,12 +64,6 @@ impl Shown {
     }
 }
 
-/// Why a read is repeated, or is not.
-enum Unsettled {
-    Shows(Shown),
-    Failed(AwsError),
-}
-
 impl PermissionReader {
     /// A reader.
     pub fn new(client: Client, clock: Clock) -> Self {
@@ -123,18 +117,9 @@ impl PermissionReader {
         snapshot: Option<&SnapshotId>,
         principals: &BTreeSet<String>,
     ) -> Result<Shown, AwsError> {
-        let read = || async {
-            let shown = self.shown(image, snapshot).await.map_err(Unsettled::Failed)?;
-            let is_settled = !principals.iter().any(|principal| shown.includes(principal));
-            if is_settled { Ok(shown) } else { Err(Unsettled::Shows(shown)) }
-        };
-        let read = retry::READ_BACK
-            .retry(&self.clock, read, |unsettled| matches!(unsettled, Unsettled::Shows(_)))
-            .await;
-        match read {
-            Ok(shown) | Err(Unsettled::Shows(shown)) => Ok(shown),
-            Err(Unsettled::Failed(error)) => Err(error),
-        }
+        let shows_none = |shown: &Shown| !principals.iter().any(|principal| shown.includes(principal));
+        let read = async || self.shown(image, snapshot).await;
+        retry::READ_BACK.read_until(&self.clock, read, shows_none).await
     }
 
     async fn shown(&self, image: &ImageId, snapshot: Option<&SnapshotId>) -> Result<Shown, AwsError> {
