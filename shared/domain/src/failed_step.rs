@@ -19,13 +19,7 @@ pub struct FailedStep {
 impl FailedStep {
     /// Why the step failed, for people to read.
     pub fn message(&self) -> String {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct LambdaError {
-            error_message: String,
-        }
-        let message = serde_json::from_str(&self.cause)
-            .map_or_else(|_| self.cause.clone(), |error: LambdaError| error.error_message);
+        let message = error_message(&self.cause);
         if message.is_empty() { self.error.clone() } else { message }
     }
 
@@ -33,6 +27,16 @@ impl FailedStep {
     pub fn refusal(&self) -> RefusalReason {
         RefusalReason::StepFailed { message: self.message() }
     }
+}
+
+/// What the cause of a failure says to people: Lambda's error is JSON inside it.
+pub fn error_message(cause: &str) -> String {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct LambdaError {
+        error_message: String,
+    }
+    serde_json::from_str(cause).map_or_else(|_| cause.to_owned(), |error: LambdaError| error.error_message)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct ImageRequest {
 impl ImageRequest {
     /// The first step that failed.
     pub fn first_failed(&self) -> Option<&FailedStep> {
-        self.failed.as_ref().or_else(|| self.keys.iter().find_map(|key| key.failed.as_ref()))
+        first_failed(self.failed.as_ref(), &self.keys)
     }
 
     /// The keys whose policy may still allow a principal that no share needs: also those that are not known to allow none.
@@ -163,7 +163,7 @@ impl ShareResult {
 
     /// The first step that failed.
     pub fn first_failed(&self) -> Option<&FailedStep> {
-        self.failed.as_ref().or_else(|| self.revoked_keys.iter().find_map(|key| key.failed.as_ref()))
+        first_failed(self.failed.as_ref(), &self.revoked_keys)
     }
 
     /// All that was refused: selectors and targets, and keys whose policy still allows what it should not.
@@ -171,6 +171,11 @@ impl ShareResult {
         let keys = self.revoked_keys.iter().filter_map(KeyOutcome::refusal);
         self.refused.iter().cloned().chain(keys).collect()
     }
+}
+
+/// The step that failed before the keys, or else the first key whose step failed.
+fn first_failed<'a>(before: Option<&'a FailedStep>, keys: &'a [KeyOutcome]) -> Option<&'a FailedStep> {
+    before.or_else(|| keys.iter().find_map(|key| key.failed.as_ref()))
 }
 
 /// The output of `notify-targets`.

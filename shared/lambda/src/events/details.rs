@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ami_share_domain::failed_step::error_message;
 use ami_share_domain::ids::ImageId;
 use ami_share_domain::tags::share_tags::PREFIX;
 use serde::{Deserialize, Serialize};
@@ -143,14 +144,4 @@ impl ExecutionStatusChange {
             }
         }
     }
-}
-
-/// Lambda's error is JSON inside the cause; people need its message.
-fn error_message(cause: &str) -> String {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct LambdaError {
-        error_message: String,
-    }
-    serde_json::from_str(cause).map_or_else(|_| cause.to_owned(), |error: LambdaError| error.error_message)
 }
