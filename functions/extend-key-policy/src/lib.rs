@@ -325,17 +325,13 @@ impl ExtendKeyPolicy {
         request_id: Option<String>,
         invocation: &str,
     ) -> Result<(), Failure> {
-        let Some(triggered_by) = &request.triggered_by else { return Ok(()) };
         let granted = &after.complete() - &before.complete();
         let revoked = &before.named() - &after.named();
         let rows = [(AuditAction::KeyGranted, granted), (AuditAction::KeyRevoked, revoked)];
-        let row = |(action, principals): (AuditAction, BTreeSet<KeyPrincipal>)| {
-            let principals = principals.iter().map(ToString::to_string).collect();
-            let row = AuditRow::new(action, &request.key, principals, triggered_by, request.intent);
-            row.done(self.clients.clock().now(), request_id.clone())
-        };
-        let rows: Vec<AuditRow> =
-            rows.into_iter().filter(|(_, principals)| !principals.is_empty()).map(row).collect();
+        let rows = rows.into_iter().filter_map(|(action, principals)| {
+            self.audit_row(request, action, &principals, request_id.clone())
+        });
+        let rows: Vec<AuditRow> = rows.collect();
         Ok(self.writer().append(&request.image_id, &rows, invocation).await?)
     }
 
@@ -347,16 +343,24 @@ impl ExtendKeyPolicy {
         revoked: &BTreeSet<KeyPrincipal>,
         invocation: &str,
     ) -> Result<(), Failure> {
-        let Some(triggered_by) = &request.triggered_by else { return Ok(()) };
         let found = revoked - &observed.decision.actual.named();
-        if found.is_empty() {
-            return Ok(());
-        }
-        let principals = found.iter().map(ToString::to_string).collect();
-        let row =
-            AuditRow::new(AuditAction::Recovered, &request.key, principals, triggered_by, request.intent);
-        let row = row.done(self.clients.clock().now(), None).because("found revoked already");
+        let Some(row) = self.audit_row(request, AuditAction::Recovered, &found, None) else { return Ok(()) };
+        let row = row.because("found revoked already");
         Ok(self.writer().append(&request.image_id, &[row], &format!("{invocation}-found")).await?)
+    }
+
+    /// One row on all `principals`; none without any, or without a trigger.
+    fn audit_row(
+        &self,
+        request: &KeyRequest,
+        action: AuditAction,
+        principals: &BTreeSet<KeyPrincipal>,
+        request_id: Option<String>,
+    ) -> Option<AuditRow> {
+        let triggered_by = request.triggered_by.as_ref().filter(|_| !principals.is_empty())?;
+        let principals = principals.iter().map(ToString::to_string).collect();
+        let row = AuditRow::new(action, &request.key, principals, triggered_by, request.intent);
+        Some(row.done(self.clients.clock().now(), request_id))
     }
 
     /// Reads the policy until KMS, which is eventually consistent, shows what was put.
