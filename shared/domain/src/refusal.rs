@@ -3,7 +3,9 @@
 //! Refusals are stored, compared and passed between the steps as data. A sentence is written only where a person
 //! reads it, so a reworded sentence changes no identity.
 
+mod examples;
 mod reason;
+mod sentence;
 pub(crate) mod together;
 
 use std::fmt;
