@@ -4,6 +4,7 @@ import json
 import uuid
 
 import pytest
+import running_images
 from botocore.exceptions import ClientError
 from running import HUB, REGION, TARGET_ACCOUNT
 
@@ -17,12 +18,8 @@ def calls(simulation, name, account_id=HUB):
 
 
 def register(ec2):
-    volume = ec2.create_volume(Size=1, AvailabilityZone=f"{REGION}a")["VolumeId"]
-    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
-    name = f"image-{uuid.uuid4().hex}"
-    image = ec2.register_image(Name=name, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])["ImageId"]
-    return image, snapshot
+    snapshot = running_images.snapshot(ec2)
+    return running_images.register(ec2, snapshot), snapshot
 
 
 def test_the_event_of_registering_an_image_has_its_id_and_the_caller(simulation):

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.sqs.models import Message, Queue
 from running import unique
+from running_images import change, permissions, register
 from simulated_aws.core import atomicity
 
 
@@ -128,19 +129,11 @@ def test_a_message_that_arrives_while_another_is_deleted_stays():
 def test_launch_permissions_that_are_added_at_once_are_all_there(simulation):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyImageAttribute.html"""
     ec2 = simulation.client("ec2")
-    volume = ec2.create_volume(Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
-    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
-    name = unique("image")
-    image = ec2.register_image(Name=name, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])["ImageId"]
+    image = register(ec2)
     accounts = [f"{number:012}" for number in range(555500000000, 555500000012)]
     for account_id in accounts:
         simulation.client("sts", account_id).get_caller_identity()
 
-    def add(account_id):
-        ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account_id}]})
-
     with ThreadPoolExecutor(12) as threads:
-        list(threads.map(add, accounts))
-    permissions = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
-    assert sorted(permission["UserId"] for permission in permissions) == accounts
+        list(threads.map(lambda account_id: change(ec2, image, "Add", account_id), accounts))
+    assert sorted(permissions(ec2, image)) == accounts

@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from running import HUB, TARGET_ACCOUNT, eventually, unique
+from running_images import change, permissions, register
 from stack_calls import invoke
 
 
@@ -29,22 +30,7 @@ def client(simulation):
 
 @pytest.fixture
 def image(simulation):
-    """An image that no other test uses."""
-    ec2 = simulation.client("ec2")
-    volume = ec2.create_volume(Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
-    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
-    name = unique("image")
-    return ec2.register_image(Name=name, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])["ImageId"]
-
-
-def change(ec2, image, operation, account=TARGET_ACCOUNT):
-    ec2.modify_image_attribute(ImageId=image, LaunchPermission={operation: [{"UserId": account}]})
-
-
-def permissions(ec2, image):
-    found = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
-    return [one["UserId"] for one in found]
+    return register(simulation.client("ec2"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from running import HUB, TARGET_ACCOUNT, unique
+from running_images import change, permissions, register
 
 
 @pytest.fixture
@@ -20,24 +21,7 @@ def ec2(simulation):
 
 @pytest.fixture
 def image(ec2):
-    """An image that no other test uses."""
-    volume = ec2.create_volume(Size=1, AvailabilityZone="us-east-1a")["VolumeId"]
-    return register(ec2, ec2.create_snapshot(VolumeId=volume)["SnapshotId"])
-
-
-def register(ec2, snapshot):
-    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
-    name = unique("image")
-    return ec2.register_image(Name=name, RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])["ImageId"]
-
-
-def change(ec2, image, operation, account=TARGET_ACCOUNT):
-    ec2.modify_image_attribute(ImageId=image, LaunchPermission={operation: [{"UserId": account}]})
-
-
-def permissions(ec2, image):
-    found = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
-    return [one["UserId"] for one in found]
+    return register(ec2)
 
 
 def tag(ec2, image, value):
