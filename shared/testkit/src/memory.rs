@@ -10,7 +10,6 @@ pub mod ec2;
 pub mod faults;
 pub mod kms;
 pub mod messages;
-pub mod objects;
 pub mod organizations;
 pub mod scheduler;
 
@@ -27,7 +26,7 @@ pub use crate::memory::encoding::Response;
 use crate::memory::encoding::encode;
 use crate::memory::faults::{Fault, Faults};
 use crate::memory::kms::Kms;
-use crate::memory::messages::{EventBuses, Executions, Identity, Topics};
+use crate::memory::messages::{EventBuses, Executions, Topics};
 use crate::memory::organizations::Organizations;
 pub use crate::memory::request::{Call, Request, Service};
 use crate::memory::scheduler::Scheduler;
@@ -181,21 +180,21 @@ impl InMemoryAws {
             Service::Events => self.buses.call(operation, input),
             Service::Sns => self.topics.call(operation, input),
             Service::States => self.executions.call(operation, input),
-            Service::Sts => Identity.call(operation, input, &call.role),
-            Service::Ec2 | Service::Kms | Service::Organizations if call.is_read() => {
-                let mut seen = self.as_of(lag);
-                seen.call(call)
-            }
             Service::Ec2 | Service::Kms | Service::Organizations => {
-                self.remember();
+                if !call.is_read() {
+                    self.remember();
+                } else if lag > 0 {
+                    return self.as_of(lag).call(call);
+                }
                 self.current.call(call)
             }
         }
     }
 
+    /// The state of so many changes ago, or the earliest that is remembered.
     fn as_of(&self, lag: usize) -> Eventual {
-        let past = lag.checked_sub(1).and_then(|back| self.past.iter().rev().nth(back));
-        past.or(self.past.first().filter(|_| lag > 0)).unwrap_or(&self.current).clone()
+        let place = self.past.len().saturating_sub(lag);
+        self.past.get(place).unwrap_or(&self.current).clone()
     }
 
     fn remember(&mut self) {

@@ -5,6 +5,8 @@
 
 mod attributes;
 mod conditions;
+#[cfg(test)]
+mod examples;
 mod expression;
 mod items;
 mod reads;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::memory::HUB;
 use crate::memory::answer::{Answer, Refused};
-use crate::memory::input::{not_implemented, unknown_operation};
+use crate::memory::input::{not_implemented, text_or_empty, texts, unknown_operation};
 
 /// An image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,14 +52,14 @@ impl Ec2 {
             "DescribeImages" => self.describe_images(input),
             "DescribeSnapshots" => self.describe_snapshots(input),
             "DescribeImageAttribute" => {
-                let id = text(input, "ImageId");
+                let id = text_or_empty(input, "ImageId");
                 let image = self.images.get(id).ok_or_else(|| no_image(id))?;
                 owned(&image.owner)?;
                 let permissions: Vec<Value> = image.launch.iter().map(|name| permission(name)).collect();
                 Ok(json!({ "imageId": id, "launchPermission": permissions }))
             }
             "DescribeSnapshotAttribute" => {
-                let id = text(input, "SnapshotId");
+                let id = text_or_empty(input, "SnapshotId");
                 let snapshot = self.snapshots.get(id).ok_or_else(|| no_snapshot(id))?;
                 owned(&snapshot.owner)?;
                 let permissions: Vec<Value> = snapshot.accounts.iter().map(|name| permission(name)).collect();
@@ -82,11 +82,8 @@ impl Ec2 {
         let is_named = |id: &str| ids.is_empty() || ids.contains(&id);
         let is_owned =
             |image: &Image| texts(input, "Owner").all(|owner| owner == "self" && image.owner == HUB);
-        let passes = |id: &str, image: &Image| {
-            let filters =
-                input.get("Filter").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            filters.iter().all(|filter| passes(filter, id, image))
-        };
+        let filters = filters(input, &["block-device-mapping.snapshot-id", "image-id", "tag-key"])?;
+        let passes = |id: &str, image: &Image| filters.iter().all(|filter| passes(filter, id, image));
         let images =
             self.images.iter().filter(|(id, image)| is_named(id) && is_owned(image) && passes(id, image));
         let images: Vec<Value> = images.map(|(id, image)| described(id, image)).collect();
@@ -97,14 +94,7 @@ impl Ec2 {
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html>
     fn describe_snapshots(&self, input: &Value) -> Answer {
         let mut described = Vec::new();
-        let filters = input.get("Filter").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let named = |filter: &Value| text(filter, "Name") == "snapshot-id";
-        for filter in filters {
-            if !named(filter) {
-                return Err(not_implemented(format!("the filter {}", text(filter, "Name"))));
-            }
-        }
-        let filtered = filters.iter().flat_map(|filter| texts(filter, "Value"));
+        let filtered = filters(input, &["snapshot-id"])?.iter().flat_map(|filter| texts(filter, "Value"));
         for id in filtered.filter(|id| self.snapshots.contains_key(*id)).chain(texts(input, "SnapshotId")) {
             let snapshot = self.snapshots.get(id).ok_or_else(|| no_snapshot(id))?;
             let mut fields = json!({
@@ -122,7 +112,7 @@ impl Ec2 {
     }
 
     fn modify_image(&mut self, input: &Value) -> Answer {
-        let id = text(input, "ImageId");
+        let id = text_or_empty(input, "ImageId");
         let accounts = &self.accounts;
         // The role may call it for the hub's images only, which cannot be known of an image that does not exist.
         let image = self.images.get_mut(id).filter(|image| image.owner == HUB).ok_or_else(unauthorized)?;
@@ -133,43 +123,33 @@ impl Ec2 {
             ));
         }
         let changes = input.get("LaunchPermission").unwrap_or(&Value::Null);
-        let add: Vec<String> = principals(changes, "Add").collect();
-        if let Some(unknown) = add.iter().find(|id| is_unknown(accounts, id)) {
+        change(&mut image.launch, changes, accounts, |unknown| {
             let message = format!("Invalid attribute item value \"{unknown}\" for userid item type.");
-            return Err(Refused::new("InvalidAMIAttributeItemValue", message));
-        }
-        image.launch.extend(add);
-        principals(changes, "Remove").for_each(|principal| {
-            image.launch.remove(&principal);
-        });
-        Ok(json!({ "return": true }))
+            Refused::new("InvalidAMIAttributeItemValue", message)
+        })
     }
 
     fn modify_snapshot(&mut self, input: &Value) -> Answer {
-        let id = text(input, "SnapshotId");
+        let id = text_or_empty(input, "SnapshotId");
         let accounts = &self.accounts;
         let snapshot =
             self.snapshots.get_mut(id).filter(|snapshot| snapshot.owner == HUB).ok_or_else(unauthorized)?;
         let changes = input.get("CreateVolumePermission").unwrap_or(&Value::Null);
-        let add: Vec<String> = principals(changes, "Add").collect();
-        if let Some(unknown) = add.iter().find(|id| is_unknown(accounts, id)) {
+        change(&mut snapshot.accounts, changes, accounts, |unknown| {
             let message = format!("Value ({unknown}) for parameter userId is invalid.");
-            return Err(Refused::new("InvalidParameterValue", message));
-        }
-        snapshot.accounts.extend(add);
-        principals(changes, "Remove").for_each(|principal| {
-            snapshot.accounts.remove(&principal);
-        });
-        Ok(json!({ "return": true }))
+            Refused::new("InvalidParameterValue", message)
+        })
     }
 
     fn create_tags(&mut self, input: &Value) -> Answer {
         let tags = input.get("Tag").and_then(Value::as_array).cloned().unwrap_or_default();
         for id in texts(input, "ResourceId") {
             let image = self.images.get_mut(id).ok_or_else(|| no_image(id))?;
-            image
-                .tags
-                .extend(tags.iter().map(|tag| (text(tag, "Key").to_owned(), text(tag, "Value").to_owned())));
+            image.tags.extend(
+                tags.iter().map(|tag| {
+                    (text_or_empty(tag, "Key").to_owned(), text_or_empty(tag, "Value").to_owned())
+                }),
+            );
         }
         Ok(json!({ "return": true }))
     }
@@ -190,6 +170,33 @@ fn described(id: &str, image: &Image) -> Value {
     })
 }
 
+/// Adds and removes permissions; with an account that does not exist, nothing changes.
+fn change(
+    permissions: &mut BTreeSet<String>,
+    changes: &Value,
+    accounts: &BTreeSet<String>,
+    refuse: impl Fn(&str) -> Refused,
+) -> Answer {
+    let add: Vec<String> = principals(changes, "Add").collect();
+    if let Some(unknown) = add.iter().find(|id| is_unknown(accounts, id)) {
+        return Err(refuse(unknown));
+    }
+    permissions.extend(add);
+    principals(changes, "Remove").for_each(|principal| {
+        permissions.remove(&principal);
+    });
+    Ok(json!({ "return": true }))
+}
+
+/// The filters of a request; one that is not among `known` would be ignored.
+fn filters<'a>(input: &'a Value, known: &[&str]) -> Result<&'a [Value], Refused> {
+    let filters = input.get("Filter").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match filters.iter().map(|filter| text_or_empty(filter, "Name")).find(|name| !known.contains(name)) {
+        Some(name) => Err(not_implemented(format!("the filter {name}"))),
+        None => Ok(filters),
+    }
+}
+
 /// Whether an image passes a filter; `*` stands for any characters.
 fn passes(filter: &Value, id: &str, image: &Image) -> bool {
     let matches = |value: &str| {
@@ -198,7 +205,7 @@ fn passes(filter: &Value, id: &str, image: &Image) -> bool {
             None => value == pattern,
         })
     };
-    match text(filter, "Name") {
+    match text_or_empty(filter, "Name") {
         "tag-key" => image.tags.keys().any(|key| matches(key)),
         "image-id" => matches(id),
         "block-device-mapping.snapshot-id" => image.snapshots.iter().any(|snapshot| matches(snapshot)),
@@ -248,13 +255,4 @@ fn no_image(id: &str) -> Refused {
 
 fn no_snapshot(id: &str) -> Refused {
     Refused::new("InvalidSnapshot.NotFound", format!("The snapshot '{id}' does not exist."))
-}
-
-pub(crate) fn text<'a>(input: &'a Value, name: &str) -> &'a str {
-    input.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The texts of a list.
-pub(crate) fn texts<'a>(input: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
-    input.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }

@@ -29,10 +29,8 @@ impl Response {
 pub(crate) fn encode(call: &Call, number: usize, answer: &Answer) -> Response {
     let request_id = format!("request-{number}");
     let (status, body) = match (call.service, answer) {
-        (Service::Ec2 | Service::Sns | Service::Sts, Ok(document)) => {
-            (200, xml_answer(call, document, &request_id))
-        }
-        (Service::Ec2 | Service::Sns | Service::Sts, Err(refused)) => {
+        (Service::Ec2 | Service::Sns, Ok(document)) => (200, xml_answer(call, document, &request_id)),
+        (Service::Ec2 | Service::Sns, Err(refused)) => {
             (refused.status, xml_error(call.service, refused, &request_id))
         }
         (_, Ok(document)) => (200, document.to_string()),

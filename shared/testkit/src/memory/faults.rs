@@ -21,77 +21,75 @@ pub enum Fault {
     Edit(fn(&mut InMemoryAws)),
 }
 
-/// Where a fault happens.
+/// How long a fault lasts that began at a call.
+#[derive(Debug, Clone, Copy)]
+enum Lasting {
+    /// It is over after that call.
+    Once,
+    /// Each later call of the same operation by the same function meets it.
+    ForEver,
+    /// Each later read of the same service meets it.
+    EachRead,
+}
+
+/// A fault that is to begin at the call of a number.
 #[derive(Debug, Clone)]
-enum Place {
-    /// At the call of this number only.
-    Once(usize),
-    /// From the call of this number on, at each call of the same operation by the same function.
-    ForEver(usize),
-    /// From the call of this number on, at each read of the same service.
-    EachRead(usize),
+struct Planned {
+    at: usize,
+    lasting: Lasting,
+    fault: Fault,
+    /// The call at which it began.
+    began: Option<Call>,
 }
 
 /// The faults of one run.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    planned: Vec<(Place, Fault)>,
-    /// The calls at which a lasting fault began.
-    lasting: Vec<Option<Call>>,
-    /// How many calls met a fault.
-    pub met: usize,
+    planned: Vec<Planned>,
 }
 
 impl Faults {
     /// A fault at one call.
     pub fn once(&mut self, call: usize, fault: Fault) {
-        self.plan(Place::Once(call), fault);
+        self.plan(call, Lasting::Once, fault);
     }
 
     /// A fault at this call, and at each later one of the same operation by the same function.
     pub fn for_ever(&mut self, call: usize, fault: Fault) {
-        self.plan(Place::ForEver(call), fault);
+        self.plan(call, Lasting::ForEver, fault);
     }
 
-    /// A fault at this call, and at each later read of the same service.
+    /// A fault at this read, and at each later read of the same service.
     pub fn each_read(&mut self, call: usize, fault: Fault) {
-        self.plan(Place::EachRead(call), fault);
+        self.plan(call, Lasting::EachRead, fault);
     }
 
     /// From now on nothing goes wrong.
     pub fn end(&mut self) {
         self.planned.clear();
-        self.lasting.clear();
     }
 
-    fn plan(&mut self, place: Place, fault: Fault) {
-        self.planned.push((place, fault));
-        self.lasting.push(None);
+    fn plan(&mut self, at: usize, lasting: Lasting, fault: Fault) {
+        self.planned.push(Planned { at, lasting, fault, began: None });
     }
 
     /// The fault at this call.
     pub(crate) fn at(&mut self, number: usize, call: &Call) -> Option<Fault> {
-        for ((place, fault), began) in self.planned.iter().zip(&mut self.lasting) {
-            let meets = match place {
-                Place::Once(at) => *at == number,
-                Place::ForEver(at) => {
-                    if *at == number {
-                        *began = Some(call.clone());
-                    }
-                    began.as_ref().is_some_and(|began| began.is_same_operation(call))
-                }
-                Place::EachRead(at) => {
-                    if *at == number {
-                        *began = Some(call.clone());
-                    }
-                    call.is_read() && began.as_ref().is_some_and(|began| began.service == call.service)
-                }
-            };
-            if meets {
-                self.met += 1;
-                return Some(fault.clone());
-            }
+        let met = self.planned.iter_mut().find_map(|planned| planned.meets(number, call).then_some(planned));
+        met.map(|planned| planned.fault.clone())
+    }
+}
+
+impl Planned {
+    fn meets(&mut self, number: usize, call: &Call) -> bool {
+        if number == self.at {
+            self.began = Some(call.clone());
+            return true;
         }
-        None
+        self.began.as_ref().is_some_and(|began| match self.lasting {
+            Lasting::Once => false,
+            Lasting::ForEver => began.is_same_operation(call),
+            Lasting::EachRead => call.is_read() && began.service == call.service,
+        })
     }
 }

@@ -38,6 +38,16 @@ pub(crate) fn text<'a>(input: &'a Value, name: &str) -> Option<&'a str> {
     input.get(name).and_then(Value::as_str)
 }
 
+/// The same; empty when the request has none.
+pub(crate) fn text_or_empty<'a>(input: &'a Value, name: &str) -> &'a str {
+    text(input, name).unwrap_or_default()
+}
+
+/// A parameter that is a list of texts.
+pub(crate) fn texts<'a>(input: &'a Value, name: &str) -> impl Iterator<Item = &'a str> {
+    input.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
 /// A parameter that the request must have.
 pub(crate) fn required_text<'a>(input: &'a Value, name: &str) -> Result<&'a str, Refused> {
     text(input, name).ok_or_else(|| missing(name))

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::memory::HUB;
 use crate::memory::answer::{Answer, Refused};
-use crate::memory::ec2::text;
-use crate::memory::input::unknown_operation;
+use crate::memory::input::{text_or_empty, unknown_operation};
 
 /// The largest key policy, in bytes. Source:
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html>
@@ -36,7 +35,7 @@ pub struct Kms {
 impl Kms {
     /// Answers one call.
     pub fn call(&mut self, operation: &str, input: &Value) -> Answer {
-        let arn = text(input, "KeyId").to_owned();
+        let arn = text_or_empty(input, "KeyId").to_owned();
         let key = self
             .keys
             .get_mut(&arn)
@@ -59,7 +58,7 @@ impl Kms {
             }
             "GetKeyPolicy" => Ok(json!({ "Policy": key.policy, "PolicyName": "default" })),
             "PutKeyPolicy" => {
-                let policy = text(input, "Policy");
+                let policy = text_or_empty(input, "Policy");
                 check(policy, &self.accounts)?;
                 policy.clone_into(&mut key.policy);
                 Ok(json!({}))
@@ -92,12 +91,17 @@ fn check(policy: &str, accounts: &BTreeSet<String>) -> Result<(), Refused> {
 
 /// The principals of a statement that are accounts, users and roles.
 fn named(statement: &Value) -> impl Iterator<Item = String> {
-    let named = ["/Principal/AWS", "/NotPrincipal/AWS"].map(|place| match statement.pointer(place) {
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Some(Value::String(alone)) => vec![alone.clone()],
-        _ => Vec::new(),
-    });
+    let named = ["/Principal/AWS", "/NotPrincipal/AWS"].map(|place| strings(statement.pointer(place)));
     named.into_iter().flatten()
+}
+
+/// The texts of an element of a policy, which may stand alone or in a list.
+pub fn strings(element: Option<&Value>) -> Vec<String> {
+    match element {
+        Some(Value::String(alone)) => vec![alone.clone()],
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn is_invalid(principal: &str, accounts: &BTreeSet<String>) -> bool {

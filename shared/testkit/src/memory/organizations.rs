@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::memory::HUB;
 use crate::memory::answer::{Answer, Refused};
-use crate::memory::ec2::text;
-use crate::memory::input::unknown_operation;
+use crate::memory::input::{text_or_empty, unknown_operation};
 
 /// An OU or an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Organizations {
                 "Your account is not a member of an organization.",
             ));
         }
-        let parent = text(input, "ParentId");
+        let parent = text_or_empty(input, "ParentId");
         match operation {
             "DescribeOrganization" => Ok(json!({ "Organization": {
                 "Id": self.id,
@@ -57,7 +56,7 @@ impl Organizations {
                 Ok(json!({ "OrganizationalUnits": units.map(unit).collect::<Vec<_>>() }))
             }
             "ListTagsForResource" => {
-                let id = text(input, "ResourceId");
+                let id = text_or_empty(input, "ResourceId");
                 let node = self.units.get(id).or(self.accounts.get(id));
                 let node = node.ok_or_else(|| Refused::new("TargetNotFoundException", "no such target"))?;
                 let tag = |(key, value)| json!({ "Key": key, "Value": value });

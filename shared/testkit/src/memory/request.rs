@@ -36,8 +36,6 @@ pub enum Service {
     Sns,
     /// AWS Step Functions.
     States,
-    /// AWS STS.
-    Sts,
 }
 
 /// One call.
@@ -83,7 +81,6 @@ impl Service {
             Self::Scheduler => "scheduler",
             Self::Sns => "sns",
             Self::States => "states",
-            Self::Sts => "sts",
         }
     }
 
@@ -97,7 +94,6 @@ impl Service {
             Self::Scheduler,
             Self::Sns,
             Self::States,
-            Self::Sts,
         ];
         all.into_iter().find(|service| service.prefix() == prefix)
     }

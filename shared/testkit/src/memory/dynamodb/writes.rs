@@ -219,46 +219,7 @@ pub(super) fn require_distinct(writes: &[Write], message: &str) -> Result<(), Re
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(sk: &str) -> Value {
-        json!({ "pk": { "S": "a" }, "sk": { "S": sk } })
-    }
-
-    fn item(sk: &str, number: u32) -> Value {
-        let mut item = key(sk);
-        item["number"] = json!({ "N": number.to_string() });
-        item
-    }
-
-    /// A table with the item `1`, whose number is 1.
-    fn ledger() -> DynamoDb {
-        let mut dynamodb = DynamoDb::default();
-        dynamodb.call("PutItem", &json!({ "TableName": "t", "Item": item("1", 1) })).unwrap();
-        dynamodb
-    }
-
-    fn number_of(dynamodb: &DynamoDb, sk: &str) -> Option<String> {
-        Some(dynamodb.item("t", "a", sk)?.get("number")?["N"].as_str()?.to_owned())
-    }
-
-    /// `input` under the condition that the number of the item is `number`.
-    fn if_number(number: u32, mut input: Value) -> Value {
-        input["TableName"] = json!("t");
-        input["ConditionExpression"] = json!("#number = :expected");
-        input["ExpressionAttributeNames"] = json!({ "#number": "number" });
-        input["ExpressionAttributeValues"][":expected"] = json!({ "N": number.to_string() });
-        input
-    }
-
-    fn set_number(sk: &str, number: u32) -> Value {
-        json!({
-            "TableName": "t",
-            "Key": key(sk),
-            "UpdateExpression": "SET #number = :number",
-            "ExpressionAttributeNames": { "#number": "number" },
-            "ExpressionAttributeValues": { ":number": { "N": number.to_string() } },
-        })
-    }
+    use crate::memory::dynamodb::examples::{if_number, item, key, ledger, number_of, set_number};
 
     #[test]
     fn a_put_replaces_the_item_if_its_condition_holds() {
