@@ -1,6 +1,6 @@
 //! The connection of the AWS SDK to the in-memory AWS: an HTTP client without a network, and the clock of both.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -41,24 +41,17 @@ impl SharedAws {
 pub struct Connection {
     aws: SharedAws,
     is_interrupted: Arc<AtomicBool>,
-    /// The state of the random numbers that let others go first; zero: nobody does.
-    seed: Arc<AtomicU64>,
 }
 
 impl Connection {
-    /// A connection to `aws`. With a `seed` other than zero, each call lets others go first now and then.
-    pub fn new(aws: &SharedAws, seed: u64) -> Self {
-        Self { aws: aws.clone(), is_interrupted: Arc::default(), seed: Arc::new(AtomicU64::new(seed)) }
+    /// A connection to `aws`.
+    pub fn new(aws: &SharedAws) -> Self {
+        Self { aws: aws.clone(), is_interrupted: Arc::default() }
     }
 
     /// Whether a call since the last question interrupted its function.
     pub fn take_interruption(&self) -> bool {
         self.is_interrupted.swap(false, Ordering::SeqCst)
-    }
-
-    /// Starts another run with another seed.
-    pub fn reseed(&self, seed: u64) {
-        self.seed.store(seed, Ordering::SeqCst);
     }
 
     /// Clients as the functions have them; the access key names the function.
@@ -81,22 +74,6 @@ impl Connection {
             .build();
         Clients::of(config)
     }
-
-    /// Lets others go first, a random number of times.
-    pub async fn give_way(&self) {
-        let seed = self.seed.load(Ordering::SeqCst);
-        if seed == 0 {
-            return;
-        }
-        // Source: Marsaglia, Xorshift RNGs, 2003.
-        let next = seed ^ (seed << 13);
-        let next = next ^ (next >> 7);
-        let next = next ^ (next << 17);
-        self.seed.store(next, Ordering::SeqCst);
-        for _ in 0..next % 4 {
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 impl HttpClient for Connection {
@@ -109,7 +86,6 @@ impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connection = self.clone();
         HttpConnectorFuture::new(async move {
-            connection.give_way().await;
             let reply = connection.aws.lock().serve(&read(&request));
             match reply {
                 Reply::Answered(answer) => {
@@ -152,15 +128,12 @@ impl TimeSource for Connection {
     }
 }
 
-/// A pause lets the clock go on, and others go first.
+/// A pause lets the clock go on, and takes no time.
 impl AsyncSleep for Connection {
     fn sleep(&self, duration: Duration) -> Sleep {
         let connection = self.clone();
         Sleep::new(async move {
             connection.aws.lock().wait(SignedDuration::try_from(duration).unwrap_or_default());
-            for _ in 0..4 {
-                connection.give_way().await;
-            }
         })
     }
 }

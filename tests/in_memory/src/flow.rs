@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ami_share_testkit::memory::{HUB, InMemoryAws, REGION};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::connection::SharedAws;
 use crate::observed::Access;
@@ -199,16 +199,15 @@ fn state_change(aws: &InMemoryAws, image: &str, state: &str) -> Value {
 }
 
 fn event(aws: &InMemoryAws, source: &str, detail_type: &str, resource: &str, detail: Value) -> Value {
-    let fields = [
-        ("version", json!("0")),
-        ("id", json!(event_id(aws))),
-        ("detail-type", json!(detail_type)),
-        ("source", json!(source)),
-        ("account", json!(HUB)),
-        ("time", json!(aws.now.to_string())),
-        ("region", json!(REGION)),
-        ("resources", json!([resource])),
-        ("detail", detail),
-    ];
-    Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    json!({
+        "version": "0",
+        "id": event_id(aws),
+        "detail-type": detail_type,
+        "source": source,
+        "account": HUB,
+        "time": aws.now.to_string(),
+        "region": REGION,
+        "resources": [resource],
+        "detail": detail,
+    })
 }

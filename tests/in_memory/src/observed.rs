@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ami_share_testkit::memory::InMemoryAws;
+use ami_share_testkit::memory::kms::strings;
 use serde_json::Value;
 
 use crate::functions::TABLE;
@@ -61,14 +62,6 @@ fn principals(statement: &Value) -> Vec<String> {
     let paths = strings(statement.pointer("/Condition/ForAnyValue:StringLike/aws:PrincipalOrgPaths"));
     let organizations = strings(statement.pointer("/Condition/StringEquals/aws:PrincipalOrgID"));
     accounts.chain(paths).chain(organizations).collect()
-}
-
-fn strings(element: Option<&Value>) -> Vec<String> {
-    match element {
-        Some(Value::String(alone)) => vec![alone.clone()],
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// The targets that the ledger calls revoked while EC2 lets them launch the image, unless another principal granted it.

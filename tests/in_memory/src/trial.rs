@@ -160,12 +160,7 @@ fn holds_up_no_revocation(kind: Kind, call: &Call) -> bool {
     let is_for_ever = matches!(kind, Kind::RefusedForEver(..));
     let is_refused = is_for_ever || matches!(kind, Kind::RefusedOnce(..));
     let is_of_granting = match call.service {
-        Service::Scheduler
-        | Service::Organizations
-        | Service::Sts
-        | Service::Sns
-        | Service::Events
-        | Service::Kms => true,
+        Service::Scheduler | Service::Organizations | Service::Sns | Service::Events | Service::Kms => true,
         // For ever, it is refused for the revocation, too.
         Service::Ec2 => call.input.pointer("/LaunchPermission/Add").is_some() && !is_for_ever,
         Service::DynamoDb | Service::States => false,

@@ -38,8 +38,6 @@ pub struct Runner {
     connection: Connection,
     functions: Functions,
     workflow: Value,
-    /// The invocations so far, of all runners: each has an id of its own.
-    name: &'static str,
 }
 
 /// What the context object `$$` holds.
@@ -51,16 +49,11 @@ struct Context {
 
 impl Runner {
     /// A runner with functions of its own.
-    pub async fn start(aws: &SharedAws, name: &'static str) -> Self {
-        let connection = Connection::new(aws, 0);
+    pub async fn start(aws: &SharedAws) -> Self {
+        let connection = Connection::new(aws);
         let functions = Functions::start(&connection).await;
         let workflow = serde_json::from_str(SHARE).unwrap_or_default();
-        Self { aws: aws.clone(), connection, functions, workflow, name }
-    }
-
-    /// With another seed, others go first at other calls.
-    pub fn reseed(&self, seed: u64) {
-        self.connection.reseed(seed);
+        Self { aws: aws.clone(), connection, functions, workflow }
     }
 
     /// Runs one execution.
@@ -73,9 +66,10 @@ impl Runner {
         }
     }
 
+    /// Each call lets the clock go on, so no two executions or invocations have the same number.
     fn unique(&self) -> String {
         let aws: &InMemoryAws = &self.aws.lock();
-        format!("{}-{}-{}", self.name, aws.calls.len(), aws.now.as_millisecond())
+        format!("{}-{}", aws.calls.len(), aws.now.as_millisecond())
     }
 
     async fn run(&self, machine: &Value, input: Value, context: &Context) -> Result<Value, Raised> {
@@ -140,7 +134,7 @@ impl Runner {
                     if *tried >= number_of(retrier, "MaxAttempts", 3.0) as u64 {
                         return Err(raised);
                     }
-                    self.pause(retrier, *tried).await;
+                    self.pause(retrier, *tried);
                     *tried += 1;
                 }
             }
@@ -148,15 +142,12 @@ impl Runner {
     }
 
     /// Waits before the next try, without jitter.
-    async fn pause(&self, retrier: &Value, tried: u64) {
+    fn pause(&self, retrier: &Value, tried: u64) {
         let rate = number_of(retrier, "BackoffRate", 2.0);
         let seconds =
             number_of(retrier, "IntervalSeconds", 1.0) * rate.powi(i32::try_from(tried).unwrap_or(i32::MAX));
         let seconds = seconds.min(number_of(retrier, "MaxDelaySeconds", f64::MAX));
         self.aws.lock().wait(SignedDuration::from_secs_f64(seconds));
-        for _ in 0..8 {
-            self.connection.give_way().await;
-        }
     }
 
     /// Invokes a function, until it answers or a call interrupts it.

@@ -107,7 +107,7 @@ impl Work {
     /// Tries one fault with one flow after the other, until nothing is left. `FLOW` in the environment picks one flow.
     async fn take_on(&self) {
         let aws = SharedAws::new(world::aws());
-        let runner = Runner::start(&aws, "runner").await;
+        let runner = Runner::start(&aws).await;
         let only = std::env::var("FLOW").ok();
         let cases = FLOWS.iter().flat_map(|flow| KINDS.iter().map(move |kind| (flow, *kind)));
         let cases: Vec<(&'static Flow, Kind)> =

@@ -101,8 +101,7 @@ impl Account {
 
     /// The calls wait until the fault ends, before or after they take effect. The SDK gives up a call after 20 seconds.
     pub async fn hold_calls(&self, calls: &Calls, when: When) -> Result<Fault> {
-        let when = if when == When::Before { "before" } else { "after" };
-        self.arm(calls, &json!({ "then": "hold", "when": when })).await
+        self.arm(calls, &json!({ "then": "hold", "when": when.name() })).await
     }
 
     /// Remembers what the service holds now. `about` is the id of the image or of the key whose changes a later lag hides.

@@ -19,6 +19,16 @@ pub enum When {
     After,
 }
 
+impl When {
+    /// What the requests to the simulated AWS call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
 /// What happens to a function that is interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Then {
@@ -66,16 +76,12 @@ impl Account {
     /// Interrupts a function once, when it works on `image`. Replaces an earlier interruption for this image.
     pub async fn interrupt(&self, image: &str, interruption: &Interruption) -> Result<()> {
         let Interruption { function, action, call, when, then } = interruption;
-        let when = match when {
-            When::Before => "before",
-            When::After => "after",
-        };
         let then = match then {
             Then::Kill => "kill",
             Then::Stop => "stop",
             Then::Hold => "hold",
         };
-        let body = json!({ "image": image, "function": function, "action": action, "call": call, "when": when, "then": then });
+        let body = json!({ "image": image, "function": function, "action": action, "call": call, "when": when.name(), "then": then });
         self.control("POST", "interruptions", &body.to_string()).await?;
         Ok(())
     }
